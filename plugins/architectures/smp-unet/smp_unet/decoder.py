@@ -1,0 +1,134 @@
+"""The decoder of Unet (Ronneberger et al., arXiv:1505.04597)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from smp_core.errors import OptionError
+from smp_core.layers import ConvNormAct, UpsampleConcatConv, build_attention, initialise_decoder
+from smp_core.layers.norm import Norm
+
+
+class UnetBlock(nn.Module):
+    """Upsample to the size of the skip, concatenate, and convolve twice.
+
+    Args:
+        in_channels: channels of the map from below.
+        skip_channels: channels of the skip; 0 where the level has none.
+        out_channels: channels of the result.
+        norm: see `smp_core.layers.build_norm`.
+        attention_type: None or ``"scse"``: on the concatenation, where there is a skip, and on the result.
+        interpolation: mode of the upsampling.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        skip_channels: int,
+        out_channels: int,
+        *,
+        norm: Norm,
+        attention_type: str | None,
+        interpolation: str,
+    ) -> None:
+        super().__init__()
+        self.conv1 = UpsampleConcatConv(
+            in_channels, skip_channels, out_channels, norm=norm, interpolation=interpolation
+        )
+        self.attention1 = build_attention(attention_type, in_channels + skip_channels)
+        self.conv2 = ConvNormAct(out_channels, out_channels, kernel_size=3, padding=1, norm=norm)
+        self.attention2 = build_attention(attention_type, out_channels)
+        self.attends_to_input = attention_type is not None and skip_channels > 0
+
+    def forward(self, x: Tensor, skip: Tensor | None, height: int, width: int) -> Tensor:
+        """(N, in_channels, h, w) and (N, skip_channels, height, width) -> (N, out_channels, height, width)."""
+        if self.attends_to_input and skip is not None:
+            # The attention looks at the concatenation as a whole, so here it has to exist.
+            x = self.conv1.convolve(self.attention1(self.conv1.upsample_concat(x, skip, height, width)))
+        else:
+            x = self.conv1(x, skip, height, width)
+        out: Tensor = self.attention2(self.conv2(x))
+        return out
+
+
+class UnetDecoder(nn.Module):
+    """One block a level, from the deepest feature up to the resolution of the input.
+
+    Args:
+        encoder_channels: ``out_channels`` of the encoder.
+        encoder_reductions: ``reductions`` of the encoder, powers of two. A level that the encoder lacks has no skip.
+        decoder_channels: channels after each block, deepest first, one for each of the log2(reduction) blocks.
+        norm, attention_type, interpolation: see `UnetBlock`.
+        center: whether a block of two convolutions stands before the first level.
+
+    Attributes:
+        out_channels, reduction: of the result.
+
+    Raises:
+        OptionError: the number of decoder channels differs from that of the blocks.
+    """
+
+    def __init__(
+        self,
+        encoder_channels: Sequence[int],
+        encoder_reductions: Sequence[int],
+        decoder_channels: Sequence[int],
+        *,
+        norm: Norm = "batchnorm",
+        attention_type: str | None = None,
+        interpolation: str = "nearest",
+        center: bool = False,
+    ) -> None:
+        super().__init__()
+        num_blocks = encoder_reductions[-1].bit_length() - 1
+        if len(decoder_channels) != num_blocks:
+            raise OptionError(
+                f"decoder_channels has {len(decoder_channels)} entries, but an encoder of reduction "
+                f"{encoder_reductions[-1]} takes {num_blocks} blocks: give one number of channels for each"
+            )
+        # The level of the input itself never has a skip: its feature is the image, or the user wants none of it.
+        levels = {reduction: index for index, reduction in enumerate(encoder_reductions) if reduction > 1}
+        deepest = encoder_channels[-1]
+        self.center = _center(deepest, norm) if center else nn.Identity()
+        self.target_reductions = [2**level for level in reversed(range(num_blocks))]
+        self.skip_indices = [levels.get(reduction, -1) for reduction in self.target_reductions]
+        in_channels = (deepest, *decoder_channels)
+        self.blocks = nn.ModuleList(
+            UnetBlock(
+                in_channels[number],
+                encoder_channels[index] if index >= 0 else 0,
+                decoder_channels[number],
+                norm=norm,
+                attention_type=attention_type,
+                interpolation=interpolation,
+            )
+            for number, index in enumerate(self.skip_indices)
+        )
+        self.knows_input_size = encoder_reductions[0] == 1
+        self.out_channels = decoder_channels[-1]
+        self.reduction = 1
+        initialise_decoder(self)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """The encoder's features -> (N, out_channels, H, W), the size of the first feature if that is the input's."""
+        height, width = features[0].shape[2], features[0].shape[3]
+        x: Tensor = self.center(features[-1])
+        for number, block in enumerate(self.blocks):
+            index, reduction = self.skip_indices[number], self.target_reductions[number]
+            if index >= 0:
+                skip = features[index]
+                x = block(x, skip, skip.shape[2], skip.shape[3])
+            elif self.knows_input_size:
+                x = block(x, None, height // reduction, width // reduction)
+            else:
+                x = block(x, None, 2 * x.shape[2], 2 * x.shape[3])
+        return x
+
+
+def _center(channels: int, norm: Norm) -> nn.Module:
+    return nn.Sequential(
+        ConvNormAct(channels, channels, kernel_size=3, padding=1, norm=norm),
+        ConvNormAct(channels, channels, kernel_size=3, padding=1, norm=norm),
+    )

@@ -1,0 +1,22 @@
+"""The architecture of this distribution, as data."""
+
+from __future__ import annotations
+
+from smp_core.plugin import ArchitectureSpec, hookimpl
+
+
+@hookimpl
+def smp_architectures() -> list[ArchitectureSpec]:
+    return [
+        ArchitectureSpec(
+            name="unet",
+            class_name="Unet",
+            target="smp_unet.model:Unet",
+            min_depth=1,
+            # One block a level, as many as there are levels and decoder channels.
+            max_depth=8,
+            license="MIT",
+            paper="Ronneberger et al., U-Net, arXiv:1505.04597",
+            summary="encoder and decoder joined by skip connections at every level",
+        )
+    ]

@@ -1,0 +1,3 @@
+"""ResNet and ResNeXt encoders for smp-core."""
+
+__version__ = "1.0.0"

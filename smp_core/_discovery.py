@@ -1,0 +1,266 @@
+"""Finding plugins and loading their light modules, each in its own try.
+
+The result is a list of `LoadedPlugin`; what became of each plugin is in its `PluginRecord`, also where it failed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import sys
+import time
+import traceback
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+import importlib_metadata
+import pluggy
+
+from smp_core import plugin as plugin_api
+from smp_core.errors import PluginError
+from smp_core.plugin import ENTRY_POINT_GROUP, ArchitectureSpec, EncoderSpec
+
+# A plugin that imports one of these at discovery makes every program slow that merely has it installed.
+_HEAVY_MODULES = ("torch", "torchvision", "timm", "numpy", "transformers", "tensorflow", "jax")
+_HOOKS = ("smp_encoders", "smp_architectures", "smp_resolve_encoder", "smp_model_created")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PluginRecord:
+    """What became of one plugin.
+
+    Attributes:
+        distribution: name of the distribution as its metadata spells it.
+        version: its version.
+        module: the module that its entry point names.
+        status: ``"ok"``, ``"slow"`` (works, but imports something heavy at discovery), ``"broken"`` or ``"disabled"``.
+        encoders, architectures: names that it provides; empty where it is broken or disabled.
+        resolves_encoders: whether it also resolves names of an open family.
+        load_seconds: wall time of importing its module and asking its hooks.
+        heavy_imports: heavy modules that its import pulled in.
+        error: what is wrong, in one paragraph; None where nothing is.
+        traceback: the traceback of the failure; None where there was none.
+    """
+
+    distribution: str
+    version: str
+    module: str
+    status: str = "ok"
+    encoders: tuple[str, ...] = ()
+    architectures: tuple[str, ...] = ()
+    resolves_encoders: bool = False
+    load_seconds: float = 0.0
+    heavy_imports: tuple[str, ...] = ()
+    error: str | None = None
+    traceback: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedPlugin:
+    """A plugin that was found: its record, its specs by name, and its own plugin manager to call it alone."""
+
+    record: PluginRecord
+    encoders: Mapping[str, EncoderSpec] = field(default_factory=dict)
+    architectures: Mapping[str, ArchitectureSpec] = field(default_factory=dict)
+    manager: pluggy.PluginManager | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The environment switches. Plugins are named by their distribution."""
+
+    autoload: bool
+    only: frozenset[str] | None
+    disabled: frozenset[str]
+    strict: bool
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
+        """Read the four switches; a flag that is neither 0 nor 1 is a `PluginError`."""
+        only = _names(environ.get("SMP_PLUGINS", ""))
+        return cls(
+            autoload=not _flag(environ, "SMP_DISABLE_PLUGIN_AUTOLOAD"),
+            only=only or None,
+            disabled=_names(environ.get("SMP_DISABLE_PLUGINS", "")),
+            strict=_flag(environ, "SMP_PLUGINS_STRICT"),
+        )
+
+    def reason_to_skip(self, distribution: str) -> str | None:
+        """Why a plugin must not be loaded, or None where it may."""
+        name = normalise(distribution)
+        if name in self.disabled:
+            return "disabled by SMP_DISABLE_PLUGINS"
+        if self.only is not None:
+            return None if name in self.only else "not in the allow list SMP_PLUGINS"
+        return None if self.autoload else "disabled by SMP_DISABLE_PLUGIN_AUTOLOAD=1"
+
+
+def normalise(distribution: str) -> str:
+    """The spelling under which distribution names are compared (lower case, runs of ``-_.`` as one ``-``)."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(normalise(item.strip()) for item in text.split(",") if item.strip())
+
+
+def _flag(environ: Mapping[str, str], name: str) -> bool:
+    value = environ.get(name, "0")
+    if value not in ("0", "1"):
+        raise PluginError(f"environment variable {name} is {value!r}; expected 0 or 1")
+    return value == "1"
+
+
+def discover(settings: Settings) -> list[LoadedPlugin]:
+    """Load every plugin that the settings allow, in the order of their distribution names.
+
+    Raises:
+        PluginError: a plugin is broken and ``SMP_PLUGINS_STRICT=1``.
+    """
+    found = []
+    for entry_point in importlib_metadata.entry_points(group=ENTRY_POINT_GROUP):
+        distribution = entry_point.dist
+        name = distribution.name if distribution is not None else entry_point.name
+        version = distribution.version if distribution is not None else "unknown"
+        found.append((name, version, entry_point))
+    found.sort(key=lambda item: (normalise(item[0]), item[2].name))
+    loaded = []
+    for name, version, entry_point in found:
+        reason = settings.reason_to_skip(name)
+        if reason is not None:
+            record = PluginRecord(
+                distribution=name, version=version, module=entry_point.value, status="disabled", error=reason
+            )
+            loaded.append(LoadedPlugin(record=record))
+            continue
+        loaded.append(_load(name, version, entry_point, strict=settings.strict))
+    loaded.extend(_missing(settings, {normalise(name) for name, _, _ in found}))
+    return loaded
+
+
+def _missing(settings: Settings, installed: set[str]) -> Iterable[LoadedPlugin]:
+    for name in sorted((settings.only or frozenset()) - installed):
+        error = f"named in SMP_PLUGINS, but no plugin of that name is installed: pip install {name}"
+        if settings.strict:
+            raise PluginError(f"plugin {name!r}: {error}")
+        yield LoadedPlugin(
+            record=PluginRecord(distribution=name, version="not installed", module="", status="broken", error=error)
+        )
+
+
+def _load(name: str, version: str, entry_point: importlib_metadata.EntryPoint, *, strict: bool) -> LoadedPlugin:
+    """Import one plugin module and ask its hooks; whatever it raises becomes part of its record."""
+    base: dict[str, Any] = {"distribution": name, "version": version, "module": entry_point.value}
+    absent = [module for module in _HEAVY_MODULES if module not in sys.modules]
+    start = time.perf_counter()
+    try:
+        module = _import(entry_point)
+        manager = _register(module)
+        encoders = _specs(manager, "smp_encoders", EncoderSpec)
+        architectures = _specs(manager, "smp_architectures", ArchitectureSpec)
+    except Exception as error:  # a plugin is a stranger's code: it may raise anything, and must fail alone
+        message = f"plugin {name!r} {version} ({entry_point.value}): {_explain(error)}"
+        if strict:
+            raise PluginError(f"{message}\n(raised because SMP_PLUGINS_STRICT=1)") from error
+        seconds = time.perf_counter() - start
+        text = "".join(traceback.format_exception(error))
+        record = PluginRecord(**base, status="broken", load_seconds=seconds, error=message, traceback=text)
+        return LoadedPlugin(record=record)
+    heavy = tuple(item for item in absent if item in sys.modules)
+    error_text = None
+    if heavy:
+        error_text = (
+            f"plugin {name!r} {version} ({entry_point.value}): imports {', '.join(heavy)} at discovery, which slows "
+            "every program down; move the import into the module that a spec's target names"
+        )
+    record = PluginRecord(
+        **base,
+        status="slow" if heavy else "ok",
+        encoders=tuple(encoders),
+        architectures=tuple(architectures),
+        resolves_encoders=bool(manager.hook.smp_resolve_encoder.get_hookimpls()),
+        load_seconds=time.perf_counter() - start,
+        heavy_imports=heavy,
+        error=error_text,
+    )
+    return LoadedPlugin(record=record, encoders=encoders, architectures=architectures, manager=manager)
+
+
+def _explain(error: Exception) -> str:
+    text = str(error) or "no message"
+    return text if isinstance(error, PluginError) else f"{type(error).__name__}: {text}"
+
+
+def _import(entry_point: importlib_metadata.EntryPoint) -> ModuleType:
+    try:
+        module = entry_point.load()
+    except ModuleNotFoundError as error:
+        if error.name is not None and (entry_point.module + ".").startswith(error.name + "."):
+            raise PluginError(
+                f"its metadata names the module {entry_point.module!r}, which is not there; "
+                "the installation is incomplete: reinstall it or uninstall it"
+            ) from error
+        raise PluginError(f"importing it failed: {type(error).__name__}: {error}") from error
+    except Exception as error:
+        raise PluginError(f"importing it failed: {type(error).__name__}: {error}") from error
+    if not isinstance(module, ModuleType):
+        raise PluginError(f"its entry point must name a module, not a {type(module).__name__}: drop ':attribute'")
+    return module
+
+
+def _register(module: ModuleType) -> pluggy.PluginManager:
+    """Register the module in a plugin manager of its own, refusing unknown hooks and modules without any."""
+    manager = pluggy.PluginManager(plugin_api.PROJECT_NAME)
+    manager.add_hookspecs(plugin_api)
+    try:
+        manager.register(module)
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        raise PluginError(_explain_hooks(manager, module, error)) from error
+    if not manager.get_hookcallers(module):
+        raise PluginError(
+            f"module {module.__name__!r} implements no hook; decorate one of {', '.join(_HOOKS)} with "
+            "@smp_core.plugin.hookimpl"
+        )
+    return manager
+
+
+def _explain_hooks(manager: pluggy.PluginManager, module: ModuleType, error: Exception) -> str:
+    unknown = [caller.name for caller in manager.get_hookcallers(module) or [] if caller.name not in _HOOKS]
+    if not unknown:
+        return str(error).replace("\n", " ")
+    parts = []
+    for name in unknown:
+        close = difflib.get_close_matches(name, _HOOKS, n=1)
+        parts.append(f"unknown hook {name!r}" + (f" (did you mean {close[0]!r}?)" if close else ""))
+    return f"{'; '.join(parts)}; the hooks are {', '.join(_HOOKS)}"
+
+
+def _specs(manager: pluggy.PluginManager, hook: str, kind: type[Any]) -> dict[str, Any]:
+    """Ask one hook of one plugin for its specs, by name."""
+    try:
+        results = getattr(manager.hook, hook)()
+    except Exception as error:
+        raise PluginError(f"hook {hook!r} raised {type(error).__name__}: {error}") from error
+    specs: dict[str, Any] = {}
+    for result in results:
+        if isinstance(result, (str, bytes, Mapping)) or not isinstance(result, Iterable):
+            raise PluginError(f"hook {hook!r} returned a {type(result).__name__}; expected a list of {kind.__name__}")
+        for spec in _iterate(hook, result):
+            if not isinstance(spec, kind):
+                raise PluginError(f"hook {hook!r} returned {spec!r} among its specs; expected {kind.__name__} only")
+            if spec.name in specs:
+                raise PluginError(f"hook {hook!r} returned two specs of the same name: {spec.name!r}")
+            specs[spec.name] = spec
+    return specs
+
+
+def _iterate(hook: str, result: Iterable[Any]) -> list[Any]:
+    """A hook may be a generator; then its errors come only here."""
+    try:
+        return list(result)
+    except Exception as error:
+        raise PluginError(f"hook {hook!r} raised {type(error).__name__}: {error}") from error

@@ -1,0 +1,167 @@
+"""Reading a saved model: ours or SMP's, from a folder or from the Hub.
+
+Names resolve through the registry alone; nothing named in a file is imported, and nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from smp_core.errors import CheckpointError, MissingPluginError, NameConflictError, RegistryError
+from smp_core.factory import Request, announce, build_named, create
+from smp_core.inputs import Preprocessing
+from smp_core.model import SegmentationModel
+from smp_core.plugin import ArchitectureSpec
+from smp_core.registry import Registered, find_class, resolve_architecture, resolve_encoder
+from smp_core.saving import CONFIG_FILE, WEIGHTS_FILE
+
+_REQUEST_KEYS = ("in_channels", "classes", "activation", "aux_params", "encoder_depth", "encoder_output_stride")
+_OTHER_KEYS = ("_model_class", "_smp_core", "encoder_name", "encoder_weights")
+
+
+def from_pretrained(
+    source: str | Path,
+    *,
+    revision: str | None = None,
+    encoder: nn.Module | None = None,
+    token: str | None = None,
+) -> SegmentationModel:
+    """Load a model that `SegmentationModel.save_pretrained`, or SMP's, wrote.
+
+    No encoder weights are downloaded, and no parameter is initialised only to be overwritten.
+
+    Args:
+        source: a folder, or a Hub repository ``"owner/name"``.
+        revision: commit, tag or branch of the repository.
+        encoder: for a model that was created over a module: that module; its parameters are overwritten.
+        token: access token for a private repository.
+
+    Returns:
+        The model, on the CPU, in evaluation mode; parameters have the dtype that the model is built with (float32).
+
+    Raises:
+        CheckpointError: a file is missing or damaged, or does not fit the model that it describes.
+        MissingPluginError: a plugin that the model needs is not installed; says what to install.
+        RegistryError: a name in the file means nothing, or too much.
+    """
+    folder = _fetch(source, revision, token)
+    config = _read_config(folder / CONFIG_FILE)
+    tensors = _read_tensors(folder / WEIGHTS_FILE)
+    model = _build(config, encoder, "meta")
+    _assign(model, tensors, folder)
+    if any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers())):
+        # A plugin's module has tensors that no state dict holds: only its own initialisation can make them.
+        model = _build(config, encoder, "cpu")
+        _assign(model, tensors, folder)
+    details = config.get("_smp_core") or {}
+    if details.get("preprocessing"):
+        model.preprocessing = Preprocessing.from_dict(details["preprocessing"])
+    announce(model)
+    return model.eval()
+
+
+def _fetch(source: str | Path, revision: str | None, token: str | None) -> Path:
+    if Path(source).is_dir():
+        return Path(source)
+    if not isinstance(source, str) or source.count("/") != 1 or Path(source).exists():
+        raise CheckpointError(f"{str(source)!r} is neither a folder nor a Hub repository of the form 'owner/name'")
+    from huggingface_hub import hf_hub_download  # a third of a second that a local folder should not cost
+
+    try:
+        for name in (CONFIG_FILE, WEIGHTS_FILE):
+            path = hf_hub_download(source, name, revision=revision, token=token)
+    except (OSError, ValueError) as error:  # connection, HTTP status, missing entry, offline mode
+        raise CheckpointError(
+            f"{source!r} is not a local folder, and could not be fetched from the Hub "
+            f"(revision {revision or 'main'}): {type(error).__name__}: {error}"
+        ) from error
+    return Path(path).parent
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"no {CONFIG_FILE} in {str(path.parent)!r}: not a saved model") from None
+    except ValueError as error:
+        raise CheckpointError(f"{str(path)!r} is not valid JSON: {error}") from error
+    if not isinstance(config, dict) or not isinstance(config.get("_model_class"), str):
+        raise CheckpointError(f"{str(path)!r} has no '_model_class': not written by save_pretrained")
+    return config
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise CheckpointError(f"no {WEIGHTS_FILE} in {str(path.parent)!r}: not a saved model") from None
+    except Exception as error:  # safetensors' own exception is not importable by a stable name
+        raise CheckpointError(f"{str(path)!r} is damaged: {type(error).__name__}: {error}") from error
+
+
+def _build(config: Mapping[str, Any], encoder: nn.Module | None, device: str) -> SegmentationModel:
+    """Build the described model; on the meta device nothing is initialised."""
+    details = config.get("_smp_core") or {}
+    architecture = _architecture(config, details)
+    options = {key: value for key, value in config.items() if key not in (*_REQUEST_KEYS, *_OTHER_KEYS)}
+    asked = {key: config[key] for key in _REQUEST_KEYS if key in config}
+    name = config.get("encoder_name")
+    if encoder is not None or name is None:
+        if encoder is None:
+            raise CheckpointError("this model was created over a module, not a named encoder: pass it as encoder=")
+        for key in ("encoder_depth", "encoder_output_stride"):
+            asked.pop(key, None)
+        return create(architecture.qualified_name, encoder, encoder_weights=None, **asked, **options)
+    with _install_hint(details.get("encoder")):
+        qualified = (details.get("encoder") or {}).get("name")
+        registered = resolve_encoder(qualified or name)
+    with torch.device(device):
+        model = build_named(architecture, registered, None, Request(**asked, options=options))
+    model._config["encoder_weights"] = config.get("encoder_weights")
+    return model
+
+
+def _architecture(config: Mapping[str, Any], details: Mapping[str, Any]) -> Registered[ArchitectureSpec]:
+    recorded = details.get("architecture") or {}
+    with _install_hint(recorded):
+        if recorded.get("name"):
+            return resolve_architecture(recorded["name"])
+        class_name = config["_model_class"]
+        found = find_class(class_name)
+        if len(found) > 1:
+            names = ", ".join(item.qualified_name for item in found)
+            raise NameConflictError(f"model class {class_name!r} is provided by several plugins: {names}")
+        return found[0] if found else resolve_architecture(class_name.lower())
+
+
+@contextlib.contextmanager
+def _install_hint(recorded: Mapping[str, Any] | None) -> Iterator[None]:
+    """Add what the file says about a missing plugin to the error that the registry raises."""
+    try:
+        yield
+    except RegistryError as error:
+        who = (recorded or {}).get("distribution")
+        if recorded is None or who is None:
+            raise
+        raise MissingPluginError(
+            f"this model was saved with {recorded.get('name')!r} of {who} {recorded.get('version')}: {error}\n"
+            f"Run: pip install {who}"
+        ) from error
+
+
+def _assign(model: SegmentationModel, tensors: Mapping[str, Tensor], folder: Path) -> None:
+    """Give the model the tensors of the file themselves, cast where its dtype differs, without a copy where not."""
+    expected = model.state_dict()
+    cast = {name: tensor.to(expected[name].dtype) if name in expected else tensor for name, tensor in tensors.items()}
+    try:
+        model.load_state_dict(cast, assign=True)
+    except RuntimeError as error:
+        raise CheckpointError(f"{WEIGHTS_FILE} in {str(folder)!r} does not fit its {CONFIG_FILE}: {error}") from error

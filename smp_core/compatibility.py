@@ -1,0 +1,115 @@
+"""Comparing what an architecture needs with what an encoder declares, before anything is built."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from smp_core.plugin import ArchitectureSpec, EncoderSpec
+
+
+class Compatibility(NamedTuple):
+    """Whether an architecture takes an encoder. True or false in a condition.
+
+    Attributes:
+        ok: whether it does.
+        reasons: what the encoder lacks, one sentence each; empty where ``ok``.
+    """
+
+    ok: bool
+    reasons: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __str__(self) -> str:
+        return "yes" if self.ok else "no: " + "; ".join(self.reasons)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The encoder depth and output stride of a model to build; ``output_stride`` is None where none is asked."""
+
+    depth: int
+    output_stride: int | None
+
+
+def choose(
+    architecture: ArchitectureSpec, encoder: EncoderSpec, depth: int | None, output_stride: int | None
+) -> Choice:
+    """Fill in what the user left open: the architecture's defaults, held within the encoder's depths."""
+    if depth is None:
+        depth = min(max(architecture.default_depth, encoder.min_depth), encoder.max_depth)
+    if output_stride is None and architecture.dilation:
+        output_stride = architecture.dilation[0]
+    return Choice(depth=depth, output_stride=output_stride)
+
+
+def features_at_depth(encoder: EncoderSpec, depth: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """``(out_channels, reductions)`` of an encoder truncated to a depth, for a 3-channel input and no dilation."""
+    if encoder.tokens:
+        return encoder.out_channels[:depth], encoder.reductions[:depth]
+    kept = [
+        (channels, reduction)
+        for channels, reduction in zip(encoder.out_channels, encoder.reductions, strict=True)
+        if reduction <= 2**depth
+    ]
+    return tuple(channels for channels, _ in kept), tuple(reduction for _, reduction in kept)
+
+
+def dilates(encoder: EncoderSpec, choice: Choice) -> bool:
+    """Whether an output stride asks the encoder to dilate: not where its features never get that deep."""
+    if choice.output_stride is None:
+        return False
+    return choice.output_stride < max(features_at_depth(encoder, choice.depth)[1], default=1)
+
+
+def violations(architecture: ArchitectureSpec, encoder: EncoderSpec, choice: Choice) -> list[str]:
+    """Everything that keeps the pair from being built with this choice, one sentence each."""
+    found = []
+    for owner, spec in ((f"encoder {encoder.name!r}", encoder), (f"architecture {architecture.name!r}", architecture)):
+        if not spec.min_depth <= choice.depth <= spec.max_depth:
+            allowed = f"{spec.min_depth}..{spec.max_depth}" if spec.min_depth < spec.max_depth else f"{spec.min_depth}"
+            found.append(f"{owner} takes encoder_depth {allowed}, not {choice.depth}")
+    if architecture.tokens and not encoder.tokens:
+        found.append(
+            f"architecture {architecture.name!r} needs prefix tokens of a plain transformer; "
+            f"encoder {encoder.name!r} yields none"
+        )
+    if architecture.pyramid and not _is_pyramid(encoder):
+        found.append(
+            f"architecture {architecture.name!r} needs a feature pyramid whose reductions are increasing powers "
+            f"of two; encoder {encoder.name!r} has reductions {encoder.reductions}"
+        )
+    found.extend(_stride_violations(architecture, encoder, choice))
+    return found
+
+
+def _is_pyramid(encoder: EncoderSpec) -> bool:
+    return not encoder.tokens and all(reduction.bit_count() == 1 for reduction in encoder.reductions)
+
+
+def _stride_violations(architecture: ArchitectureSpec, encoder: EncoderSpec, choice: Choice) -> list[str]:
+    stride = choice.output_stride
+    if stride is None:
+        return []
+    if not architecture.dilation:
+        return [f"architecture {architecture.name!r} takes no encoder_output_stride, got {stride}"]
+    if stride not in architecture.dilation:
+        known = ", ".join(map(str, sorted(architecture.dilation)))
+        return [f"architecture {architecture.name!r} takes an encoder_output_stride of {known}, not {stride}"]
+    if dilates(encoder, choice) and stride not in encoder.dilation:
+        can = f"only to {', '.join(map(str, sorted(encoder.dilation)))}" if encoder.dilation else "not at all"
+        return [
+            f"architecture {architecture.name!r} asks for output stride {stride}; "
+            f"encoder {encoder.name!r} can be dilated {can}"
+        ]
+    return []
+
+
+def compare(
+    architecture: ArchitectureSpec, encoder: EncoderSpec, depth: int | None = None, output_stride: int | None = None
+) -> Compatibility:
+    """Compare two specs, with the depth and output stride that a user asks for, or the defaults."""
+    found = violations(architecture, encoder, choose(architecture, encoder, depth, output_stride))
+    return Compatibility(not found, tuple(found))

@@ -1,0 +1,169 @@
+"""What an encoder is, and an optional base class that makes one easier to write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from smp_core.errors import EncoderProtocolError, OptionError
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """A backbone that turns an image into a feature pyramid. Any `torch.nn.Module` with these members is one.
+
+    Attributes:
+        out_channels: channels of each feature, highest resolution first.
+        reductions: input size / feature size of each feature, same length; strictly increasing, except that
+            features of a dilated or token encoder may repeat a reduction.
+
+    Optional attributes:
+        in_channels: channels of the input; then a model over the encoder checks its input.
+        tokens: True where ``forward`` returns ``(features, prefix_tokens)``.
+        full_resolution: True where ``features[0]`` is a stage of the encoder (VGG) and not the input itself.
+    """
+
+    out_channels: tuple[int, ...]
+    reductions: tuple[int, ...]
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(N, in_channels, H, W) -> one (N, out_channels[i], H / reductions[i], W / reductions[i]) per feature."""
+        ...
+
+
+def check_encoder(module: object) -> None:
+    """Check that a module satisfies the `Encoder` protocol, as far as that shows without running it.
+
+    Raises:
+        EncoderProtocolError: lists everything that is missing or wrong.
+    """
+    if not isinstance(module, nn.Module):
+        raise EncoderProtocolError(
+            "expected an encoder's name or an nn.Module that satisfies the Encoder protocol, "
+            f"got {type(module).__name__}"
+        )
+    found = []
+    values: dict[str, tuple[int, ...]] = {}
+    for name in ("out_channels", "reductions"):
+        value = getattr(module, name, None)
+        if value is None:
+            found.append(f"no attribute {name!r}: expected a tuple of ints, highest resolution first")
+        elif not isinstance(value, Sequence) or not value or not all(isinstance(i, int) and i > 0 for i in value):
+            found.append(f"{name} is {value!r}: expected a tuple of positive ints")
+        else:
+            values[name] = tuple(value)
+    if len(values) == 2:
+        if len(values["out_channels"]) != len(values["reductions"]):
+            found.append(
+                f"out_channels has {len(values['out_channels'])} entries and reductions {len(values['reductions'])}: "
+                "expected one of each per feature"
+            )
+        if list(values["reductions"]) != sorted(values["reductions"]):
+            found.append(f"reductions is {values['reductions']}: expected increasing values")
+    if found:
+        raise EncoderProtocolError(
+            f"{type(module).__name__} does not satisfy the Encoder protocol:\n  " + "\n  ".join(found)
+        )
+
+
+class EncoderBase(nn.Module):
+    """Optional base of encoders: depth truncation, the keys of stages that are not built, dilation.
+
+    A subclass passes what it would have at full depth; the base keeps the features that ``depth`` asks for. Stages
+    beyond are not built (they would be parameters without a gradient), and `load_state_dict` drops exactly the keys
+    of such stages, given in ``ignored_keys``, so that a state dict of the full encoder loads strictly.
+
+    Args:
+        out_channels, reductions: of all features, highest resolution first.
+        in_channels: channels of the input.
+        depth: keep the features with a reduction of at most 2**depth.
+        output_stride: the largest reduction; smaller than that of the deepest stage means dilation.
+        ignored_keys: prefixes of state-dict keys that are dropped when loading.
+
+    Raises:
+        OptionError: a depth below 1, an output stride other than 8, 16, 32, or in_channels below 1.
+    """
+
+    first_convolution: ClassVar[str] = ""
+    """Name of the convolution that sees the input, whose pretrained weight is patched; empty where there is none."""
+
+    def __init__(
+        self,
+        *,
+        out_channels: Sequence[int],
+        reductions: Sequence[int],
+        in_channels: int = 3,
+        depth: int = 5,
+        output_stride: int = 32,
+        ignored_keys: Sequence[str] = (),
+    ) -> None:
+        super().__init__()
+        name = type(self).__name__
+        if in_channels < 1:
+            raise OptionError(f"{name}: in_channels must be at least 1, got {in_channels}")
+        if depth < 1 or 2**depth > max(reductions):
+            raise OptionError(f"{name}: depth must be in 1..{max(reductions).bit_length() - 1}, got {depth}")
+        if output_stride not in (8, 16, 32):
+            raise OptionError(f"{name}: output_stride must be 8, 16 or 32, got {output_stride}")
+        kept = [index for index, reduction in enumerate(reductions) if reduction <= 2**depth]
+        self.in_channels = in_channels
+        self.depth = depth
+        self.output_stride = output_stride
+        self.out_channels: tuple[int, ...] = tuple(out_channels[index] for index in kept)
+        self.reductions: tuple[int, ...] = tuple(min(reductions[index], output_stride) for index in kept)
+        self._ignored_keys = list(ignored_keys)
+
+    def dilate(self, stage: nn.Module, reduction: int) -> None:
+        """Keep a stage at the output stride by dilation, where its own reduction is larger.
+
+        Every convolution of the stage gets stride 1, dilation reduction / output_stride, and padding
+        (kernel // 2) * dilation (Yu & Koltun, arXiv:1511.07122; Chen et al., arXiv:1706.05587).
+        """
+        rate = reduction // self.output_stride
+        if rate <= 1:
+            return
+        for layer in stage.modules():
+            if isinstance(layer, nn.Conv2d):
+                rows, columns = layer.kernel_size
+                layer.stride = (1, 1)
+                layer.dilation = (rate, rate)
+                layer.padding = ((rows // 2) * rate, (columns // 2) * rate)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """See `Encoder.forward`."""
+        raise NotImplementedError(f"{type(self).__name__} must implement forward")
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        # torch hands every module a dict of its own, so nothing is taken from the caller's.
+        ignored = tuple(prefix + key for key in self._ignored_keys)
+        for key in [key for key in state_dict if ignored and key.startswith(ignored)]:
+            del state_dict[key]
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+def patch_first_convolution(state_dict: Mapping[str, Tensor], convolution: str, in_channels: int) -> dict[str, Tensor]:
+    """Fit pretrained weights to another number of input channels.
+
+    One channel sums the pretrained ones; more channels repeat them in turn, scaled by 3 / in_channels, so that the
+    response to a grey image stays what it was.
+
+    Args:
+        state_dict: of the encoder; not changed.
+        convolution: name of the first convolution; its weight is (out_channels, 3, h, w).
+        in_channels: wanted number of input channels.
+
+    Returns:
+        A new dict, whose first convolution's weight is (out_channels, in_channels, h, w).
+    """
+    key = f"{convolution}.weight"
+    weight = state_dict[key]
+    trained = weight.shape[1]
+    if in_channels == 1:
+        patched = weight.sum(dim=1, keepdim=True)
+    else:
+        source = torch.arange(in_channels) % trained
+        patched = weight[:, source] * (trained / in_channels)
+    return {**state_dict, key: patched}

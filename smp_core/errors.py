@@ -1,0 +1,104 @@
+"""Every exception that smp-core raises on purpose.
+
+::
+
+    SmpError
+    ├── RegistryError                   a name could not be turned into a spec
+    │   ├── UnknownEncoderError         (LookupError) nobody provides this encoder
+    │   ├── UnknownArchitectureError    (LookupError) nobody provides this architecture
+    │   ├── MissingPluginError          (LookupError) a known plugin provides it, but is not installed or disabled
+    │   └── NameConflictError           several plugins provide it
+    ├── PluginError                     a plugin is broken
+    │   └── InvalidSpecError            (ValueError) a spec contradicts itself; names every wrong field
+    ├── CreationError                   a model could not be built as asked
+    │   ├── IncompatibleError           (ValueError) the encoder lacks what the architecture needs
+    │   ├── OptionError                 (TypeError, ValueError) an unknown option or a wrong value
+    │   └── EncoderProtocolError        (TypeError) a module does not satisfy the Encoder protocol
+    ├── InputError                      (ValueError) a tensor a model cannot take
+    ├── WeightsError                    (OSError) pretrained weights could not be fetched, verified or loaded
+    └── CheckpointError                 (ValueError) a saved model could not be written or read
+
+This module imports nothing, so that every other one may import it.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CheckpointError",
+    "CreationError",
+    "EncoderProtocolError",
+    "IncompatibleError",
+    "InputError",
+    "InvalidSpecError",
+    "MissingPluginError",
+    "NameConflictError",
+    "OptionError",
+    "PluginError",
+    "RegistryError",
+    "SmpError",
+    "UnknownArchitectureError",
+    "UnknownEncoderError",
+    "WeightsError",
+]
+
+
+class SmpError(Exception):
+    """Base of all errors that smp-core raises on purpose."""
+
+
+class RegistryError(SmpError):
+    """A name could not be turned into a spec."""
+
+    # LookupError's own subclasses quote their message (KeyError); ours are read by people.
+
+
+class UnknownEncoderError(RegistryError, LookupError):
+    """No installed plugin and no first-party distribution provides this encoder."""
+
+
+class UnknownArchitectureError(RegistryError, LookupError):
+    """No installed plugin and no first-party distribution provides this architecture."""
+
+
+class MissingPluginError(RegistryError, LookupError):
+    """The name belongs to a known distribution that is not installed, or is disabled."""
+
+
+class NameConflictError(RegistryError):
+    """Several installed plugins provide the same name."""
+
+
+class PluginError(SmpError):
+    """A plugin is broken: it does not import, a hook raises, or returns what it must not."""
+
+
+class InvalidSpecError(PluginError, ValueError):
+    """A spec contradicts itself. The message lists every field that is wrong."""
+
+
+class CreationError(SmpError):
+    """A model could not be built as asked."""
+
+
+class IncompatibleError(CreationError, ValueError):
+    """The encoder lacks something that the architecture needs."""
+
+
+class OptionError(CreationError, TypeError, ValueError):
+    """An option that does not exist, or a value that it cannot take."""
+
+
+class EncoderProtocolError(CreationError, TypeError):
+    """A module given as an encoder does not satisfy the Encoder protocol."""
+
+
+class InputError(SmpError, ValueError):
+    """A tensor whose shape or dtype the model cannot take."""
+
+
+class WeightsError(SmpError, OSError):
+    """Pretrained weights could not be fetched, verified or loaded."""
+
+
+class CheckpointError(SmpError, ValueError):
+    """A saved model could not be written or read."""

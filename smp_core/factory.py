@@ -1,0 +1,358 @@
+"""The only place that turns names into parts and parts into a model."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import traceback
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from smp_core import __version__
+from smp_core._targets import load_target
+from smp_core.compatibility import Choice, choose, features_at_depth, violations
+from smp_core.encoder import check_encoder
+from smp_core.errors import IncompatibleError, OptionError, PluginError
+from smp_core.inputs import Preprocessing
+from smp_core.model import SegmentationModel
+from smp_core.plugin import ArchitectureSpec, EncoderSpec
+from smp_core.registry import Registered, loaded_plugins, resolve_architecture, resolve_encoder
+from smp_core.weights import Weights, choose_weights, load_weights
+
+# What create passes to every architecture by itself; the rest of the target's keywords are the architecture's options.
+_COMMON = ("classes", "activation", "aux_params")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a user asks `create` for, encoder weights excepted."""
+
+    in_channels: int = 3
+    classes: int = 1
+    activation: str | Callable[..., object] | None = None
+    aux_params: Mapping[str, Any] | None = None
+    encoder_depth: int | None = None
+    encoder_output_stride: int | None = None
+    options: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        for name in ("in_channels", "classes"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise OptionError(f"{name} must be an int of at least 1, got {value!r}")
+
+
+def create(
+    arch: str,
+    encoder: str | nn.Module,
+    *,
+    encoder_weights: Weights = True,
+    in_channels: int = 3,
+    classes: int = 1,
+    activation: str | Callable[..., object] | None = None,
+    aux_params: Mapping[str, Any] | None = None,
+    encoder_depth: int | None = None,
+    encoder_output_stride: int | None = None,
+    **options: Any,
+) -> SegmentationModel:
+    """Build a segmentation model.
+
+    Args:
+        arch: name of an architecture (`smp_core.list_architectures`), or its qualified name.
+        encoder: name of an encoder (`smp_core.list_encoders`), its qualified name, or a built module that satisfies
+            the `smp_core.Encoder` protocol.
+        encoder_weights: True for the encoder's default weights, the name of a weight set, the path of a local file,
+            or None for random ones. A module comes with its own weights: leave True, or pass None.
+        in_channels: channels of the input; a module's own where it has an attribute of that name.
+        classes: channels of the mask.
+        activation: of the mask; see `smp_core.layers.build_activation`.
+        aux_params: a classification head beside the mask: ``classes``, ``pooling``, ``dropout``, ``activation``.
+        encoder_depth: features down to a reduction of 2**depth; by default the architecture's.
+        encoder_output_stride: for architectures that dilate the encoder; by default the architecture's.
+        **options: the architecture's own (`architecture_options`); an unknown one is an error.
+
+    Returns:
+        The model, on the CPU, in training mode: (N, in_channels, H, W) -> (N, classes, H, W), any H and W.
+
+    Raises:
+        RegistryError: a name means nothing, or too much.
+        IncompatibleError: the encoder lacks what the architecture needs; nothing was built.
+        OptionError: an unknown option, or a value that it cannot take.
+        EncoderProtocolError: the module is not an encoder.
+        WeightsError: the weights cannot be fetched, or do not fit.
+        PluginError: a plugin's implementation does not import, or does not build what its spec declares.
+
+    >>> create("unet", "resnet18", encoder_weights=None, classes=4)(torch.zeros(2, 3, 64, 96)).shape
+    torch.Size([2, 4, 64, 96])
+    """
+    request = Request(
+        in_channels=in_channels,
+        classes=classes,
+        activation=activation,
+        aux_params=aux_params,
+        encoder_depth=encoder_depth,
+        encoder_output_stride=encoder_output_stride,
+        options=options,
+    )
+    architecture = resolve_architecture(arch)
+    if isinstance(encoder, nn.Module):
+        model = _over_module(architecture, encoder, encoder_weights, request)
+    else:
+        model = build_named(architecture, resolve_encoder(encoder), encoder_weights, request)
+    announce(model)
+    return model
+
+
+def create_encoder(
+    name: str,
+    *,
+    in_channels: int = 3,
+    depth: int | None = None,
+    weights: Weights = True,
+    output_stride: int | None = None,
+) -> nn.Module:
+    """Build an encoder alone.
+
+    Args:
+        name: name or qualified name.
+        in_channels: channels of the input.
+        depth: features down to a reduction of 2**depth; by default the encoder's largest.
+        weights: as ``encoder_weights`` of `create`.
+        output_stride: 8 or 16 dilates the stages beyond, where the encoder can; None and 32 do not.
+
+    Returns:
+        A module that satisfies the `smp_core.Encoder` protocol.
+
+    Raises:
+        IncompatibleError: a depth or output stride that the encoder does not have.
+        RegistryError, OptionError, WeightsError, PluginError: as `create`.
+
+    >>> [tuple(f.shape) for f in create_encoder("resnet18", depth=2, weights=None)(torch.zeros(1, 3, 64, 64))]
+    [(1, 3, 64, 64), (1, 64, 32, 32), (1, 64, 16, 16)]
+    """
+    encoder = resolve_encoder(name)
+    spec = encoder.spec
+    choice = Choice(depth=spec.max_depth if depth is None else depth, output_stride=output_stride)
+    found = []
+    if not spec.min_depth <= choice.depth <= spec.max_depth:
+        found.append(f"encoder {spec.name!r} takes depth {spec.min_depth}..{spec.max_depth}, not {choice.depth}")
+    elif output_stride not in (None, 32, *spec.dilation):
+        can = f"to {', '.join(map(str, spec.dilation))}" if spec.dilation else "not at all"
+        found.append(f"encoder {spec.name!r} can be dilated {can}, asked for output stride {output_stride}")
+    if found:
+        raise IncompatibleError("; ".join(found))
+    return _build_encoder(encoder, weights, in_channels, choice)
+
+
+def architecture_options(arch: str) -> dict[str, Any]:
+    """Names and defaults of an architecture's own options; imports its implementation, and so torch."""
+    return _options_of(*_target_of(resolve_architecture(arch)))
+
+
+def build_named(
+    architecture: Registered[ArchitectureSpec],
+    encoder: Registered[EncoderSpec],
+    encoder_weights: Weights,
+    request: Request,
+) -> SegmentationModel:
+    """Build a model over a registered encoder; everything that can be refused is refused before anything is built."""
+    choice = choose(architecture.spec, encoder.spec, request.encoder_depth, request.encoder_output_stride)
+    _refuse(architecture, encoder.spec, choice)
+    target, title = _target_of(architecture)
+    _check_options(target, title, architecture, request.options)
+    chosen = choose_weights(encoder.spec, encoder_weights)
+    module = _build_encoder(encoder, encoder_weights, request.in_channels, choice)
+    model = _build_model(target, title, module, request)
+    source = encoder.spec.weights[chosen] if isinstance(chosen, str) else None
+    model.preprocessing = Preprocessing.of_weights(source) if source is not None else None
+    model._config = _config(architecture, encoder, choice, request, target, chosen if source else None)
+    return model
+
+
+def _over_module(
+    architecture: Registered[ArchitectureSpec], module: nn.Module, encoder_weights: Weights, request: Request
+) -> SegmentationModel:
+    check_encoder(module)
+    if encoder_weights not in (True, None, False):
+        raise OptionError(
+            f"encoder_weights={encoder_weights!r} goes with an encoder's name; a module comes with its own: pass None"
+        )
+    own = getattr(module, "in_channels", request.in_channels)
+    if request.in_channels not in (3, own):
+        raise OptionError(f"in_channels={request.in_channels}, but the encoder given has in_channels={own}")
+    if request.encoder_depth is not None or request.encoder_output_stride is not None:
+        raise OptionError(
+            "encoder_depth and encoder_output_stride go with an encoder's name; a module is built already"
+        )
+    spec = _spec_of_module(module, architecture.spec)
+    stride = max(spec.reductions) if max(spec.reductions) in architecture.spec.dilation else None
+    choice = choose(architecture.spec, spec, None, stride)
+    _refuse(architecture, spec, choice)
+    target, title = _target_of(architecture)
+    _check_options(target, title, architecture, request.options)
+    model = _build_model(target, title, module, request)
+    model._config = _config(architecture, None, choice, request, target, None) | {"in_channels": own}
+    return model
+
+
+def _spec_of_module(module: nn.Module, architecture: ArchitectureSpec) -> EncoderSpec:
+    """The spec that a module would have, so that one comparison serves both."""
+    name = type(module).__name__.lstrip("_") or "module"
+    reductions, channels = tuple(module.reductions), tuple(module.out_channels)  # type: ignore[arg-type]
+    tokens = bool(getattr(module, "tokens", False))
+    if not tokens:
+        last = dict(zip(reductions, channels, strict=True))  # a dilated encoder repeats its last reduction
+        if len(last) < len(reductions) and not architecture.dilation:
+            raise IncompatibleError(
+                f"architecture {architecture.name!r} needs strictly increasing reductions; "
+                f"encoder {name!r} has {reductions}"
+            )
+        reductions, channels = tuple(last), tuple(last.values())
+    depth = max(len(reductions) if tokens else max(reductions).bit_length() - 1, 1)
+    return EncoderSpec(
+        name=name,
+        target="torch.nn:Module",  # built already: never called
+        out_channels=channels,
+        reductions=reductions,
+        tokens=tokens,
+        min_depth=depth,
+        max_depth=depth,
+    )
+
+
+def _refuse(architecture: Registered[ArchitectureSpec], encoder: EncoderSpec, choice: Choice) -> None:
+    found = violations(architecture.spec, encoder, choice)
+    if found:
+        raise IncompatibleError("; ".join(found))
+
+
+def _target_of(architecture: Registered[ArchitectureSpec]) -> tuple[Callable[..., Any], str]:
+    title = f"architecture {architecture.qualified_name!r}"
+    return load_target(architecture.spec.target, title), title
+
+
+def _options_of(target: Callable[..., Any], title: str) -> dict[str, Any]:
+    parameters = list(inspect.signature(target).parameters.values())[1:]
+    sinks = [item.name for item in parameters if item.kind is inspect.Parameter.VAR_KEYWORD]
+    if sinks:
+        raise PluginError(
+            f"{title}: its target takes **{sinks[0]}, so that wrong options would pass; name them instead"
+        )
+    return {item.name: item.default for item in parameters if item.name not in _COMMON}
+
+
+def _check_options(
+    target: Callable[..., Any], title: str, architecture: Registered[ArchitectureSpec], options: Mapping[str, Any]
+) -> None:
+    known = _options_of(target, title)
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        common = ["encoder_weights", "in_channels", *_COMMON, "encoder_depth"]
+        if architecture.spec.dilation:
+            common.append("encoder_output_stride")
+        raise OptionError(
+            f"{title} has no option {', '.join(map(repr, unknown))}; its options are {', '.join(known) or 'none'}, "
+            f"and every architecture takes {', '.join(common)}"
+        )
+
+
+def _build_encoder(encoder: Registered[EncoderSpec], weights: Weights, in_channels: int, choice: Choice) -> nn.Module:
+    spec = encoder.spec
+    chosen = choose_weights(spec, weights)
+    title = f"encoder {encoder.qualified_name!r}"
+    target = load_target(spec.target, title)
+    module: nn.Module = target(
+        **copy.deepcopy(dict(spec.options)),
+        in_channels=in_channels,
+        depth=choice.depth,
+        output_stride=choice.output_stride or 32,
+    )
+    check_encoder(module)
+    _check_against_spec(module, spec, title, in_channels, choice)
+    if chosen is not None:
+        load_weights(module, encoder, chosen, in_channels)
+    return module
+
+
+def _check_against_spec(module: nn.Module, spec: EncoderSpec, title: str, in_channels: int, choice: Choice) -> None:
+    channels, reductions = features_at_depth(spec, choice.depth)
+    if not spec.tokens:
+        reductions = tuple(min(item, choice.output_stride or item) for item in reductions)
+    if reductions[0] == 1 and not getattr(module, "full_resolution", False):
+        channels = (in_channels, *channels[1:])
+    built = (tuple(module.out_channels), tuple(module.reductions))  # type: ignore[arg-type]
+    if built != (channels, reductions):
+        raise PluginError(
+            f"{title}: at depth {choice.depth} its spec declares out_channels {channels} and reductions {reductions}, "
+            f"but the built module has {built[0]} and {built[1]}"
+        )
+
+
+def _build_model(target: Callable[..., Any], title: str, encoder: nn.Module, request: Request) -> SegmentationModel:
+    model = target(
+        encoder,
+        classes=request.classes,
+        activation=request.activation,
+        aux_params=request.aux_params,
+        **request.options,
+    )
+    if not isinstance(model, SegmentationModel):
+        raise PluginError(f"{title}: its target built a {type(model).__name__}; expected an smp_core.SegmentationModel")
+    return model
+
+
+def _config(
+    architecture: Registered[ArchitectureSpec],
+    encoder: Registered[EncoderSpec] | None,
+    choice: Choice,
+    request: Request,
+    target: Callable[..., Any],
+    weights: object,
+) -> dict[str, Any]:
+    """SMP's keys, plus who provided what."""
+    config: dict[str, Any] = {
+        "_model_class": architecture.spec.class_name,
+        "encoder_name": encoder.spec.name if encoder is not None else None,
+        "encoder_depth": choice.depth,
+        "encoder_weights": weights,
+        "in_channels": request.in_channels,
+        "classes": request.classes,
+        "activation": request.activation,
+        "aux_params": dict(request.aux_params) if request.aux_params is not None else None,
+    }
+    if architecture.spec.dilation and choice.output_stride is not None:
+        config["encoder_output_stride"] = choice.output_stride
+    config |= _options_of(target, architecture.qualified_name) | dict(request.options)
+    config["_smp_core"] = {
+        "smp_core": __version__,
+        "torch": str(torch.__version__),
+        "architecture": _provenance(architecture),
+        "encoder": _provenance(encoder) if encoder is not None else None,
+    }
+    return copy.deepcopy(config)
+
+
+def _provenance(item: Registered[Any]) -> dict[str, str]:
+    return {"distribution": item.distribution, "version": item.version, "name": item.qualified_name}
+
+
+def announce(model: SegmentationModel) -> None:
+    """Call every plugin's ``smp_model_created``; one that raises becomes a warning, and the others are still called."""
+    for plugin in loaded_plugins():
+        if plugin.manager is None or not plugin.manager.hook.smp_model_created.get_hookimpls():
+            continue
+        try:
+            plugin.manager.hook.smp_model_created(model=model, config=model.config)
+        except Exception as error:  # a stranger's code must not take the model away
+            record = plugin.record
+            warnings.warn(
+                f"plugin {record.distribution!r} {record.version}: hook 'smp_model_created' raised "
+                f"{type(error).__name__}: {error}\n{''.join(traceback.format_exception(error))}",
+                RuntimeWarning,
+                stacklevel=3,
+            )

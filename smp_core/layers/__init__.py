@@ -1,0 +1,21 @@
+"""Blocks that encoders and decoders share; one idea a file."""
+
+from smp_core.layers.activation import build_activation
+from smp_core.layers.attention import SCSE, build_attention
+from smp_core.layers.conv import ConvNormAct
+from smp_core.layers.initialisation import initialise_decoder, initialise_head
+from smp_core.layers.norm import LayerNorm2d, build_norm
+from smp_core.layers.upsample import UpsampleConcatConv, UpsampleConcatConv2d
+
+__all__ = [
+    "SCSE",
+    "ConvNormAct",
+    "LayerNorm2d",
+    "UpsampleConcatConv",
+    "UpsampleConcatConv2d",
+    "build_activation",
+    "build_attention",
+    "build_norm",
+    "initialise_decoder",
+    "initialise_head",
+]

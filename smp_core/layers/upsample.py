@@ -1,0 +1,195 @@
+"""Upsample, concatenate, convolve: the step that U-shaped decoders repeat at every level.
+
+Written down plainly, ``conv(cat([upsample(x), skip]))`` stores the upsampled map and the concatenation, both at the
+higher resolution, and multiplies nine times for every input that nearest-neighbour upsampling has only repeated.
+Two identities avoid that:
+
+* a convolution is linear in its input channels: ``conv(cat([u, s])) = conv_u(u) + conv_s(s)`` with the weight split;
+* a 3x3 convolution of a map upsampled twofold by nearest neighbour is one 4x4 transposed convolution of stride 2 and
+  padding 1, whose kernel is the flipped 3x3 kernel summed over its four shifts.
+
+The parameters stay those of the plain 3x3 convolution, so every checkpoint fits either form.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from smp_core.errors import OptionError
+from smp_core.layers.conv import activation_after, needs_bias
+from smp_core.layers.norm import Norm, build_norm
+
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "area", "nearest-exact")
+
+# Where the transposed form has been measured to be faster; other devices keep the plain form until they are measured.
+_TRANSPOSED_DEVICES = ("cpu",)
+
+# torch before 2.7 cannot tell an export from a compilation; there both keep the plain form.
+_is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
+
+
+def check_interpolation(mode: str) -> str:
+    """Return the mode if `torch.nn.functional.interpolate` takes it for maps.
+
+    Raises:
+        OptionError: it does not.
+    """
+    if mode not in INTERPOLATIONS:
+        raise OptionError(f"unknown interpolation {mode!r}; expected one of {', '.join(INTERPOLATIONS)}")
+    return mode
+
+
+def transposed_kernel(weight: Tensor) -> Tensor:
+    """The 4x4 kernel whose stride-2 transposed convolution equals upsampling twofold and convolving with ``weight``.
+
+    Args:
+        weight: (out_channels, in_channels, 3, 3).
+
+    Returns:
+        (in_channels, out_channels, 4, 4), the layout of `torch.nn.functional.conv_transpose2d`.
+    """
+    flipped = weight.flip(2, 3).transpose(0, 1)
+    # Each of the four shifts of the flipped kernel in the 4x4 window, one axis at a time.
+    rows = functional.pad(flipped, (0, 0, 0, 1)) + functional.pad(flipped, (0, 0, 1, 0))
+    return functional.pad(rows, (0, 1)) + functional.pad(rows, (1, 0))
+
+
+class UpsampleConcatConv2d(nn.Conv2d):
+    """3x3 convolution of an upsampled map and a skip, neither upsampled map nor concatenation stored where avoidable.
+
+    Equals ``conv(cat([interpolate(x, size), skip]))``. The parameters are those of
+    ``nn.Conv2d(up_channels + skip_channels, out_channels, 3, padding=1)``.
+
+    Args:
+        up_channels: channels of the map to upsample.
+        skip_channels: channels of the skip; 0 where there is none.
+        out_channels: channels of the result.
+        bias: whether there is a bias.
+        interpolation: any of `INTERPOLATIONS`. Only ``nearest`` has the fast form.
+    """
+
+    def __init__(
+        self, up_channels: int, skip_channels: int, out_channels: int, *, bias: bool, interpolation: str = "nearest"
+    ) -> None:
+        super().__init__(up_channels + skip_channels, out_channels, 3, padding=1, bias=bias)
+        self.up_channels = up_channels
+        self.interpolation = check_interpolation(interpolation)
+        self.transposed_devices: list[str] = list(_TRANSPOSED_DEVICES) if interpolation == "nearest" else []
+
+    def forward(self, x: Tensor, skip: Tensor | None, height: int, width: int) -> Tensor:  # type: ignore[override]
+        """Upsample ``x`` to (height, width) and convolve it with the skip.
+
+        Args:
+            x: (N, up_channels, h, w).
+            skip: (N, skip_channels, height, width), or None.
+            height, width: size of the result.
+
+        Returns:
+            (N, out_channels, height, width)
+        """
+        if self._is_transposed(x, height, width):
+            return self._transposed(x, skip, height, width)
+        return self.convolve(self.upsample_concat(x, skip, height, width))
+
+    def upsample_concat(self, x: Tensor, skip: Tensor | None, height: int, width: int) -> Tensor:
+        """The first half of the plain form: (N, up_channels + skip_channels, height, width)."""
+        x = functional.interpolate(x, size=[height, width], mode=self.interpolation)
+        return x if skip is None else torch.cat([x, skip], dim=1)
+
+    def convolve(self, x: Tensor) -> Tensor:
+        """The second half of the plain form: (N, up_channels + skip_channels, H, W) -> (N, out_channels, H, W)."""
+        return functional.conv2d(x, self.weight, self.bias, padding=1)
+
+    def _is_transposed(self, x: Tensor, height: int, width: int) -> bool:
+        if x.device.type not in self.transposed_devices:
+            return False
+        # An exported graph keeps the plain form: it holds for every size, and runtimes differ in what they do fast.
+        if torch.jit.is_tracing():
+            return False
+        if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
+            if _is_exporting():
+                return False
+        # Twofold, or one less where the skip's size is odd. One comparison an axis, so that a compiled graph has one
+        # guard for both.
+        return 0 <= 2 * x.shape[2] - height <= 1 and 0 <= 2 * x.shape[3] - width <= 1
+
+    def _transposed(self, x: Tensor, skip: Tensor | None, height: int, width: int) -> Tensor:
+        weight = self.weight[:, : self.up_channels]
+        bias = self.bias if skip is None else None
+        out = functional.conv_transpose2d(x, transposed_kernel(weight), bias, stride=2, padding=1)
+        out = self._crop(out, x, weight, height, width)
+        if skip is not None:
+            out += functional.conv2d(skip, self.weight[:, self.up_channels :], self.bias, padding=1)
+        return out
+
+    def _crop(self, out: Tensor, x: Tensor, weight: Tensor, height: int, width: int) -> Tensor:
+        """Cut the result to an odd size.
+
+        The plain form pads the cropped map with zeros, where the transposed form sees one more row and column of the
+        upsampled map; what these add to the last row and column is taken back.
+        """
+        extra_rows = 2 * x.shape[2] - height
+        extra_columns = 2 * x.shape[3] - width
+        # Under compilation the sizes may be symbols; multiplying by the 0 or 1 keeps one graph for even and odd.
+        always = False
+        if not torch.jit.is_scripting():
+            always = torch.compiler.is_compiling()
+        if not always and extra_rows == 0 and extra_columns == 0:
+            return out
+        out = out[:, :, :height, :width]
+        if always or extra_columns > 0:
+            column = x[:, :, :, -1:].repeat_interleave(2, dim=2)
+            seen = functional.conv2d(column, weight[:, :, :, 2:], padding=[1, 0])[:, :, :height]
+            out[:, :, :, -1:] -= seen * extra_columns
+        if always or extra_rows > 0:
+            row = x[:, :, -1:].repeat_interleave(2, dim=3)[:, :, :, :width]
+            seen = functional.conv2d(row, weight[:, :, 2:], padding=[0, 1])
+            out[:, :, -1:] -= seen * extra_rows
+        return out
+
+
+class UpsampleConcatConv(nn.Sequential):
+    """`UpsampleConcatConv2d`, norm, ReLU; keys as those of `ConvNormAct`: ``0`` convolution, ``1`` norm.
+
+    Args:
+        up_channels, skip_channels, out_channels, interpolation: as for `UpsampleConcatConv2d`.
+        norm: see `build_norm`.
+
+    >>> block = UpsampleConcatConv(16, 8, 4)
+    >>> block(torch.zeros(1, 16, 5, 7), torch.zeros(1, 8, 9, 14), 9, 14).shape
+    torch.Size([1, 4, 9, 14])
+    """
+
+    def __init__(
+        self,
+        up_channels: int,
+        skip_channels: int,
+        out_channels: int,
+        *,
+        norm: Norm = "batchnorm",
+        interpolation: str = "nearest",
+    ) -> None:
+        super().__init__(
+            UpsampleConcatConv2d(
+                up_channels, skip_channels, out_channels, bias=needs_bias(norm), interpolation=interpolation
+            ),
+            build_norm(norm, out_channels),
+            activation_after(norm),
+        )
+
+    def forward(self, x: Tensor, skip: Tensor | None, height: int, width: int) -> Tensor:  # type: ignore[override]
+        """As `UpsampleConcatConv2d.forward`, then norm and ReLU."""
+        out: Tensor = self[2](self[1](self[0](x, skip, height, width)))
+        return out
+
+    def upsample_concat(self, x: Tensor, skip: Tensor | None, height: int, width: int) -> Tensor:
+        """As `UpsampleConcatConv2d.upsample_concat`, for a caller that changes the concatenation before `convolve`."""
+        out: Tensor = self[0].upsample_concat(x, skip, height, width)  # type: ignore[operator]
+        return out
+
+    def convolve(self, x: Tensor) -> Tensor:
+        """Convolution, norm and ReLU of a concatenation: (N, up + skip channels, H, W) -> (N, out_channels, H, W)."""
+        out: Tensor = self[2](self[1](self[0].convolve(x)))  # type: ignore[operator]
+        return out

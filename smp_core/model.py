@@ -1,0 +1,171 @@
+"""The template of every segmentation model: encoder, decoder, heads."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from smp_core.encoder import check_encoder
+from smp_core.errors import InputError
+from smp_core.inputs import Preprocessing
+from smp_core.saving import push_to_hub, save_pretrained
+
+
+class SegmentationModel(nn.Module):
+    """Encoder, decoder and head(s), built from parts that exist already.
+
+    Args:
+        encoder: an `smp_core.Encoder`.
+        decoder: called with the encoder's features; has ``out_channels`` and ``reduction``.
+        segmentation_head: maps the decoder's output to class scores at the input's resolution.
+        classification_head: maps the deepest feature to scores per image, or None.
+        size_multiple: the input is padded with zeros, right and bottom, to a multiple of this in height and width,
+            and the result cropped; 1 for a decoder that takes any size.
+
+    Attributes:
+        preprocessing: how pixel values become this model's input, or None where nobody said; it is saved along.
+
+    Raises:
+        EncoderProtocolError: the encoder does not satisfy the protocol.
+    """
+
+    # TorchScript would compile properties; this one is for people.
+    __jit_unused_properties__: ClassVar[list[str]] = ["config"]
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        segmentation_head: nn.Module,
+        classification_head: nn.Module | None = None,
+        *,
+        size_multiple: int = 1,
+    ) -> None:
+        super().__init__()
+        check_encoder(encoder)
+        self.encoder = encoder
+        self.decoder = decoder
+        self.segmentation_head = segmentation_head
+        self.classification_head = classification_head
+        self.size_multiple = size_multiple
+        # 0 where the encoder does not say: then its own first layer is the judge.
+        self.in_channels: int = getattr(encoder, "in_channels", 0)
+        self.preprocessing: Preprocessing | None = None
+        self._config: dict[str, Any] = {}
+        self._encoder_is_frozen = False
+        self._frozen_parameters: list[str] = []
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Segment a batch of images of any size.
+
+        Args:
+            x: (N, in_channels, H, W), the dtype of the parameters, preprocessed.
+
+        Returns:
+            Masks (N, classes, H, W); with a classification head the pair of masks and labels (N, aux classes).
+
+        Raises:
+            InputError: another number of dimensions or channels, an empty image, or another dtype.
+        """
+        if not torch.jit.is_scripting():
+            self._check_input(x)
+        height, width = x.shape[2], x.shape[3]
+        features = self.encoder(self._pad(x))
+        masks: Tensor = self.segmentation_head(self.decoder(features))
+        if self.size_multiple > 1:
+            masks = masks[..., :height, :width]
+        if self.classification_head is not None:
+            return masks, self.classification_head(features[-1])
+        return masks
+
+    def _pad(self, x: Tensor) -> Tensor:
+        if self.size_multiple == 1:
+            return x
+        rows = -x.shape[2] % self.size_multiple
+        columns = -x.shape[3] % self.size_multiple
+        return functional.pad(x, [0, columns, 0, rows])
+
+    def _check_input(self, x: Tensor) -> None:
+        if torch.jit.is_tracing():  # every comparison of a traced size would warn
+            return
+        channels = self.in_channels or "C"
+        expected = f"expected an input of shape (N, {channels}, H, W)"
+        got = f"got {tuple(x.shape)}"
+        if x.dim() != 4:
+            hint = "; add the batch dimension: x[None]" if x.dim() == 3 else ""
+            raise InputError(f"{expected}, {got}{hint}")
+        if self.in_channels and x.shape[1] != self.in_channels:
+            hint = "; the channels come second: x.permute(0, 3, 1, 2)" if x.shape[3] == self.in_channels else ""
+            raise InputError(f"{expected}, {got}{hint}")
+        if x.shape[2] == 0 or x.shape[3] == 0:
+            raise InputError(f"{expected} with H and W of at least 1, {got}")
+        dtype = next((parameter.dtype for parameter in self.segmentation_head.parameters()), x.dtype)
+        if x.dtype != dtype and not torch.is_autocast_enabled(x.device.type):
+            hint = "; scale and convert the pixels first: x.float() / 255" if not x.is_floating_point() else ""
+            raise InputError(f"{expected} and dtype {dtype}, got {x.dtype}{hint}")
+
+    @torch.inference_mode()
+    def predict(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """`forward` in evaluation mode and without gradients; every module's training flag is restored afterwards."""
+        training = [module for module in self.modules() if module.training]
+        self.eval()
+        try:
+            result: Tensor | tuple[Tensor, Tensor] = self(x)
+        finally:
+            for module in training:
+                module.training = True
+        return result
+
+    def freeze_encoder(self) -> None:
+        """Keep the encoder as it is: its parameters get no gradient, its normalisation statistics do not move.
+
+        Holds through `train`, until `unfreeze_encoder`.
+        """
+        for name, parameter in self.encoder.named_parameters():
+            if parameter.requires_grad:
+                parameter.requires_grad_(False)
+                self._frozen_parameters.append(name)
+        self._encoder_is_frozen = True
+        self.train(self.training)
+
+    def unfreeze_encoder(self) -> None:
+        """Undo `freeze_encoder`: parameters that were trainable before are so again."""
+        parameters = dict(self.encoder.named_parameters())
+        for name in self._frozen_parameters:
+            parameters[name].requires_grad_(True)
+        self._frozen_parameters.clear()
+        self._encoder_is_frozen = False
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> SegmentationModel:
+        """Set the training mode; a frozen encoder's normalisation layers stay in evaluation mode."""
+        super().train(mode)
+        if self._encoder_is_frozen:
+            for module in self.encoder.modules():
+                if hasattr(module, "running_mean"):
+                    module.training = False
+        return self
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What rebuilds the model: SMP's keys, and under ``_smp_core`` who provided what. A copy; JSON-able.
+
+        Empty for a model that was not built by `smp_core.create`.
+        """
+        config = copy.deepcopy(self._config)
+        if config:
+            config["_smp_core"]["preprocessing"] = self.preprocessing.to_dict() if self.preprocessing else None
+        return config
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write ``config.json``, ``model.safetensors`` and a model card; see `smp_core.saving.save_pretrained`."""
+        return save_pretrained(self, self.config, folder)
+
+    def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
+        """Upload what `save_pretrained` writes; see `smp_core.saving.push_to_hub`."""
+        return push_to_hub(self, self.config, repo_id, private=private, token=token)

@@ -1,0 +1,78 @@
+"""All that a plugin imports when it is discovered: specs, hook specifications, and the hook marker.
+
+Nothing here imports torch, and a plugin module that imports only this and the standard library stays as light.
+Importing this module never triggers discovery.
+
+A plugin is a module named by an entry point of the group ``smp_core``::
+
+    # acme_smp_hiera/plugin.py
+    from smp_core.plugin import EncoderSpec, hookimpl
+
+    @hookimpl
+    def smp_encoders():
+        return [EncoderSpec(name="hiera_tiny", target="acme_smp_hiera.encoder:HieraEncoder", ...)]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pluggy
+
+from smp_core._specs import ArchitectureSpec, EncoderSpec, WeightsSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from smp_core.model import SegmentationModel
+
+__all__ = [
+    "ENTRY_POINT_GROUP",
+    "ArchitectureSpec",
+    "EncoderSpec",
+    "WeightsSpec",
+    "hookimpl",
+    "hookspec",
+    "smp_architectures",
+    "smp_encoders",
+    "smp_model_created",
+    "smp_resolve_encoder",
+]
+
+PROJECT_NAME = "smp_core"
+ENTRY_POINT_GROUP = "smp_core"
+
+_Function = TypeVar("_Function", bound="Callable[..., Any]")
+
+hookspec = pluggy.HookspecMarker(PROJECT_NAME)
+hookimpl = pluggy.HookimplMarker(PROJECT_NAME)
+"""Marks a function of a plugin module as the implementation of the hook of the same name."""
+
+
+@hookspec
+def smp_encoders() -> Iterable[EncoderSpec]:  # type: ignore[empty-body]
+    """Return the specs of the encoders that this plugin provides."""
+
+
+@hookspec
+def smp_architectures() -> Iterable[ArchitectureSpec]:  # type: ignore[empty-body]
+    """Return the specs of the architectures that this plugin provides."""
+
+
+@hookspec
+def smp_resolve_encoder(name: str) -> EncoderSpec | None:
+    """Return the spec of an encoder of an open family, or None where the name is not of that family.
+
+    Asked only for names that no plugin lists and that the core does not know. The answer's ``name`` is ``name``.
+    """
+
+
+@hookspec
+def smp_model_created(model: SegmentationModel, config: Mapping[str, Any]) -> None:
+    """Called after `smp_core.create` has built a model.
+
+    Args:
+        model: the finished model, on the CPU, in training mode.
+        config: what rebuilds it; a copy of ``model.config``.
+    """

@@ -6,12 +6,12 @@ The result is a list of `LoadedPlugin`; what became of each plugin is in its `Pl
 from __future__ import annotations
 
 import difflib
+import itertools
 import os
-import re
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -20,12 +20,19 @@ import importlib_metadata
 import pluggy
 
 from smp_core import plugin as plugin_api
+from smp_core._metadata import Found, find_plugins, normalise
 from smp_core.errors import PluginError
 from smp_core.plugin import ENTRY_POINT_GROUP, ArchitectureSpec, EncoderSpec
 
 # A plugin that imports one of these at discovery makes every program slow that merely has it installed.
 _HEAVY_MODULES = ("torch", "torchvision", "timm", "numpy", "transformers", "tensorflow", "jax")
 _HOOKS = ("smp_encoders", "smp_architectures", "smp_resolve_encoder", "smp_model_created")
+# The hook specifications alone: pluggy inspects every name of the module that it is given, here once a plugin.
+_HOOK_SPECS = ModuleType(plugin_api.__name__)
+for _hook in _HOOKS:
+    setattr(_HOOK_SPECS, _hook, getattr(plugin_api, _hook))
+# A plugin is a stranger's code: it may raise anything, even leave the program, and must fail alone.
+FAILURES = (Exception, SystemExit)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,11 +105,6 @@ class Settings:
         return None if self.autoload else "disabled by SMP_DISABLE_PLUGIN_AUTOLOAD=1"
 
 
-def normalise(distribution: str) -> str:
-    """The spelling under which distribution names are compared (lower case, runs of ``-_.`` as one ``-``)."""
-    return re.sub(r"[-_.]+", "-", distribution).lower()
-
-
 def _names(text: str) -> frozenset[str]:
     return frozenset(normalise(item.strip()) for item in text.split(",") if item.strip())
 
@@ -120,28 +122,23 @@ def discover(settings: Settings) -> list[LoadedPlugin]:
     Raises:
         PluginError: a plugin is broken and ``SMP_PLUGINS_STRICT=1``.
     """
-    found = []
-    for entry_point in importlib_metadata.entry_points(group=ENTRY_POINT_GROUP):
-        distribution = entry_point.dist
-        name = distribution.name if distribution is not None else entry_point.name
-        version = distribution.version if distribution is not None else "unknown"
-        found.append((name, version, entry_point))
-    found.sort(key=lambda item: (normalise(item[0]), item[2].name))
-    loaded = []
-    for name, version, entry_point in found:
-        reason = settings.reason_to_skip(name)
+    by_distribution: dict[str, list[LoadedPlugin]] = {}
+    for item in find_plugins():
+        siblings = by_distribution.setdefault(normalise(item.distribution), [])
+        reason = settings.reason_to_skip(item.distribution)
         if reason is not None:
-            record = PluginRecord(
-                distribution=name, version=version, module=entry_point.value, status="disabled", error=reason
-            )
-            loaded.append(LoadedPlugin(record=record))
-            continue
-        loaded.append(_load(name, version, entry_point, strict=settings.strict))
-    loaded.extend(_missing(settings, {normalise(name) for name, _, _ in found}))
-    return loaded
+            siblings.append(LoadedPlugin(record=_record(item, status="disabled", error=reason)))
+        else:
+            siblings.append(_load(item, siblings, strict=settings.strict))
+    missing = _missing(settings, by_distribution.keys())
+    return [*itertools.chain.from_iterable(by_distribution.values()), *missing]
 
 
-def _missing(settings: Settings, installed: set[str]) -> Iterable[LoadedPlugin]:
+def _record(item: Found, **values: Any) -> PluginRecord:
+    return PluginRecord(distribution=item.distribution, version=item.version, module=item.module, **values)
+
+
+def _missing(settings: Settings, installed: Set[str]) -> Iterable[LoadedPlugin]:
     for name in sorted((settings.only or frozenset()) - installed):
         error = f"named in SMP_PLUGINS, but no plugin of that name is installed: pip install {name}"
         if settings.strict:
@@ -151,33 +148,34 @@ def _missing(settings: Settings, installed: set[str]) -> Iterable[LoadedPlugin]:
         )
 
 
-def _load(name: str, version: str, entry_point: importlib_metadata.EntryPoint, *, strict: bool) -> LoadedPlugin:
+def _load(item: Found, siblings: Iterable[LoadedPlugin], *, strict: bool) -> LoadedPlugin:
     """Import one plugin module and ask its hooks; whatever it raises becomes part of its record."""
-    base: dict[str, Any] = {"distribution": name, "version": version, "module": entry_point.value}
+    title = f"plugin {item.distribution!r} {item.version} ({item.module})"
     absent = [module for module in _HEAVY_MODULES if module not in sys.modules]
     start = time.perf_counter()
     try:
-        module = _import(entry_point)
-        manager = _register(module)
+        if item.problem is not None:
+            raise PluginError(item.problem)
+        manager = _register(_import(item.module))
         encoders = _specs(manager, "smp_encoders", EncoderSpec)
         architectures = _specs(manager, "smp_architectures", ArchitectureSpec)
-    except Exception as error:  # a plugin is a stranger's code: it may raise anything, and must fail alone
-        message = f"plugin {name!r} {version} ({entry_point.value}): {_explain(error)}"
+        _refuse_repetition(siblings, encoders, architectures)
+    except FAILURES as error:
+        message = f"{title}: {_explain(error)}"
         if strict:
             raise PluginError(f"{message}\n(raised because SMP_PLUGINS_STRICT=1)") from error
         seconds = time.perf_counter() - start
         text = "".join(traceback.format_exception(error))
-        record = PluginRecord(**base, status="broken", load_seconds=seconds, error=message, traceback=text)
-        return LoadedPlugin(record=record)
-    heavy = tuple(item for item in absent if item in sys.modules)
+        return LoadedPlugin(record=_record(item, status="broken", load_seconds=seconds, error=message, traceback=text))
+    heavy = tuple(module for module in absent if module in sys.modules)
     error_text = None
     if heavy:
         error_text = (
-            f"plugin {name!r} {version} ({entry_point.value}): imports {', '.join(heavy)} at discovery, which slows "
-            "every program down; move the import into the module that a spec's target names"
+            f"{title}: imports {', '.join(heavy)} at discovery, which slows every program down; "
+            "move the import into the module that a spec's target names"
         )
-    record = PluginRecord(
-        **base,
+    record = _record(
+        item,
         status="slow" if heavy else "ok",
         encoders=tuple(encoders),
         architectures=tuple(architectures),
@@ -189,12 +187,24 @@ def _load(name: str, version: str, entry_point: importlib_metadata.EntryPoint, *
     return LoadedPlugin(record=record, encoders=encoders, architectures=architectures, manager=manager)
 
 
-def _explain(error: Exception) -> str:
+def _refuse_repetition(
+    siblings: Iterable[LoadedPlugin], encoders: Mapping[str, EncoderSpec], architectures: Mapping[str, ArchitectureSpec]
+) -> None:
+    """A name that two modules of one distribution provide has no qualified spelling that tells them apart."""
+    for sibling in siblings:
+        twice = [*(encoders.keys() & sibling.encoders.keys()), *(architectures.keys() & sibling.architectures.keys())]
+        if twice:
+            names = ", ".join(map(repr, sorted(twice)))
+            raise PluginError(f"module {sibling.record.module!r} of the same distribution provides {names} already")
+
+
+def _explain(error: BaseException) -> str:
     text = str(error) or "no message"
     return text if isinstance(error, PluginError) else f"{type(error).__name__}: {text}"
 
 
-def _import(entry_point: importlib_metadata.EntryPoint) -> ModuleType:
+def _import(value: str) -> ModuleType:
+    entry_point = importlib_metadata.EntryPoint(name="", value=value, group=ENTRY_POINT_GROUP)
     try:
         module = entry_point.load()
     except ModuleNotFoundError as error:
@@ -204,7 +214,7 @@ def _import(entry_point: importlib_metadata.EntryPoint) -> ModuleType:
                 "the installation is incomplete: reinstall it or uninstall it"
             ) from error
         raise PluginError(f"importing it failed: {type(error).__name__}: {error}") from error
-    except Exception as error:
+    except FAILURES as error:
         raise PluginError(f"importing it failed: {type(error).__name__}: {error}") from error
     if not isinstance(module, ModuleType):
         raise PluginError(f"its entry point must name a module, not a {type(module).__name__}: drop ':attribute'")
@@ -214,7 +224,7 @@ def _import(entry_point: importlib_metadata.EntryPoint) -> ModuleType:
 def _register(module: ModuleType) -> pluggy.PluginManager:
     """Register the module in a plugin manager of its own, refusing unknown hooks and modules without any."""
     manager = pluggy.PluginManager(plugin_api.PROJECT_NAME)
-    manager.add_hookspecs(plugin_api)
+    manager.add_hookspecs(_HOOK_SPECS)
     try:
         manager.register(module)
         manager.check_pending()
@@ -241,15 +251,21 @@ def _explain_hooks(manager: pluggy.PluginManager, module: ModuleType, error: Exc
 
 def _specs(manager: pluggy.PluginManager, hook: str, kind: type[Any]) -> dict[str, Any]:
     """Ask one hook of one plugin for its specs, by name."""
+    caller = getattr(manager.hook, hook)
+    expected = f"expected a list of {kind.__name__}"
     try:
-        results = getattr(manager.hook, hook)()
-    except Exception as error:
+        # A hook may be a generator, whose errors come only when it is iterated.
+        results = [_listed(result) for result in caller()]
+    except FAILURES as error:
         raise PluginError(f"hook {hook!r} raised {type(error).__name__}: {error}") from error
+    # pluggy drops the None of a function that forgot to return.
+    if len(results) < len(caller.get_hookimpls()):
+        raise PluginError(f"hook {hook!r} returned None; {expected}")
     specs: dict[str, Any] = {}
     for result in results:
-        if isinstance(result, (str, bytes, Mapping)) or not isinstance(result, Iterable):
-            raise PluginError(f"hook {hook!r} returned a {type(result).__name__}; expected a list of {kind.__name__}")
-        for spec in _iterate(hook, result):
+        if not isinstance(result, list):
+            raise PluginError(f"hook {hook!r} returned a {type(result).__name__}; {expected}")
+        for spec in result:
             if not isinstance(spec, kind):
                 raise PluginError(f"hook {hook!r} returned {spec!r} among its specs; expected {kind.__name__} only")
             if spec.name in specs:
@@ -258,9 +274,8 @@ def _specs(manager: pluggy.PluginManager, hook: str, kind: type[Any]) -> dict[st
     return specs
 
 
-def _iterate(hook: str, result: Iterable[Any]) -> list[Any]:
-    """A hook may be a generator; then its errors come only here."""
-    try:
-        return list(result)
-    except Exception as error:
-        raise PluginError(f"hook {hook!r} raised {type(error).__name__}: {error}") from error
+def _listed(result: Any) -> Any:
+    """An iterable of specs as a list; anything else as it is, for the error to name its type."""
+    if isinstance(result, (str, bytes, Mapping)) or not isinstance(result, Iterable):
+        return result
+    return list(result)

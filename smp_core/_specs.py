@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -64,12 +64,11 @@ def _is_floats(value: object) -> bool:
 
 def _freeze(spec: object) -> None:
     """Turn lists into tuples and dicts into read-only views, so that a frozen spec really is."""
-    for item in fields(spec):  # type: ignore[arg-type]
-        value = getattr(spec, item.name)
+    for name, value in list(vars(spec).items()):
         if isinstance(value, list):
-            object.__setattr__(spec, item.name, tuple(value))
+            object.__setattr__(spec, name, tuple(value))
         elif isinstance(value, Mapping):
-            object.__setattr__(spec, item.name, MappingProxyType(dict(value)))
+            object.__setattr__(spec, name, MappingProxyType(dict(value)))
 
 
 _TARGET_FORM = 'a string of the form "package.module:attribute"'

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from smp_core import __version__
+from smp_core._discovery import FAILURES
 from smp_core._targets import load_target
 from smp_core.compatibility import Choice, choose, features_at_depth, violations
 from smp_core.encoder import check_encoder
@@ -348,7 +349,7 @@ def announce(model: SegmentationModel) -> None:
             continue
         try:
             plugin.manager.hook.smp_model_created(model=model, config=model.config)
-        except Exception as error:  # a stranger's code must not take the model away
+        except FAILURES as error:
             record = plugin.record
             warnings.warn(
                 f"plugin {record.distribution!r} {record.version}: hook 'smp_model_created' raised "

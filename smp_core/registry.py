@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from smp_core import _index
-from smp_core._discovery import LoadedPlugin, PluginRecord, Settings, discover, normalise
+from smp_core._discovery import FAILURES, LoadedPlugin, PluginRecord, Settings, discover
+from smp_core._metadata import normalise
 from smp_core.compatibility import Compatibility, compare
 from smp_core.errors import (
     MissingPluginError,
@@ -174,7 +175,7 @@ class Registry:
             who = f"plugin {record.distribution!r} {record.version}: hook 'smp_resolve_encoder'"
             try:
                 answers = plugin.manager.hook.smp_resolve_encoder(name=name)
-            except Exception as error:  # a stranger's code: it fails alone
+            except FAILURES as error:
                 failures.append(f"{who} raised {type(error).__name__}: {error}")
                 continue
             for spec in answers:

@@ -48,14 +48,13 @@ class SCSE(nn.Module):
 
 
 def _conv1x1(in_channels: int, out_channels: int) -> nn.Conv2d:
-    if in_channels and out_channels:
-        return nn.Conv2d(in_channels, out_channels, 1)
-    # torch warns when it initialises an empty tensor; there is nothing to initialise but the bias.
-    conv = nn.utils.skip_init(nn.Conv2d, in_channels, out_channels, 1)
-    assert isinstance(conv, nn.Conv2d)
-    assert conv.bias is not None
-    with torch.no_grad():
-        conv.bias.zero_()
+    conv = nn.Conv2d(max(in_channels, 1), max(out_channels, 1), 1)
+    if not (in_channels and out_channels):
+        # torch warns when it initialises an empty tensor, so the empty one is cut from another.
+        assert conv.bias is not None
+        conv.in_channels, conv.out_channels = in_channels, out_channels
+        conv.weight = nn.Parameter(conv.weight.detach()[:out_channels, :in_channels].clone())
+        conv.bias = nn.Parameter(conv.bias.detach()[:out_channels].clone())
     return conv
 
 

@@ -7,50 +7,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from smp_core.errors import OptionError
-from smp_core.layers import ConvNormAct, UpsampleConcatConv, build_attention, initialise_decoder
+from smp_core.layers import ConvNormAct, UnetBlock, initialise_decoder
 from smp_core.layers.norm import Norm
-
-
-class UnetBlock(nn.Module):
-    """Upsample to the size of the skip, concatenate, and convolve twice.
-
-    Args:
-        in_channels: channels of the map from below.
-        skip_channels: channels of the skip; 0 where the level has none.
-        out_channels: channels of the result.
-        norm: see `smp_core.layers.build_norm`.
-        attention_type: None or ``"scse"``: on the concatenation, where there is a skip, and on the result.
-        interpolation: mode of the upsampling.
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        skip_channels: int,
-        out_channels: int,
-        *,
-        norm: Norm,
-        attention_type: str | None,
-        interpolation: str,
-    ) -> None:
-        super().__init__()
-        self.conv1 = UpsampleConcatConv(
-            in_channels, skip_channels, out_channels, norm=norm, interpolation=interpolation
-        )
-        self.attention1 = build_attention(attention_type, in_channels + skip_channels)
-        self.conv2 = ConvNormAct(out_channels, out_channels, kernel_size=3, padding=1, norm=norm)
-        self.attention2 = build_attention(attention_type, out_channels)
-        self.attends_to_input = attention_type is not None and skip_channels > 0
-
-    def forward(self, x: Tensor, skip: Tensor | None, height: int, width: int) -> Tensor:
-        """(N, in_channels, h, w) and (N, skip_channels, height, width) -> (N, out_channels, height, width)."""
-        if self.attends_to_input and skip is not None:
-            # The attention looks at the concatenation as a whole, so here it has to exist.
-            x = self.conv1.convolve(self.attention1(self.conv1.upsample_concat(x, skip, height, width)))
-        else:
-            x = self.conv1(x, skip, height, width)
-        out: Tensor = self.attention2(self.conv2(x))
-        return out
 
 
 class UnetDecoder(nn.Module):
@@ -60,7 +18,7 @@ class UnetDecoder(nn.Module):
         encoder_channels: ``out_channels`` of the encoder.
         encoder_reductions: ``reductions`` of the encoder, powers of two. A level that the encoder lacks has no skip.
         decoder_channels: channels after each block, deepest first, one for each of the log2(reduction) blocks.
-        norm, attention_type, interpolation: see `UnetBlock`.
+        norm, attention_type, interpolation: see `smp_core.layers.UnetBlock`.
         center: whether a block of two convolutions stands before the first level.
 
     Attributes:

@@ -1,0 +1,164 @@
+"""``smp predict``: masks and overlays of picture files, with a saved model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import typer
+from PIL import Image
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+import smp_core
+from smp_cli.console import print_error, stderr
+from smp_cli.errors import CliError
+from smp_cli.images import Bytes, check_is_file, for_display, read_picture, to_channels
+from smp_cli.overlay import draw_overlay
+from smp_core import SegmentationModel
+
+# From which score on a pixel is of the one class, by what the model's last layer makes of a score.
+_THRESHOLDS = {None: 0.0, "identity": 0.0, "tanh": 0.0, "sigmoid": 0.5, "clamp": 0.5}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture and what is written for it."""
+
+    image: Path
+    mask: Path
+    overlay: Path
+
+
+def predict_files(images: Sequence[Path], model_folder: Path, out: Path) -> None:
+    """Write ``<stem>_mask.png`` and ``<stem>_overlay.png`` for every picture.
+
+    Missing pictures, colliding names and an unusable model are refused before anything is written; a picture that
+    cannot be read stops the run, and what was written before it stays. Files of an earlier run are replaced.
+
+    Raises:
+        CliError: see `plan`, `load_model` and `smp_cli.images.read_picture`.
+        SmpError: the folder does not hold a model that can be built.
+    """
+    jobs = plan(images, out)
+    model = load_model(model_folder)
+    if model.preprocessing is None:
+        print_error("note: the model does not say how its input is normalised; pixels are only scaled to 0..1")
+    out.mkdir(parents=True, exist_ok=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    lines = []
+    try:
+        with Progress(*columns, console=stderr(), redirect_stdout=False) as progress:
+            task = progress.add_task("predicting", total=len(jobs))
+            for job in jobs:
+                progress.update(task, description=job.image.name)
+                lines.append(f"{job.image} -> {job.mask}, {job.overlay.name}: {_predict(model, job)}")
+                progress.advance(task)
+    finally:  # what is done is said, also where a later picture stops the run
+        for line in lines:
+            typer.echo(line)
+
+
+def plan(images: Sequence[Path], out: Path) -> list[Job]:
+    """The files to write, none of which replaces an input or another output.
+
+    Names are compared without case, as some file systems do.
+
+    Raises:
+        CliError: a picture is missing, or two files would have one name.
+    """
+    jobs = []
+    sources = {_key(image): image for image in images}
+    taken: dict[str, Path] = {}
+    for image in images:
+        check_is_file(image)
+        job = Job(image, out / f"{image.stem}_mask.png", out / f"{image.stem}_overlay.png")
+        for target in (job.mask, job.overlay):
+            other = taken.setdefault(_key(target), image)
+            if other is not image:
+                raise CliError(
+                    f"{str(other)!r} and {str(image)!r} would both write {str(target)!r}; "
+                    "rename one, or predict them into two folders"
+                )
+            if _key(target) in sources:
+                raise CliError(
+                    f"predicting {str(image)!r} would overwrite the image {str(sources[_key(target)])!r}; "
+                    "choose another --out"
+                )
+        jobs.append(job)
+    return jobs
+
+
+def _key(path: Path) -> str:
+    return str(path.resolve()).casefold()
+
+
+def load_model(folder: Path) -> SegmentationModel:
+    """Load a saved model from a folder; a name of the Hub is not one.
+
+    Raises:
+        CliError: there is no such folder, or the model's result is no mask.
+        SmpError: it does not hold a model that can be built.
+    """
+    if not folder.is_dir():
+        what = "is not a folder" if folder.exists() else "does not exist"
+        raise CliError(f"model folder {str(folder)!r} {what}; expected one that save_pretrained or smp demo wrote")
+    model = smp_core.from_pretrained(folder)
+    activation, classes = model.config["activation"], model.config["classes"]
+    if classes == 1 and activation not in _THRESHOLDS:
+        raise CliError(
+            f"this model has one class and the activation {activation!r}: it gives every pixel the same score"
+        )
+    if classes > 256:
+        raise CliError(f"this model has {classes} classes; an 8-bit mask holds 256")
+    return model
+
+
+def _predict(model: SegmentationModel, job: Job) -> str:
+    """Write the two files of one picture; returns what the mask holds, in words."""
+    picture = read_picture(job.image)
+    pixels = torch.from_numpy(to_channels(picture, model.in_channels or model.config["in_channels"]))[None]
+    classes = segment(model, pixels)
+    binary = model.config["classes"] == 1
+    _write(job.mask, classes * 255 if binary else classes)
+    _write(job.overlay, draw_overlay(for_display(picture), classes))
+    return _summary(classes, binary=binary)
+
+
+def segment(model: SegmentationModel, pixels: Tensor) -> Bytes:
+    """The class of each pixel.
+
+    Args:
+        model: the model; its own preprocessing is applied.
+        pixels: (1, C, H, W), in [0, 1].
+
+    Returns:
+        (H, W): 0 or 1 for a model of one class, otherwise the index of the class with the largest score.
+    """
+    result = model.predict(model.preprocessing(pixels) if model.preprocessing else pixels)
+    # With a classification head the second item is the label of the whole picture.
+    scores = result[0] if isinstance(result, tuple) else result
+    activation = model.config["activation"]
+    if model.config["classes"] == 1:
+        classes = scores[0, 0] > _THRESHOLDS[activation]
+    elif activation in ("argmax", "argmax2d"):
+        classes = scores[0]
+    else:
+        classes = scores[0].argmax(dim=0)
+    return classes.to(torch.uint8).numpy()
+
+
+def _write(path: Path, pixels: Bytes) -> None:
+    Image.fromarray(pixels).save(path)
+
+
+def _summary(classes: Bytes, *, binary: bool) -> str:
+    if binary:
+        return f"{100 * classes.mean():.1f} % of the pixels"
+    indices, counts = np.unique(classes, return_counts=True)
+    return ", ".join(
+        f"class {index} {100 * count / classes.size:.1f} %" for index, count in zip(indices, counts, strict=True)
+    )

@@ -16,7 +16,7 @@ from torch import nn
 from smp_core import __version__
 from smp_core._discovery import FAILURES
 from smp_core._targets import load_target
-from smp_core.compatibility import Choice, choose, features_at_depth, violations
+from smp_core.compatibility import Choice, choose, describe_dilation, features_at_depth, violations
 from smp_core.encoder import check_encoder
 from smp_core.errors import IncompatibleError, OptionError, PluginError
 from smp_core.inputs import Preprocessing
@@ -42,10 +42,13 @@ class Request:
     options: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        for name in ("in_channels", "classes"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise OptionError(f"{name} must be an int of at least 1, got {value!r}")
+        _check_count("in_channels", self.in_channels)
+        _check_count("classes", self.classes)
+
+
+def _check_count(name: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise OptionError(f"{name} must be an int of at least 1, got {value!r}")
 
 
 def create(
@@ -136,6 +139,7 @@ def create_encoder(
     >>> [tuple(f.shape) for f in create_encoder("resnet18", depth=2, weights=None)(torch.zeros(1, 3, 64, 64))]
     [(1, 3, 64, 64), (1, 64, 32, 32), (1, 64, 16, 16)]
     """
+    _check_count("in_channels", in_channels)
     encoder = resolve_encoder(name)
     spec = encoder.spec
     choice = Choice(depth=spec.max_depth if depth is None else depth, output_stride=output_stride)
@@ -143,8 +147,7 @@ def create_encoder(
     if not spec.min_depth <= choice.depth <= spec.max_depth:
         found.append(f"encoder {spec.name!r} takes depth {spec.min_depth}..{spec.max_depth}, not {choice.depth}")
     elif output_stride not in (None, 32, *spec.dilation):
-        can = f"to {', '.join(map(str, spec.dilation))}" if spec.dilation else "not at all"
-        found.append(f"encoder {spec.name!r} can be dilated {can}, asked for output stride {output_stride}")
+        found.append(f"{describe_dilation(spec)}, asked for output stride {output_stride}")
     if found:
         raise IncompatibleError("; ".join(found))
     return _build_encoder(encoder, weights, in_channels, choice)

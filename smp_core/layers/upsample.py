@@ -132,21 +132,27 @@ class UpsampleConcatConv2d(nn.Conv2d):
         """
         extra_rows = 2 * x.shape[2] - height
         extra_columns = 2 * x.shape[3] - width
-        # Under compilation the sizes may be symbols; multiplying by the 0 or 1 keeps one graph for even and odd.
+        # Under compilation the sizes may be symbols. One graph then serves even and odd ones: the correction is
+        # multiplied by 0 or 1, and the map is copied, as a slice would be guarded for whether it is contiguous.
         always = False
         if not torch.jit.is_scripting():
             always = torch.compiler.is_compiling()
-        if not always and extra_rows == 0 and extra_columns == 0:
+        if always:
+            out = functional.pad(out, [0, -extra_columns, 0, -extra_rows])
+        elif extra_rows == 0 and extra_columns == 0:
             return out
-        out = out[:, :, :height, :width]
+        else:
+            out = out[:, :, :height, :width]
+        # By index, not by slice, for the same reason.
         if always or extra_columns > 0:
-            column = x[:, :, :, -1:].repeat_interleave(2, dim=2)
-            seen = functional.conv2d(column, weight[:, :, :, 2:], padding=[1, 0])[:, :, :height]
-            out[:, :, :, -1:] -= seen * extra_columns
+            column = x[:, :, :, -1:].index_select(2, torch.arange(height, device=x.device) // 2)
+            out[:, :, :, -1:] -= functional.conv2d(column, weight[:, :, :, 2:], padding=[1, 0]) * extra_columns
         if always or extra_rows > 0:
-            row = x[:, :, -1:].repeat_interleave(2, dim=3)[:, :, :, :width]
-            seen = functional.conv2d(row, weight[:, :, 2:], padding=[0, 1])
-            out[:, :, -1:] -= seen * extra_rows
+            row = x[:, :, -1:].index_select(3, torch.arange(width, device=x.device) // 2)
+            out[:, :, -1:] -= functional.conv2d(row, weight[:, :, 2:], padding=[0, 1]) * extra_rows
+        if always or (extra_rows > 0 and extra_columns > 0):
+            corner = functional.linear(x[:, :, -1, -1], weight[:, :, 2, 2])
+            out[:, :, -1, -1] -= corner * (extra_rows * extra_columns)
         return out
 
 

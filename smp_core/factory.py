@@ -18,7 +18,7 @@ from smp_core._discovery import FAILURES
 from smp_core._targets import load_target
 from smp_core.compatibility import Choice, choose, describe_dilation, features_at_depth, violations
 from smp_core.encoder import check_encoder
-from smp_core.errors import IncompatibleError, OptionError, PluginError
+from smp_core.errors import EncoderProtocolError, IncompatibleError, OptionError, PluginError
 from smp_core.inputs import Preprocessing
 from smp_core.model import SegmentationModel
 from smp_core.plugin import ArchitectureSpec, EncoderSpec
@@ -265,18 +265,38 @@ def _check_options(
         )
 
 
+def _check_call(
+    target: Callable[..., Any], title: str, arguments: Mapping[str, Any], encoder: nn.Module | None = None
+) -> None:
+    """Tell a plugin whose target has the wrong parameters from an error inside of it."""
+    try:
+        signature = inspect.signature(target)
+    except ValueError:  # not written in Python
+        return
+    try:
+        signature.bind(*([] if encoder is None else [encoder]), **arguments)
+    except TypeError as error:
+        given = f"{'an encoder and ' if encoder is not None else ''}the keywords {', '.join(arguments)}"
+        raise PluginError(f"{title}: its target cannot be called with {given}: {error}") from error
+
+
 def _build_encoder(encoder: Registered[EncoderSpec], weights: Weights, in_channels: int, choice: Choice) -> nn.Module:
     spec = encoder.spec
     chosen = choose_weights(spec, weights)
     title = f"encoder {encoder.qualified_name!r}"
     target = load_target(spec.target, title)
-    module: nn.Module = target(
+    arguments = {
         **copy.deepcopy(dict(spec.options)),
-        in_channels=in_channels,
-        depth=choice.depth,
-        output_stride=choice.output_stride or 32,
-    )
-    check_encoder(module)
+        "in_channels": in_channels,
+        "depth": choice.depth,
+        "output_stride": choice.output_stride or 32,
+    }
+    _check_call(target, title, arguments)
+    module: nn.Module = target(**arguments)
+    try:
+        check_encoder(module)
+    except EncoderProtocolError as error:
+        raise PluginError(f"{title}: {error}") from error
     _check_against_spec(module, spec, title, in_channels, choice)
     if chosen is not None:
         load_weights(module, encoder, chosen, in_channels)
@@ -298,13 +318,9 @@ def _check_against_spec(module: nn.Module, spec: EncoderSpec, title: str, in_cha
 
 
 def _build_model(target: Callable[..., Any], title: str, encoder: nn.Module, request: Request) -> SegmentationModel:
-    model = target(
-        encoder,
-        classes=request.classes,
-        activation=request.activation,
-        aux_params=request.aux_params,
-        **request.options,
-    )
+    arguments = {name: getattr(request, name) for name in _COMMON} | dict(request.options)
+    _check_call(target, title, arguments, encoder)
+    model = target(encoder, **arguments)
     if not isinstance(model, SegmentationModel):
         raise PluginError(f"{title}: its target built a {type(model).__name__}; expected an smp_core.SegmentationModel")
     return model

@@ -17,6 +17,7 @@ app = typer.Typer(
     help="Semantic-segmentation models from separately installed encoders and architectures.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
     context_settings=_SETTINGS,
 )
 list_app = typer.Typer(
@@ -132,7 +133,7 @@ def demo(
 @app.command()
 @guarded
 def predict(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="PNG, JPEG or TIFF files.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="PNG, JPEG or TIFF files.")],
     model: Annotated[Path, typer.Option(help="Folder of a saved model.")],
     out: Annotated[Path, typer.Option(help="Folder to write into, made where it is missing.")],
 ) -> None:

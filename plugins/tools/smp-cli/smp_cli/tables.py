@@ -5,6 +5,7 @@ Nothing here imports torch.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import typer
@@ -30,6 +31,7 @@ def print_encoders(
 ) -> None:
     """The encoders that pass the filters of `smp_core.list_encoders`."""
     names = list_encoders(provider=provider, weights=weights, capability=capability, license=license)
+    names.sort(key=natural)
     if not is_terminal():
         _print_names(names, "encoder")
         return
@@ -52,6 +54,7 @@ def print_encoders(
 def print_architectures(*, provider: str | None, capability: str | None, license: str | None) -> None:
     """The architectures that pass the filters of `smp_core.list_architectures`."""
     names = list_architectures(provider=provider, capability=capability, license=license)
+    names.sort(key=natural)
     if not is_terminal():
         _print_names(names, "architecture")
         return
@@ -121,6 +124,12 @@ def provides(record: PluginRecord, *, verbose: bool = False) -> str:
     if record.resolves_encoders:
         parts.append("an open family of encoders")
     return "; ".join(parts) or "nothing"
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """A key that sorts names as people count: resnet18 before resnet101."""
+    parts = re.split(r"(\d+)", name)
+    return [(int(part), "") if part.isdigit() else (-1, part.casefold()) for part in parts]
 
 
 def millions(number: int | None) -> str:

@@ -75,7 +75,7 @@ def _titles(pen: ImageDraw.ImageDraw, result: Result) -> None:
     title, line = _font(44), _font(24)
     pen.text((_MARGIN, 62), f"Held-out IoU {result.iou:.3f}", fill=_INK, font=title, anchor="ls")
     right = _left(2) + _PANEL
-    about = f"{result.model}, random weights, {result.steps} steps in {result.seconds:.0f} s on three quadrants"
+    about = f"{result.model}, trained from scratch on three quadrants: {result.steps} steps in {result.seconds:.0f} s"
     pen.text((right, 62), about, fill=_FAINT, font=line, anchor="rs")
     captions = ("The micrograph", "Held-out quadrant: prediction", "Held-out quadrant: right and wrong")
     for number, caption in enumerate(captions):
@@ -116,7 +116,7 @@ def _label(pen: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, colour:
 
 def _prediction(quadrant: Image.Image, predicted: Mask, truth: Mask) -> Image.Image:
     """The predicted nuclei tinted, and their true outlines."""
-    pixels = _tint(np.asarray(quadrant).astype(np.float32), predicted, _ORANGE, 0.42)
+    pixels = _tint(np.asarray(quadrant).astype(np.float32), predicted, _ORANGE, 0.3)
     pixels[_line(predicted)] = _ORANGE
     pixels[_line(truth)] = _INK
     return _reduce(pixels)
@@ -174,7 +174,8 @@ def _enlarge(values: Tensor) -> Floats:
     large = functional.interpolate(values[None, None], size=(side, side), mode="bicubic", align_corners=False)
     if set(torch.unique(values).tolist()) <= {0.0, 1.0}:
         # A mask has steps of six drawn pixels: averaging over two of its pixels rounds them off.
-        large = functional.avg_pool2d(large, 13, stride=1, padding=6, count_include_pad=False)
+        large = functional.avg_pool2d(large, (13, 1), stride=1, padding=(6, 0), count_include_pad=False)
+        large = functional.avg_pool2d(large, (1, 13), stride=1, padding=(0, 6), count_include_pad=False)
     result: Floats = large[0, 0].numpy()
     return result
 
@@ -184,8 +185,9 @@ def _line(mask: Mask) -> Mask:
 
 
 def _tint(pixels: Floats, mask: Mask, colour: Colour, opacity: float) -> Floats:
-    tinted = pixels * np.float32(1 - opacity) + np.array(colour, dtype=np.float32) * np.float32(opacity)
-    return np.where(mask[..., None], tinted, pixels)
+    result: Floats = pixels.copy()
+    result[mask] = pixels[mask] * np.float32(1 - opacity) + np.array(colour, dtype=np.float32) * np.float32(opacity)
+    return result
 
 
 def _reduce(pixels: Floats) -> Image.Image:

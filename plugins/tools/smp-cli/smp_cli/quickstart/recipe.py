@@ -27,7 +27,7 @@ class Recipe:
     """
 
     seed: int = 0
-    steps: int = 64
+    steps: int = 80
     batch: int = 8
     side: int = 128
     learning_rate: float = 1e-3

@@ -43,7 +43,8 @@ class SCSE(nn.Module):
             gate: Tensor = self.cSE(x)
             return gate
         # A convolution from zero channels is its bias; exporters do not take one.
-        bias: Tensor = self.cSE[3].bias  # type: ignore[assignment]
+        bias = self.cSE[3].bias
+        assert isinstance(bias, Tensor)
         return torch.sigmoid(bias).view(1, -1, 1, 1)
 
 

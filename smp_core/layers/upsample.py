@@ -23,8 +23,8 @@ from smp_core.layers.norm import Norm, build_norm
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "area", "nearest-exact")
 
-# Where the transposed form has been measured to be faster; other devices keep the plain form until they are measured.
-_TRANSPOSED_DEVICES = ("cpu",)
+# The device type where the transposed form has been measured to be faster; others keep the plain form until they are.
+_TRANSPOSED_DEVICE = "cpu"
 
 # torch before 2.7 cannot tell an export from a compilation; there both keep the plain form.
 _is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
@@ -76,7 +76,7 @@ class UpsampleConcatConv2d(nn.Conv2d):
         super().__init__(up_channels + skip_channels, out_channels, 3, padding=1, bias=bias)
         self.up_channels = up_channels
         self.interpolation = check_interpolation(interpolation)
-        self.transposed_devices: list[str] = list(_TRANSPOSED_DEVICES) if interpolation == "nearest" else []
+        self.transposed_device = _TRANSPOSED_DEVICE if interpolation == "nearest" else ""
 
     def forward(self, x: Tensor, skip: Tensor | None, height: int, width: int) -> Tensor:  # type: ignore[override]
         """Upsample ``x`` to (height, width) and convolve it with the skip.
@@ -103,7 +103,7 @@ class UpsampleConcatConv2d(nn.Conv2d):
         return functional.conv2d(x, self.weight, self.bias, padding=1)
 
     def _is_transposed(self, x: Tensor, height: int, width: int) -> bool:
-        if x.device.type not in self.transposed_devices:
+        if x.device.type != self.transposed_device:
             return False
         # An exported graph keeps the plain form: it holds for every size, and runtimes differ in what they do fast.
         if torch.jit.is_tracing():

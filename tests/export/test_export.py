@@ -3,8 +3,9 @@
 import warnings
 
 import pytest
-import smp_core
 import torch
+
+import smp_core
 
 SIZES = [(64, 64), (97, 33), (50, 79), (1, 1), (32, 65)]
 OPTIONS = {
@@ -45,6 +46,7 @@ def test_compile_in_one_graph(model, size):
         assert_equal(compiled(image(size)), model(image(size)))
 
 
+@pytest.mark.parametrize("model", ["plain"], indirect=True)
 def test_compile_in_one_graph_of_any_size(model):
     torch.compiler.reset()
     compiled = torch.compile(model, fullgraph=True, dynamic=True, backend="aot_eager")
@@ -96,7 +98,7 @@ def test_training_step_compiles():
 
 
 def dynamic_shapes():
-    """From 9 pixels: torch treats a map of a single pixel, which smaller images have at depth 3, as a case of its own."""
+    """From 9 pixels: a map of a single pixel, as smaller images have at depth 3, is a case of its own to torch."""
     dim = torch.export.Dim
     return ({0: dim("batch", max=64), 2: dim("height", min=9, max=4096), 3: dim("width", min=9, max=4096)},)
 

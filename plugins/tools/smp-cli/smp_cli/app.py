@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated
 
@@ -34,11 +34,18 @@ Capability = Annotated[str | None, typer.Option(help="Only those with it: dilati
 License = Annotated[str | None, typer.Option(help="Only those whose code has this licence (SPDX identifier).")]
 
 
+def _version_of(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "not installed"
+
+
 def _print_versions(wanted: bool) -> None:
     if not wanted:
         return
     for name in ("smp-cli", "smp-core", "torch"):
-        typer.echo(f"{name} {version(name)}")
+        typer.echo(f"{name} {_version_of(name)}")
     typer.echo(f"python {platform.python_version()}")
     raise typer.Exit
 
@@ -142,6 +149,11 @@ def predict(
     Writes NAME_mask.png (the class of each pixel; 0 and 255 where there is one class) and NAME_overlay.png (the classes
     in colour over the picture; class 0 is left as it is).
     """
+    from smp_cli.files import check_model_folder, plan
+
+    jobs = plan(images, out)
+    check_model_folder(model)
+
     from smp_cli.predict import predict_files
 
-    predict_files(images, model, out)
+    predict_files(jobs, model, out)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 
 from smp_cli.errors import CliError
+from smp_cli.files import check_picture
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -54,7 +55,7 @@ def read_picture(path: Path) -> Picture:
     Raises:
         CliError: it cannot be read, or its pixels have no fixed range.
     """
-    check_is_file(path)
+    check_picture(path)
     try:
         with Image.open(path) as image:
             pages = getattr(image, "n_frames", 1)
@@ -70,18 +71,6 @@ def read_picture(path: Path) -> Picture:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise CliError(f"cannot read image {str(path)!r}: {reason or type(error).__name__}") from error
     return Picture(path, pixels, kind, colours)
-
-
-def check_is_file(path: Path) -> None:
-    """Say in one line why a path cannot be a picture.
-
-    Raises:
-        CliError: it does not exist, or is a folder.
-    """
-    if path.is_dir():
-        raise CliError(f"{str(path)!r} is a folder; pass image files, for example {str(path / '*.png')!r} unquoted")
-    if not path.exists():
-        raise CliError(f"image {str(path)!r} does not exist")
 
 
 def _read_pages(path: Path, image: Image.Image) -> Picture:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,8 @@ from torch import Tensor
 import smp_core
 from smp_cli.console import print_error, stderr
 from smp_cli.errors import CliError
-from smp_cli.images import Bytes, check_is_file, for_display, read_picture, to_channels
+from smp_cli.files import Job
+from smp_cli.images import Bytes, for_display, read_picture, to_channels
 from smp_cli.overlay import draw_overlay
 from smp_core import SegmentationModel
 
@@ -24,26 +24,16 @@ from smp_core import SegmentationModel
 _THRESHOLDS = {None: 0.0, "identity": 0.0, "tanh": 0.0, "sigmoid": 0.5, "clamp": 0.5}
 
 
-@dataclass(frozen=True)
-class Job:
-    """One picture and what is written for it."""
+def predict_files(jobs: Sequence[Job], model_folder: Path, out: Path) -> None:
+    """Write mask and overlay of every picture.
 
-    image: Path
-    mask: Path
-    overlay: Path
-
-
-def predict_files(images: Sequence[Path], model_folder: Path, out: Path) -> None:
-    """Write ``<stem>_mask.png`` and ``<stem>_overlay.png`` for every picture.
-
-    Missing pictures, colliding names and an unusable model are refused before anything is written; a picture that
-    cannot be read stops the run, and what was written before it stays. Files of an earlier run are replaced.
+    A picture that cannot be read stops the run, and what was written before it stays. Files of an earlier run are
+    replaced.
 
     Raises:
-        CliError: see `plan`, `load_model` and `smp_cli.images.read_picture`.
+        CliError: see `load_model` and `smp_cli.images.read_picture`.
         SmpError: the folder does not hold a model that can be built.
     """
-    jobs = plan(images, out)
     model = load_model(model_folder)
     if model.preprocessing is None:
         print_error("note: the model does not say how its input is normalised; pixels are only scaled to 0..1")
@@ -62,50 +52,13 @@ def predict_files(images: Sequence[Path], model_folder: Path, out: Path) -> None
             typer.echo(line)
 
 
-def plan(images: Sequence[Path], out: Path) -> list[Job]:
-    """The files to write, none of which replaces an input or another output.
-
-    Names are compared without case, as some file systems do.
-
-    Raises:
-        CliError: a picture is missing, or two files would have one name.
-    """
-    jobs = []
-    sources = {_key(image): image for image in images}
-    taken: dict[str, Path] = {}
-    for image in images:
-        check_is_file(image)
-        job = Job(image, out / f"{image.stem}_mask.png", out / f"{image.stem}_overlay.png")
-        for target in (job.mask, job.overlay):
-            other = taken.setdefault(_key(target), image)
-            if other is not image:
-                raise CliError(
-                    f"{str(other)!r} and {str(image)!r} would both write {str(target)!r}; "
-                    "rename one, or predict them into two folders"
-                )
-            if _key(target) in sources:
-                raise CliError(
-                    f"predicting {str(image)!r} would overwrite the image {str(sources[_key(target)])!r}; "
-                    "choose another --out"
-                )
-        jobs.append(job)
-    return jobs
-
-
-def _key(path: Path) -> str:
-    return str(path.resolve()).casefold()
-
-
 def load_model(folder: Path) -> SegmentationModel:
-    """Load a saved model from a folder; a name of the Hub is not one.
+    """Load a saved model from a folder.
 
     Raises:
-        CliError: there is no such folder, or the model's result is no mask.
-        SmpError: it does not hold a model that can be built.
+        CliError: the model's result is no mask.
+        SmpError: the folder does not hold a model that can be built.
     """
-    if not folder.is_dir():
-        what = "is not a folder" if folder.exists() else "does not exist"
-        raise CliError(f"model folder {str(folder)!r} {what}; expected one that save_pretrained or smp demo wrote")
     model = smp_core.from_pretrained(folder)
     activation, classes = model.config["activation"], model.config["classes"]
     if classes == 1 and activation not in _THRESHOLDS:

@@ -167,10 +167,11 @@ def test_the_held_out_file_keeps_the_pixel_values(sample, tmp_path):
 
 @pytest.fixture
 def untrained(monkeypatch):
-    """The demo with a small model that is not trained."""
+    """The demo with a small model that is not trained, and without its picture."""
 
     monkeypatch.setattr(demo, "_create", create_small)
     monkeypatch.setattr(demo, "train", lambda model, *_: model.eval())
+    monkeypatch.setattr(demo, "draw", lambda _: Image.new("L", (1, 1)))
 
 
 @pytest.mark.usefixtures("untrained")
@@ -182,8 +183,7 @@ def test_too_low_an_iou_is_an_error_by_default(run, tmp_path):
 
 
 @pytest.mark.usefixtures("untrained")
-def test_required_iou_is_an_option(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(demo, "draw", lambda _: Image.new("L", (1, 1)))
+def test_required_iou_is_an_option(run, tmp_path):
     assert run("demo", "--out", tmp_path, "--require-iou", "0").exit_code == 0
     assert run("demo", "--out", tmp_path, "--steps", "1").exit_code == 0
     result = run("demo", "--out", tmp_path, "--steps", "1", "--require-iou", "0.9")

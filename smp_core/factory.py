@@ -105,7 +105,7 @@ def create(
     )
     architecture = resolve_architecture(arch)
     if isinstance(encoder, nn.Module):
-        model = _over_module(architecture, encoder, encoder_weights, request)
+        model = build_over(architecture, encoder, encoder_weights, request)
     else:
         model = build_named(architecture, resolve_encoder(encoder), encoder_weights, request)
     announce(model)
@@ -178,9 +178,10 @@ def build_named(
     return model
 
 
-def _over_module(
+def build_over(
     architecture: Registered[ArchitectureSpec], module: nn.Module, encoder_weights: Weights, request: Request
 ) -> SegmentationModel:
+    """Build a model over a module that is an encoder already; refuses what `build_named` refuses."""
     check_encoder(module)
     if encoder_weights not in (True, None, False):
         raise OptionError(
@@ -235,9 +236,19 @@ def _refuse(architecture: Registered[ArchitectureSpec], encoder: EncoderSpec, ch
         raise IncompatibleError("; ".join(found))
 
 
+def import_target(item: Registered[Any]) -> Callable[..., Any]:
+    """Import what builds an encoder or architecture."""
+    target: Callable[..., Any] = load_target(item.spec.target, _title(item))
+    return target
+
+
+def _title(item: Registered[Any]) -> str:
+    kind = "architecture" if isinstance(item.spec, ArchitectureSpec) else "encoder"
+    return f"{kind} {item.qualified_name!r}"
+
+
 def _target_of(architecture: Registered[ArchitectureSpec]) -> tuple[Callable[..., Any], str]:
-    title = f"architecture {architecture.qualified_name!r}"
-    return load_target(architecture.spec.target, title), title
+    return import_target(architecture), _title(architecture)
 
 
 def _options_of(target: Callable[..., Any], title: str) -> dict[str, Any]:
@@ -283,8 +294,7 @@ def _check_call(
 def _build_encoder(encoder: Registered[EncoderSpec], weights: Weights, in_channels: int, choice: Choice) -> nn.Module:
     spec = encoder.spec
     chosen = choose_weights(spec, weights)
-    title = f"encoder {encoder.qualified_name!r}"
-    target = load_target(spec.target, title)
+    title, target = _title(encoder), import_target(encoder)
     arguments = {
         **copy.deepcopy(dict(spec.options)),
         "in_channels": in_channels,

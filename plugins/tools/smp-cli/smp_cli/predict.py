@@ -19,6 +19,7 @@ from smp_cli.files import Job
 from smp_cli.images import Bytes, for_display, read_picture, to_channels
 from smp_cli.overlay import draw_overlay
 from smp_core import SegmentationModel
+from smp_core.inputs import Preprocessing
 
 # From which score on a pixel is of the one class, by what the model's last layer makes of a score.
 _THRESHOLDS = {None: 0.0, "identity": 0.0, "tanh": 0.0, "sigmoid": 0.5, "clamp": 0.5}
@@ -35,7 +36,7 @@ def predict_files(jobs: Sequence[Job], model_folder: Path, out: Path) -> None:
         SmpError: the folder does not hold a model that can be built.
     """
     model = load_model(model_folder)
-    if model.preprocessing is None:
+    if preprocessing_of(model) is None:
         print_error("note: the model does not say how its input is normalised; pixels are only scaled to 0..1")
     out.mkdir(parents=True, exist_ok=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -70,10 +71,24 @@ def load_model(folder: Path) -> SegmentationModel:
     return model
 
 
+def num_channels(model: SegmentationModel) -> int:
+    """How many channels the model takes."""
+    return model.in_channels or int(model.config["in_channels"])
+
+
+def preprocessing_of(model: SegmentationModel) -> Preprocessing | None:
+    """The model's preprocessing, where there is one for as many channels as the model takes.
+
+    That of pretrained weights is for three channels, and says nothing about a model that was built for another number.
+    """
+    preprocessing = model.preprocessing
+    return preprocessing if preprocessing and len(preprocessing.mean) == num_channels(model) else None
+
+
 def _predict(model: SegmentationModel, job: Job) -> str:
     """Write the two files of one picture; returns what the mask holds, in words."""
     picture = read_picture(job.image)
-    pixels = torch.from_numpy(to_channels(picture, model.in_channels or model.config["in_channels"]))[None]
+    pixels = torch.from_numpy(to_channels(picture, num_channels(model)))[None]
     classes = segment(model, pixels)
     binary = model.config["classes"] == 1
     _write(job.mask, classes * 255 if binary else classes)
@@ -91,7 +106,8 @@ def segment(model: SegmentationModel, pixels: Tensor) -> Bytes:
     Returns:
         (H, W): 0 or 1 for a model of one class, otherwise the index of the class with the largest score.
     """
-    result = model.predict(model.preprocessing(pixels) if model.preprocessing else pixels)
+    preprocessing = preprocessing_of(model)
+    result = model.predict(preprocessing(pixels) if preprocessing else pixels)
     # With a classification head the second item is the label of the whole picture.
     scores = result[0] if isinstance(result, tuple) else result
     activation = model.config["activation"]

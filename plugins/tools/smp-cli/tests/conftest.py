@@ -72,6 +72,12 @@ def build_model(in_channels: int = 1, classes: int = 1, **options: Any) -> smp_c
     return model
 
 
+@pytest.fixture
+def small_model() -> smp_core.SegmentationModel:
+    """The model that `save_model` saves by default."""
+    return build_model()
+
+
 @pytest.fixture(scope="session")
 def save_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Build and save a model, once for each set of arguments."""

@@ -13,6 +13,7 @@ import smp_core
 from smp_cli.images import read_picture, to_channels
 from smp_cli.overlay import PALETTE, colour_of, draw_overlay
 from smp_cli.predict import segment
+from smp_core.inputs import Preprocessing
 
 
 def _read(path):
@@ -108,6 +109,14 @@ def test_no_preprocessing_is_noted(run, save_model, picture, tmp_path):
     result = run("predict", picture, "--model", save_model(preprocessed=False), "--out", tmp_path)
     assert result.exit_code == 0
     assert "note: the model does not say how its input is normalised; pixels are only scaled to 0..1\n" in result.output
+
+
+def test_preprocessing_for_another_number_of_channels_is_noted(run, small_model, picture, tmp_path):
+    small_model.preprocessing = Preprocessing(mean=(0.5,) * 3, std=(0.25,) * 3)  # as of ImageNet weights
+    folder = small_model.save_pretrained(tmp_path / "model")
+    result = run("predict", picture, "--model", folder, "--out", tmp_path / "out")
+    assert result.exit_code == 0
+    assert "note: the model does not say how its input is normalised" in result.output
 
 
 def test_progress_goes_to_stderr(run, save_model, picture, tmp_path):

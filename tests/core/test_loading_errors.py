@@ -109,7 +109,7 @@ def test_preprocessing_with_wrong_values(saved: Path, preprocessing: Any, reason
         ({"encoder_depth": 9}, "encoder 'toy_encoder' takes encoder_depth 1..4, not 9; architecture 'toy' takes"),
         ({"colour": "blue"}, "architecture 'acme-smp-toy/toy' has no option 'colour'; its options are width, "),
         ({"decoder_use_norm": "magic"}, "unknown norm 'magic'; expected True, False, a dict, or one of batchnorm"),
-        ({"activation": ["relu"]}, "activation is a list; expected a str, a callable or None"),
+        ({"activation": ["relu"]}, "expected a str, a callable or None as activation, got list: ['relu']"),
         ({"aux_params": {"colour": 1}}, "aux_params: unknown key 'colour'; expected 'classes'"),
     ],
 )

@@ -235,7 +235,8 @@ def wheels(session: nox.Session) -> None:
 def _check_imports(session: nox.Session, item: Distribution) -> None:
     """No import without a declared dependency, and no dependency without an import."""
     command = [editable(session), "-m", "deptry", str(item.folder / item.package)]
-    session.run(*command, "--config", str(item.folder / "pyproject.toml"), external=True)
+    options = ["--config", str(item.folder / "pyproject.toml"), "--known-first-party", item.package]
+    session.run(*command, *options, external=True)
 
 
 def _install_wheels(session: nox.Session, python: str, item: Distribution, needs: list[str], name: str) -> Path:

@@ -78,7 +78,7 @@ class SegmentationModel(nn.Module):
         features = self.encoder(self._pad(x))
         masks: Tensor = self.segmentation_head(self.decoder(features))
         if self.size_multiple > 1:
-            masks = masks[..., :height, :width]
+            masks = self._crop(masks, height, width)
         if self.classification_head is not None:
             return masks, self.classification_head(features[-1])
         return masks
@@ -89,6 +89,14 @@ class SegmentationModel(nn.Module):
         rows = -x.shape[2] % self.size_multiple
         columns = -x.shape[3] % self.size_multiple
         return functional.pad(x, [0, columns, 0, rows])
+
+    def _crop(self, masks: Tensor, height: int, width: int) -> Tensor:
+        if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
+            if torch.compiler.is_compiling():
+                # A slice is guarded for whether it is the whole: a graph would hold only for sizes that divide, or only
+                # for those that do not.
+                return functional.pad(masks, [0, width - masks.shape[-1], 0, height - masks.shape[-2]])
+        return masks[..., :height, :width]
 
     def _check_input(self, x: Tensor) -> None:
         if torch.jit.is_tracing():  # every comparison of a traced size would warn

@@ -5,6 +5,7 @@ from smp_core.layers.attention import SCSE, build_attention
 from smp_core.layers.conv import ConvNormAct
 from smp_core.layers.initialisation import initialise_decoder, initialise_head
 from smp_core.layers.norm import LayerNorm2d, build_norm
+from smp_core.layers.resized_concat import ResizedConcatConv1x1
 from smp_core.layers.unet_block import UnetBlock
 from smp_core.layers.upsample import UpsampleConcatConv, UpsampleConcatConv2d
 
@@ -12,6 +13,7 @@ __all__ = [
     "SCSE",
     "ConvNormAct",
     "LayerNorm2d",
+    "ResizedConcatConv1x1",
     "UnetBlock",
     "UpsampleConcatConv",
     "UpsampleConcatConv2d",

@@ -5,7 +5,10 @@ from smp_core.layers.attention import SCSE, build_attention
 from smp_core.layers.conv import ConvNormAct
 from smp_core.layers.initialisation import initialise_decoder, initialise_head
 from smp_core.layers.norm import LayerNorm2d, build_norm
+from smp_core.layers.pooled_norm import PooledBatchNorm2d, PooledInstanceNorm2d
+from smp_core.layers.pyramid_pooling import PooledConvNormAct
 from smp_core.layers.resized_concat import ResizedConcatConv1x1
+from smp_core.layers.separable import SeparableConv2d
 from smp_core.layers.unet_block import UnetBlock
 from smp_core.layers.upsample import UpsampleConcatConv, UpsampleConcatConv2d
 
@@ -13,7 +16,11 @@ __all__ = [
     "SCSE",
     "ConvNormAct",
     "LayerNorm2d",
+    "PooledBatchNorm2d",
+    "PooledConvNormAct",
+    "PooledInstanceNorm2d",
     "ResizedConcatConv1x1",
+    "SeparableConv2d",
     "UnetBlock",
     "UpsampleConcatConv",
     "UpsampleConcatConv2d",

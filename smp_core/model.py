@@ -26,6 +26,8 @@ class SegmentationModel(nn.Module):
         classification_head: maps the deepest feature to scores per image, or None.
         size_multiple: the input is padded with zeros, right and bottom, to a multiple of this in height and width,
             and the result cropped; 1 for a decoder that takes any size.
+        scale: size of the result / size of the input, as numerator and denominator: (upsampling of the head, reduction
+            of the decoder) where a user may choose an upsampling that does not undo the reduction.
 
     Attributes:
         preprocessing: how pixel values become this model's input, or None where nobody said; it is saved along.
@@ -45,6 +47,7 @@ class SegmentationModel(nn.Module):
         classification_head: nn.Module | None = None,
         *,
         size_multiple: int = 1,
+        scale: tuple[int, int] = (1, 1),
     ) -> None:
         super().__init__()
         check_encoder(encoder)
@@ -53,6 +56,7 @@ class SegmentationModel(nn.Module):
         self.segmentation_head = segmentation_head
         self.classification_head = classification_head
         self.size_multiple = size_multiple
+        self._enlarged, self._reduced = (1, 1) if scale[0] == scale[1] else scale
         # 0 where the encoder does not say: then its own first layer is the judge.
         self.in_channels: int = getattr(encoder, "in_channels", 0)
         self.preprocessing: Preprocessing | None = None
@@ -67,7 +71,8 @@ class SegmentationModel(nn.Module):
             x: (N, in_channels, H, W), the dtype of the parameters, preprocessed.
 
         Returns:
-            Masks (N, classes, H, W); with a classification head the pair of masks and labels (N, aux classes).
+            Masks (N, classes, H, W), times the ``scale`` and rounded up; with a classification head the pair of masks and
+            labels (N, aux classes).
 
         Raises:
             InputError: another number of dimensions or channels, an empty image, or another dtype.
@@ -78,6 +83,9 @@ class SegmentationModel(nn.Module):
         features = self.encoder(self._pad(x))
         masks: Tensor = self.segmentation_head(self.decoder(features))
         if self.size_multiple > 1:
+            if self._enlarged != self._reduced:
+                height = (height * self._enlarged + self._reduced - 1) // self._reduced
+                width = (width * self._enlarged + self._reduced - 1) // self._reduced
             masks = masks[..., :height, :width]
         if self.classification_head is not None:
             return masks, self.classification_head(features[-1])

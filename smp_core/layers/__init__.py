@@ -2,8 +2,10 @@
 
 from smp_core.layers.activation import build_activation
 from smp_core.layers.attention import SCSE, build_attention
+from smp_core.layers.channel_gate import ChannelGate
 from smp_core.layers.conv import ConvNormAct
 from smp_core.layers.initialisation import initialise_decoder, initialise_head
+from smp_core.layers.levels import DEFAULT_DECODER_CHANNELS, decoder_widths, skip_indices
 from smp_core.layers.norm import LayerNorm2d, build_norm
 from smp_core.layers.pooled_norm import PooledBatchNorm2d, PooledInstanceNorm2d
 from smp_core.layers.pyramid_pooling import PooledConvNormAct
@@ -13,7 +15,9 @@ from smp_core.layers.unet_block import UnetBlock
 from smp_core.layers.upsample import UpsampleConcatConv, UpsampleConcatConv2d
 
 __all__ = [
+    "DEFAULT_DECODER_CHANNELS",
     "SCSE",
+    "ChannelGate",
     "ConvNormAct",
     "LayerNorm2d",
     "PooledBatchNorm2d",
@@ -27,6 +31,8 @@ __all__ = [
     "build_activation",
     "build_attention",
     "build_norm",
+    "decoder_widths",
     "initialise_decoder",
     "initialise_head",
+    "skip_indices",
 ]

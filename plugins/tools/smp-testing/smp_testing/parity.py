@@ -109,7 +109,12 @@ def _projection(outputs: list[Tensor]) -> Tensor:
 
 
 def architecture_pair(
-    architecture: str, peer: Callable[..., nn.Module], encoder: str = "resnet18", **options: Any
+    architecture: str,
+    peer: Callable[..., nn.Module],
+    encoder: str = "resnet18",
+    *,
+    size: tuple[int, int] = (64, 64),
+    **options: Any,
 ) -> tuple[nn.Module, nn.Module]:
     """Our model and the peer's with the same weights, in evaluation mode.
 
@@ -121,6 +126,7 @@ def architecture_pair(
         architecture: our name of it.
         peer: the peer's class; called with the encoder's name, ``encoder_weights=None`` and the options.
         encoder: name of an encoder of the same module names in both.
+        size: of an input that the peer takes.
         options: of the architecture.
     """
     torch.manual_seed(0)
@@ -129,7 +135,7 @@ def architecture_pair(
         theirs = peer(encoder, encoder_weights=None, **options)
     ours = smp_core.create(architecture, encoder, encoder_weights=None, **options)
     randomise_norms(theirs)
-    _tame(theirs.eval(), options.get("in_channels", 3))
+    _tame(theirs.eval(), options.get("in_channels", 3), size)
     built = ours.state_dict().keys()
     assert_same_keys(ours, theirs, dropped=lambda key: key.startswith("encoder.layer") and key not in built)
     full = theirs.state_dict()
@@ -140,11 +146,11 @@ def architecture_pair(
 
 
 @torch.no_grad()
-def _tame(model: nn.Module, in_channels: int) -> None:
+def _tame(model: nn.Module, in_channels: int, size: tuple[int, int]) -> None:
     scores: list[Tensor] = []
     last = [layer for layer in model.segmentation_head.modules() if isinstance(layer, nn.Conv2d)][-1]  # type: ignore[union-attr]
     hook = last.register_forward_hook(lambda *arguments: scores.append(arguments[-1]))
-    model(torch.randn(1, in_channels, 64, 64))
+    model(torch.randn(1, in_channels, *size))
     hook.remove()
     for parameter in last.parameters():
         parameter.div_(scores[0].abs().max() / 4)
@@ -170,7 +176,7 @@ def compare_architecture(
     Returns:
         Our model, the peer's, and the input.
     """
-    ours, theirs = architecture_pair(architecture, peer, encoder, **options)
+    ours, theirs = architecture_pair(architecture, peer, encoder, size=size, **options)
     x = torch.randn(2, options.get("in_channels", 3), *size, generator=torch.Generator().manual_seed(2))
     assert_same_numbers(ours, theirs, x, tolerance=tolerance)
     if gradients:

@@ -71,22 +71,16 @@ class SegmentationModel(nn.Module):
             x: (N, in_channels, H, W), the dtype of the parameters, preprocessed.
 
         Returns:
-            Masks (N, classes, H, W), times the ``scale`` and rounded up; with a classification head the pair of masks and
-            labels (N, aux classes).
+            Masks (N, classes, H, W), H and W times the ``scale`` and rounded up; with a classification head the pair of
+            masks and labels (N, aux classes).
 
         Raises:
             InputError: another number of dimensions or channels, an empty image, or another dtype.
         """
         if not torch.jit.is_scripting():
             self._check_input(x)
-        height, width = x.shape[2], x.shape[3]
         features = self.encoder(self._pad(x))
-        masks: Tensor = self.segmentation_head(self.decoder(features))
-        if self.size_multiple > 1:
-            if self._enlarged != self._reduced:
-                height = (height * self._enlarged + self._reduced - 1) // self._reduced
-                width = (width * self._enlarged + self._reduced - 1) // self._reduced
-            masks = masks[..., :height, :width]
+        masks = self._crop(self.segmentation_head(self.decoder(features)), x.shape[2], x.shape[3])
         if self.classification_head is not None:
             return masks, self.classification_head(features[-1])
         return masks
@@ -94,9 +88,23 @@ class SegmentationModel(nn.Module):
     def _pad(self, x: Tensor) -> Tensor:
         if self.size_multiple == 1:
             return x
-        rows = -x.shape[2] % self.size_multiple
-        columns = -x.shape[3] % self.size_multiple
-        return functional.pad(x, [0, columns, 0, rows])
+        return functional.pad(x, [0, self._missing(x.shape[3]), 0, self._missing(x.shape[2])])
+
+    def _missing(self, size: int) -> int:
+        """Pixels up to the next multiple. Written without a negative modulus, which torch's compiler cannot take."""
+        return (size + self.size_multiple - 1) // self.size_multiple * self.size_multiple - size
+
+    def _crop(self, masks: Tensor, height: int, width: int) -> Tensor:
+        """Cut off what comes of the pixels that `_pad` added to an input of this size."""
+        if self.size_multiple == 1:
+            return masks
+        rows = self._missing(height) * self._enlarged // self._reduced
+        columns = self._missing(width) * self._enlarged // self._reduced
+        if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
+            if torch.compiler.is_compiling():
+                # A slice up to a symbolic size has to be proved no larger than the map; less padding has not.
+                return functional.pad(masks, [0, -columns, 0, -rows])
+        return masks[..., : masks.shape[2] - rows, : masks.shape[3] - columns]
 
     def _check_input(self, x: Tensor) -> None:
         if torch.jit.is_tracing():  # every comparison of a traced size would warn

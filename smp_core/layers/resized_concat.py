@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -70,14 +71,22 @@ class ResizedConcatConv1x1(nn.Conv2d):
         Returns:
             (N, out_channels, height, width)
         """
-        bias = self.bias
+        return self.project(maps, list(torch.split(self.weight, self.branch_channels, dim=1)), self.bias, height, width)
+
+    def project(
+        self, maps: list[Tensor], weights: list[Tensor], bias: Tensor | None, height: int, width: int
+    ) -> Tensor:
+        """As `forward`, with other weights than the layer's own, for a caller that merges another linear map into them.
+
+        Args:
+            maps, height, width: as for `forward`, but of any number of channels C_i.
+            weights: one (out_channels, C_i, 1, 1) for each branch.
+            bias: (out_channels,), or None.
+        """
         pixels: Tensor | None = None
         out: Tensor | None = None
-        start = 0
         for index, x in enumerate(maps):
-            resizing = self.resizing[index]
-            weight = self.weight[:, start : start + self.branch_channels[index]]
-            start += self.branch_channels[index]
+            resizing, weight = self.resizing[index], weights[index]
             if resizing == "broadcast":
                 x = functional.conv2d(x, weight)
                 pixels = x if pixels is None else pixels + x

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -37,8 +38,7 @@ class LinknetDecoder(nn.Module):
             widths.append(encoder_channels[index] if index >= 0 else widths[-1])
         widths.append(_LAST_CHANNELS)
         self.blocks = nn.ModuleList(
-            LinknetBlock(in_channels, out_channels, norm=norm)
-            for in_channels, out_channels in zip(widths[:-1], widths[1:], strict=True)
+            LinknetBlock(in_channels, out_channels, norm=norm) for in_channels, out_channels in pairwise(widths)
         )
         self.out_channels = widths[-1]
         self.reduction = 1

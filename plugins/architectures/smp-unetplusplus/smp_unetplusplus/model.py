@@ -20,7 +20,7 @@ class UnetPlusPlus(SegmentationModel):
     Args:
         encoder: an `smp_core.Encoder`.
         decoder_use_norm: norm of the decoder; see `smp_core.layers.build_norm`.
-        decoder_channels: channels of the blocks on the path from the deepest feature, deepest first. Left at its default
+        decoder_channels: channels of the blocks that climb from the deepest feature, deepest first. Left at its default
             it is cut to the number of blocks that the encoder's depth gives.
         decoder_attention_type: None or ``"scse"``.
         decoder_interpolation: ``nearest``, ``bilinear``, ``bicubic``, ``area`` or ``nearest-exact``.

@@ -1,4 +1,4 @@
-"""DeepLabV3 and DeepLabV3+ against segmentation_models_pytorch 0.6.0: the same keys, with its weights the same numbers."""
+"""DeepLabV3(+) against segmentation_models_pytorch 0.6.0: the same keys, and with its weights the same numbers."""
 
 import random
 

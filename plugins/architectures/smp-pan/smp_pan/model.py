@@ -16,15 +16,15 @@ from smp_pan.decoder import PANDecoder
 class PAN(SegmentationModel):
     """Attention over a pyramid, and from deep to shallow: (N, C, H, W) -> (N, classes, H, W), any H and W.
 
-    The encoder is dilated to an output stride of 16, or left at 32. A batch of one trains: means of the image, one value
-    a channel, are then normalised with the running statistics. An exported graph takes maps of at least 8x8 from the
-    encoder: images of 128 pixels at stride 16, 256 at stride 32.
+    The encoder is dilated to an output stride of 16, or left at 32. A batch of one trains: means of the image, one
+    value a channel, are then normalised with the running statistics. An exported graph takes maps of at least 8x8 from
+    the encoder: images of 128 pixels at stride 16, 256 at stride 32.
 
     Args:
         encoder: an `smp_core.Encoder` with a feature at 1/4 of the resolution, and deeper ones.
         decoder_channels: channels of the decoder.
-        decoder_interpolation: ``nearest``, ``bilinear``, ``bicubic``, ``area`` or ``nearest-exact``: how the gated blocks
-            upsample.
+        decoder_interpolation: how the gated blocks upsample: ``nearest``, ``bilinear``, ``bicubic``, ``area`` or
+            ``nearest-exact``.
         classes: channels of the mask.
         activation: of the mask; see `smp_core.layers.build_activation`.
         upsampling: factor from the decoder's output, at 1/4, to the mask. Another one than 4 makes the result larger or
@@ -35,7 +35,8 @@ class PAN(SegmentationModel):
         OptionError: an option has a value that it cannot take.
 
     >>> import smp_core
-    >>> PAN(smp_core.create_encoder("resnet18", weights=None, output_stride=16), classes=3)(torch.zeros(1, 3, 64, 50)).shape
+    >>> encoder = smp_core.create_encoder("resnet18", weights=None, output_stride=16)
+    >>> PAN(encoder, classes=3)(torch.zeros(1, 3, 64, 50)).shape
     torch.Size([1, 3, 64, 50])
     """
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from smp_core.errors import OptionError
 from smp_core.layers import ResizedConcatConv1x1, initialise_decoder
+from smp_core.options import check_positive
 
 
 class LevelProjection(nn.Module):
@@ -58,13 +58,12 @@ class SegformerDecoder(nn.Module):
         out_channels, reduction: of the result.
 
     Raises:
-        OptionError: the width is below 1.
+        OptionError: the width is no positive int.
     """
 
     def __init__(self, encoder_channels: Sequence[int], encoder_reductions: Sequence[int], width: int = 256) -> None:
         super().__init__()
-        if width < 1:
-            raise OptionError(f"decoder_segmentation_channels must be at least 1, got {width}")
+        check_positive("decoder_segmentation_channels", width)
         self.reduction = 4
         # Deepest first, the order of the parameters.
         levels = [index for index, reduction in enumerate(encoder_reductions) if reduction > 1][::-1]

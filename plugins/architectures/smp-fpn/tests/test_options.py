@@ -1,9 +1,9 @@
 """Wrong values of options: an error that names the right ones."""
 
 import pytest
-from smp_fpn.model import FPN
 
 from smp_core.errors import OptionError
+from smp_fpn.model import FPN
 from smp_testing.encoders import PYRAMID
 
 

@@ -1,9 +1,9 @@
 """Wrong values of options: an error that names the right ones."""
 
 import pytest
-from smp_segformer.model import Segformer
 
 from smp_core.errors import OptionError
+from smp_segformer.model import Segformer
 from smp_testing.encoders import PYRAMID
 
 

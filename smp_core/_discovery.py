@@ -264,7 +264,7 @@ def _specs(manager: pluggy.PluginManager, hook: str, kind: type[Any]) -> dict[st
     specs: dict[str, Any] = {}
     for result in results:
         if not isinstance(result, list):
-            raise PluginError(f"hook {hook!r} returned a {type(result).__name__}; {expected}")
+            raise PluginError(f"hook {hook!r} returned an object of type {type(result).__name__}; {expected}")
         for spec in result:
             if not isinstance(spec, kind):
                 raise PluginError(f"hook {hook!r} returned {spec!r} among its specs; expected {kind.__name__} only")

@@ -71,13 +71,21 @@ def _freeze(spec: object) -> None:
             object.__setattr__(spec, name, MappingProxyType(dict(value)))
 
 
+# What the factory gives to every encoder's target by itself.
+_GIVEN = ("in_channels", "depth", "output_stride")
+
+
+def _is_option(key: object) -> bool:
+    return isinstance(key, str) and key.isidentifier() and key not in _GIVEN
+
+
 _TARGET_FORM = 'a string of the form "package.module:attribute"'
 _NAME_FORM = "a name of letters, digits and . _ + : - (no slash, no space)"
 _STRIDE_FORM = "a tuple of output strides out of 8, 16 and 32, each at most once"
 
 
 def _is_strides(value: object) -> bool:
-    return isinstance(value, tuple) and set(value) <= {8, 16, 32} and len(set(value)) == len(value)
+    return _is_ints(value) and isinstance(value, tuple) and {*value} <= {8, 16, 32} and len({*value}) == len(value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,9 +131,8 @@ class WeightsSpec:
         check.require(_is_optional_text(self.revision), "revision", "a commit, tag or branch, or None")
         check.require(_is_text(self.filename), "filename", "the name of a file in the repository")
         check.require(_is_optional_text(self.file), "file", 'a path, "package:path", or None')
-        check.require(
-            self.sha256 is None or _SHA256.fullmatch(str(self.sha256)), "sha256", "64 lower-case hex digits or None"
-        )
+        is_digest = self.sha256 is None or (isinstance(self.sha256, str) and _SHA256.fullmatch(self.sha256))
+        check.require(is_digest, "sha256", "64 lower-case hex digits or None")
         check.require(_is_floats(self.mean), "mean", "a tuple with one number per channel")
         check.require(_is_floats(self.std) and all(item > 0 for item in self.std), "std", "a tuple of positive numbers")
         if _is_floats(self.mean) and _is_floats(self.std):
@@ -190,8 +197,8 @@ class EncoderSpec:
         check = _Violations(self, f"EncoderSpec {self.name!r}")
         check.require(_is_name(self.name), "name", _NAME_FORM)
         check.require(_is_target(self.target), "target", _TARGET_FORM)
-        is_options = isinstance(self.options, Mapping) and all(str(key).isidentifier() for key in self.options)
-        check.require(is_options, "options", "a mapping of keyword names to values")
+        is_options = isinstance(self.options, Mapping) and all(map(_is_option, self.options))
+        check.require(is_options, "options", f"a mapping of keyword names, {', '.join(_GIVEN)} excepted, to values")
         self._check_pyramid(check)
         is_weights = isinstance(self.weights, Mapping) and all(
             _is_name(key) and isinstance(value, WeightsSpec) for key, value in self.weights.items()
@@ -199,7 +206,7 @@ class EncoderSpec:
         check.require(is_weights, "weights", "a mapping of names to WeightsSpec")
         if is_weights:
             known = "one of " + ", ".join(self.weights) if self.weights else "None, as there are no weights"
-            ok = self.default_weights in self.weights if self.weights else self.default_weights is None
+            ok = self.default_weights in [*self.weights] if self.weights else self.default_weights is None
             check.require(ok, "default_weights", known)
         check.require(_is_strides(self.dilation), "dilation", _STRIDE_FORM)
         for flag in ("tokens", "scriptable"):
@@ -208,6 +215,7 @@ class EncoderSpec:
         check.require(_is_int(self.max_depth), "max_depth", "a positive int")
         if _is_int(self.min_depth) and _is_int(self.max_depth):
             check.require(self.min_depth <= self.max_depth, "min_depth", f"at most max_depth ({self.max_depth})")
+            self._check_depths(check)
         check.require(_is_optional_text(self.license), "license", "an SPDX identifier or None")
         check.require(_is_optional_text(self.paper), "paper", "a reference or None")
         check.require(isinstance(self.summary, str) and "\n" not in self.summary, "summary", "one line of text")
@@ -222,10 +230,21 @@ class EncoderSpec:
         count = len(self.out_channels)
         check.require(len(self.reductions) == count, "reductions", f"as many ints as out_channels has ({count})")
         pairs = list(zip(self.reductions, self.reductions[1:], strict=False))
-        if self.tokens:
+        if self.tokens is True:
             check.require(all(a <= b for a, b in pairs), "reductions", "ints that never decrease")
-        else:
+        elif self.tokens is False:
             check.require(all(a < b for a, b in pairs), "reductions", "strictly increasing ints")
+
+    def _check_depths(self, check: _Violations) -> None:
+        if not (_is_ints(self.reductions) and self.reductions):
+            return
+        if self.tokens is True:
+            count = len(self.reductions)
+            check.require(self.max_depth <= count, "max_depth", f"at most the number of features ({count})")
+        elif self.tokens is False:
+            least = (self.reductions[0] - 1).bit_length()
+            keeps = f"a depth that keeps the first feature, of reduction {self.reductions[0]}: at least {least}"
+            check.require(self.min_depth >= least, "min_depth", keeps)
 
 
 @dataclass(frozen=True, kw_only=True)

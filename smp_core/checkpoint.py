@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from smp_core.errors import CheckpointError, MissingPluginError, NameConflictError, RegistryError
-from smp_core.factory import Request, announce, build_named, create
+from smp_core.errors import CheckpointError, IncompatibleError, NameConflictError, OptionError, RegistryError
+from smp_core.factory import Request, announce, build_named, build_over, import_target
 from smp_core.inputs import Preprocessing
 from smp_core.model import SegmentationModel
 from smp_core.plugin import ArchitectureSpec
@@ -55,21 +55,17 @@ def from_pretrained(
     folder = _fetch(source, revision, token)
     config = _read_config(folder / CONFIG_FILE)
     tensors = _read_tensors(folder / WEIGHTS_FILE)
-    model = _build(config, encoder, "meta")
-    _assign(model, tensors, folder)
-    if any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers())):
-        # A plugin's module has tensors that no state dict holds: only its own initialisation can make them.
-        model = _build(config, encoder, "cpu")
-        _assign(model, tensors, folder)
-    details = config.get("_smp_core") or {}
-    if details.get("preprocessing"):
-        model.preprocessing = Preprocessing.from_dict(details["preprocessing"])
+    try:
+        model = _load(config, encoder, tensors, folder)
+    except (OptionError, IncompatibleError) as error:
+        raise CheckpointError(f"{CONFIG_FILE} in {str(folder)!r} asks for what cannot be built: {error}") from error
+    model.preprocessing = _preprocessing(config, folder)
     announce(model)
     return model.eval()
 
 
 def _fetch(source: str | Path, revision: str | None, token: str | None) -> Path:
-    if Path(source).is_dir():
+    if source and isinstance(source, (str, Path)) and Path(source).is_dir():
         return Path(source)
     if not isinstance(source, str) or source.count("/") != 1 or Path(source).exists():
         raise CheckpointError(f"{str(source)!r} is neither a folder nor a Hub repository of the form 'owner/name'")
@@ -78,7 +74,7 @@ def _fetch(source: str | Path, revision: str | None, token: str | None) -> Path:
     try:
         for name in (CONFIG_FILE, WEIGHTS_FILE):
             path = hf_hub_download(source, name, revision=revision, token=token)
-    except (OSError, ValueError) as error:  # connection, HTTP status, missing entry, offline mode
+    except Exception as error:  # the client's own, and those of its HTTP library, which changes between versions
         raise CheckpointError(
             f"{source!r} is not a local folder, and could not be fetched from the Hub "
             f"(revision {revision or 'main'}): {type(error).__name__}: {error}"
@@ -95,7 +91,24 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{str(path)!r} is not valid JSON: {error}") from error
     if not isinstance(config, dict) or not isinstance(config.get("_model_class"), str):
         raise CheckpointError(f"{str(path)!r} has no '_model_class': not written by save_pretrained")
+    details = config.get("_smp_core") or {}
+    parts = ("architecture", "encoder", "preprocessing")
+    if not isinstance(details, dict) or not all(isinstance(details.get(part) or {}, dict) for part in parts):
+        raise CheckpointError(f"{str(path)!r} is damaged: '_smp_core' and what it holds must be objects")
     return config
+
+
+def _preprocessing(config: Mapping[str, Any], folder: Path) -> Preprocessing | None:
+    values = (config.get("_smp_core") or {}).get("preprocessing")
+    if not values:
+        return None
+    try:
+        return Preprocessing.from_dict(values)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{CONFIG_FILE} in {str(folder)!r} is damaged: its preprocessing has a wrong or missing value "
+            f"({type(error).__name__}: {error})"
+        ) from error
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
@@ -105,6 +118,32 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"no {WEIGHTS_FILE} in {str(path.parent)!r}: not a saved model") from None
     except Exception as error:  # safetensors' own exception is not importable by a stable name
         raise CheckpointError(f"{str(path)!r} is damaged: {type(error).__name__}: {error}") from error
+
+
+def _load(
+    config: Mapping[str, Any], encoder: nn.Module | None, tensors: Mapping[str, Tensor], folder: Path
+) -> SegmentationModel:
+    try:
+        model = _build(config, encoder, "meta")
+        _assign(model, tensors, folder)
+        if not _has_meta_tensors(model):
+            return model
+    except RuntimeError:
+        pass  # a constructor that looks into its tensors (``linspace(...).tolist()``), which have no values here
+    # Or a module has tensors that no state dict holds: only its own initialisation can make them.
+    model = _build(config, encoder, "cpu")
+    _assign(model, tensors, folder)
+    return model
+
+
+def _has_meta_tensors(model: nn.Module) -> bool:
+    for module in model.modules():
+        # Parameters and buffers are in dicts among the attributes; a plain attribute may hold tensors, too.
+        for value in vars(module).values():
+            held = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else [value]
+            if any(isinstance(item, Tensor) and item.is_meta for item in held):
+                return True
+    return False
 
 
 def _build(config: Mapping[str, Any], encoder: nn.Module | None, device: str) -> SegmentationModel:
@@ -119,10 +158,15 @@ def _build(config: Mapping[str, Any], encoder: nn.Module | None, device: str) ->
             raise CheckpointError("this model was created over a module, not a named encoder: pass it as encoder=")
         for key in ("encoder_depth", "encoder_output_stride"):
             asked.pop(key, None)
-        return create(architecture.qualified_name, encoder, encoder_weights=None, **asked, **options)
-    with _install_hint(details.get("encoder")):
+        import_target(architecture)
+        with torch.device(device):
+            return build_over(architecture, encoder, None, Request(**asked, options=options))
+    with _naming(details.get("encoder")):
         qualified = (details.get("encoder") or {}).get("name")
         registered = resolve_encoder(qualified or name)
+    # Not under the device: a module may make tensors of its own when it is imported.
+    import_target(architecture)
+    import_target(registered)
     with torch.device(device):
         model = build_named(architecture, registered, None, Request(**asked, options=options))
     model._config["encoder_weights"] = config.get("encoder_weights")
@@ -131,7 +175,7 @@ def _build(config: Mapping[str, Any], encoder: nn.Module | None, device: str) ->
 
 def _architecture(config: Mapping[str, Any], details: Mapping[str, Any]) -> Registered[ArchitectureSpec]:
     recorded = details.get("architecture") or {}
-    with _install_hint(recorded):
+    with _naming(recorded):
         if recorded.get("name"):
             return resolve_architecture(recorded["name"])
         class_name = config["_model_class"]
@@ -143,18 +187,15 @@ def _architecture(config: Mapping[str, Any], details: Mapping[str, Any]) -> Regi
 
 
 @contextlib.contextmanager
-def _install_hint(recorded: Mapping[str, Any] | None) -> Iterator[None]:
-    """Add what the file says about a missing plugin to the error that the registry raises."""
+def _naming(recorded: Mapping[str, Any] | None) -> Iterator[None]:
+    """Begin the registry's error, which says what to install, with what the file says about the plugin."""
     try:
         yield
     except RegistryError as error:
-        who = (recorded or {}).get("distribution")
-        if recorded is None or who is None:
+        if not recorded:
             raise
-        raise MissingPluginError(
-            f"this model was saved with {recorded.get('name')!r} of {who} {recorded.get('version')}: {error}\n"
-            f"Run: pip install {who}"
-        ) from error
+        name, who, version = (recorded.get(key) for key in ("name", "distribution", "version"))
+        raise type(error)(f"this model was saved with {name!r} of {who!r} {version}: {error}") from error
 
 
 def _assign(model: SegmentationModel, tensors: Mapping[str, Tensor], folder: Path) -> None:

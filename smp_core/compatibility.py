@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from smp_core.errors import OptionError
 from smp_core.plugin import ArchitectureSpec, EncoderSpec
 
 
@@ -32,6 +33,12 @@ class Choice:
 
     depth: int
     output_stride: int | None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.depth, int) or isinstance(self.depth, bool):
+            raise OptionError(f"the encoder depth must be an int, got {self.depth!r}")
+        if not isinstance(self.output_stride, (int, type(None))):
+            raise OptionError(f"the output stride must be an int or None, got {self.output_stride!r}")
 
 
 def choose(
@@ -99,12 +106,15 @@ def _stride_violations(architecture: ArchitectureSpec, encoder: EncoderSpec, cho
         known = ", ".join(map(str, sorted(architecture.dilation)))
         return [f"architecture {architecture.name!r} takes an encoder_output_stride of {known}, not {stride}"]
     if dilates(encoder, choice) and stride not in encoder.dilation:
-        can = f"only to {', '.join(map(str, sorted(encoder.dilation)))}" if encoder.dilation else "not at all"
-        return [
-            f"architecture {architecture.name!r} asks for output stride {stride}; "
-            f"encoder {encoder.name!r} can be dilated {can}"
-        ]
+        return [f"architecture {architecture.name!r} asks for output stride {stride}; {describe_dilation(encoder)}"]
     return []
+
+
+def describe_dilation(encoder: EncoderSpec) -> str:
+    """The output strides that an encoder can be dilated to, as half a sentence."""
+    if not encoder.dilation:
+        return f"encoder {encoder.name!r} cannot be dilated"
+    return f"encoder {encoder.name!r} can be dilated only to {', '.join(map(str, sorted(encoder.dilation)))}"
 
 
 def compare(

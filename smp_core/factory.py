@@ -16,9 +16,9 @@ from torch import nn
 from smp_core import __version__
 from smp_core._discovery import FAILURES
 from smp_core._targets import load_target
-from smp_core.compatibility import Choice, choose, features_at_depth, violations
+from smp_core.compatibility import Choice, choose, describe_dilation, features_at_depth, violations
 from smp_core.encoder import check_encoder
-from smp_core.errors import IncompatibleError, OptionError, PluginError
+from smp_core.errors import EncoderProtocolError, IncompatibleError, OptionError, PluginError
 from smp_core.inputs import Preprocessing
 from smp_core.model import SegmentationModel
 from smp_core.plugin import ArchitectureSpec, EncoderSpec
@@ -42,10 +42,13 @@ class Request:
     options: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        for name in ("in_channels", "classes"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise OptionError(f"{name} must be an int of at least 1, got {value!r}")
+        _check_count("in_channels", self.in_channels)
+        _check_count("classes", self.classes)
+
+
+def _check_count(name: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise OptionError(f"{name} must be an int of at least 1, got {value!r}")
 
 
 def create(
@@ -102,7 +105,7 @@ def create(
     )
     architecture = resolve_architecture(arch)
     if isinstance(encoder, nn.Module):
-        model = _over_module(architecture, encoder, encoder_weights, request)
+        model = build_over(architecture, encoder, encoder_weights, request)
     else:
         model = build_named(architecture, resolve_encoder(encoder), encoder_weights, request)
     announce(model)
@@ -136,6 +139,7 @@ def create_encoder(
     >>> [tuple(f.shape) for f in create_encoder("resnet18", depth=2, weights=None)(torch.zeros(1, 3, 64, 64))]
     [(1, 3, 64, 64), (1, 64, 32, 32), (1, 64, 16, 16)]
     """
+    _check_count("in_channels", in_channels)
     encoder = resolve_encoder(name)
     spec = encoder.spec
     choice = Choice(depth=spec.max_depth if depth is None else depth, output_stride=output_stride)
@@ -143,8 +147,7 @@ def create_encoder(
     if not spec.min_depth <= choice.depth <= spec.max_depth:
         found.append(f"encoder {spec.name!r} takes depth {spec.min_depth}..{spec.max_depth}, not {choice.depth}")
     elif output_stride not in (None, 32, *spec.dilation):
-        can = f"to {', '.join(map(str, spec.dilation))}" if spec.dilation else "not at all"
-        found.append(f"encoder {spec.name!r} can be dilated {can}, asked for output stride {output_stride}")
+        found.append(f"{describe_dilation(spec)}, asked for output stride {output_stride}")
     if found:
         raise IncompatibleError("; ".join(found))
     return _build_encoder(encoder, weights, in_channels, choice)
@@ -175,9 +178,10 @@ def build_named(
     return model
 
 
-def _over_module(
+def build_over(
     architecture: Registered[ArchitectureSpec], module: nn.Module, encoder_weights: Weights, request: Request
 ) -> SegmentationModel:
+    """Build a model over a module that is an encoder already; refuses what `build_named` refuses."""
     check_encoder(module)
     if encoder_weights not in (True, None, False):
         raise OptionError(
@@ -232,9 +236,19 @@ def _refuse(architecture: Registered[ArchitectureSpec], encoder: EncoderSpec, ch
         raise IncompatibleError("; ".join(found))
 
 
+def import_target(item: Registered[Any]) -> Callable[..., Any]:
+    """Import what builds an encoder or architecture."""
+    target: Callable[..., Any] = load_target(item.spec.target, _title(item))
+    return target
+
+
+def _title(item: Registered[Any]) -> str:
+    kind = "architecture" if isinstance(item.spec, ArchitectureSpec) else "encoder"
+    return f"{kind} {item.qualified_name!r}"
+
+
 def _target_of(architecture: Registered[ArchitectureSpec]) -> tuple[Callable[..., Any], str]:
-    title = f"architecture {architecture.qualified_name!r}"
-    return load_target(architecture.spec.target, title), title
+    return import_target(architecture), _title(architecture)
 
 
 def _options_of(target: Callable[..., Any], title: str) -> dict[str, Any]:
@@ -262,18 +276,37 @@ def _check_options(
         )
 
 
+def _check_call(
+    target: Callable[..., Any], title: str, arguments: Mapping[str, Any], encoder: nn.Module | None = None
+) -> None:
+    """Tell a plugin whose target has the wrong parameters from an error inside of it."""
+    try:
+        signature = inspect.signature(target)
+    except ValueError:  # not written in Python
+        return
+    try:
+        signature.bind(*([] if encoder is None else [encoder]), **arguments)
+    except TypeError as error:
+        given = f"{'an encoder and ' if encoder is not None else ''}the keywords {', '.join(arguments)}"
+        raise PluginError(f"{title}: its target cannot be called with {given}: {error}") from error
+
+
 def _build_encoder(encoder: Registered[EncoderSpec], weights: Weights, in_channels: int, choice: Choice) -> nn.Module:
     spec = encoder.spec
     chosen = choose_weights(spec, weights)
-    title = f"encoder {encoder.qualified_name!r}"
-    target = load_target(spec.target, title)
-    module: nn.Module = target(
+    title, target = _title(encoder), import_target(encoder)
+    arguments = {
         **copy.deepcopy(dict(spec.options)),
-        in_channels=in_channels,
-        depth=choice.depth,
-        output_stride=choice.output_stride or 32,
-    )
-    check_encoder(module)
+        "in_channels": in_channels,
+        "depth": choice.depth,
+        "output_stride": choice.output_stride or 32,
+    }
+    _check_call(target, title, arguments)
+    module: nn.Module = target(**arguments)
+    try:
+        check_encoder(module)
+    except EncoderProtocolError as error:
+        raise PluginError(f"{title}: {error}") from error
     _check_against_spec(module, spec, title, in_channels, choice)
     if chosen is not None:
         load_weights(module, encoder, chosen, in_channels)
@@ -295,13 +328,9 @@ def _check_against_spec(module: nn.Module, spec: EncoderSpec, title: str, in_cha
 
 
 def _build_model(target: Callable[..., Any], title: str, encoder: nn.Module, request: Request) -> SegmentationModel:
-    model = target(
-        encoder,
-        classes=request.classes,
-        activation=request.activation,
-        aux_params=request.aux_params,
-        **request.options,
-    )
+    arguments = {name: getattr(request, name) for name in _COMMON} | dict(request.options)
+    _check_call(target, title, arguments, encoder)
+    model = target(encoder, **arguments)
     if not isinstance(model, SegmentationModel):
         raise PluginError(f"{title}: its target built a {type(model).__name__}; expected an smp_core.SegmentationModel")
     return model

@@ -6,8 +6,10 @@ The registry is a value: `refresh` builds a new one, and nothing writes into an 
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -38,6 +40,9 @@ __all__ = [
     "resolve_architecture",
     "resolve_encoder",
 ]
+
+# How distributions may be called: other things with a slash (paths, URLs) must not end in advice to pip install them.
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 Spec = TypeVar("Spec", EncoderSpec, ArchitectureSpec)
 
@@ -102,8 +107,7 @@ class Registry:
 
     def resolve(self, kind: _Kind[Spec], name: str) -> Registered[Spec]:
         """Turn a name into a spec by the rules of the design, or say why that cannot be done."""
-        if not isinstance(name, str):
-            raise OptionError(f"expected the name of an {kind.word} as a str, got {type(name).__name__}: {name!r}")
+        _check_name(kind.word, name)
         if "/" in name:
             return self._resolve_qualified(kind, name)
         owner = kind.owner(name)
@@ -121,6 +125,12 @@ class Registry:
 
     def _resolve_qualified(self, kind: _Kind[Spec], qualified: str) -> Registered[Spec]:
         distribution, _, name = qualified.partition("/")
+        if not name or not _DISTRIBUTION.fullmatch(distribution):
+            example = kind.known_names()[0]
+            raise kind.unknown(
+                f"unknown {kind.word} {qualified!r}; a qualified name is '<distribution>/<name>', "
+                f"as in '{kind.owner(example)}/{example}'"
+            )
         here = self.of(distribution)
         if not here:
             raise MissingPluginError(
@@ -158,7 +168,7 @@ class Registry:
         names = [known for plugin in here for known in kind.specs(plugin)]
         raise kind.unknown(
             f"{title}: {record.distribution} {record.version} does not provide it; "
-            f"{_suggest(name, names, 'it provides')}. "
+            f"{_suggest(name, names, 'it provides')}\n"
             f"Perhaps a newer version does: pip install -U {record.distribution}"
         )
 
@@ -218,6 +228,11 @@ class Registry:
             for plugin in self.loaded
             for spec in kind.specs(plugin).values()
         ]
+
+
+def _check_name(word: str, name: object) -> None:
+    if not isinstance(name, str):
+        raise OptionError(f"expected the name of an {word} as a str, got {type(name).__name__}: {name!r}")
 
 
 def _suggest(name: str, names: Iterable[str], otherwise: str) -> str:
@@ -342,9 +357,16 @@ def describe(name: str) -> Registered[Any]:
     Raises:
         RegistryError: as `resolve_encoder` and `resolve_architecture`.
     """
+    _check_name("encoder or architecture", name)
     known = {item.spec.name for item in _registry.registered(_ARCHITECTURE)} | {*_index.architecture_names()}
     if name.rpartition("/")[2] in known:
-        return resolve_architecture(name)
+        try:
+            return resolve_architecture(name)
+        except LookupError:
+            # A plugin may have an encoder of a name that is elsewhere an architecture's.
+            with contextlib.suppress(RegistryError):
+                return resolve_encoder(name)
+            raise
     try:
         return resolve_encoder(name)
     except UnknownEncoderError as error:

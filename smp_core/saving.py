@@ -43,9 +43,12 @@ def save_pretrained(model: nn.Module, config: Mapping[str, Any], folder: str | P
             f"this {type(model).__name__} was not built by smp_core.create, so its config is unknown and nothing could "
             "load it back; build it with smp_core.create, or save model.state_dict() yourself"
         )
+    try:
+        text = json.dumps(_jsonable(config), indent=2, sort_keys=True) + "\n"
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"an option of this model cannot be written to {CONFIG_FILE}: {error}") from error
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(_jsonable(config), indent=2, sort_keys=True) + "\n"
     _replace(folder / CONFIG_FILE, lambda path: path.write_text(text, encoding="utf-8"))
     # One storage may be seen through several names (tied weights); each is written out, as each is read back.
     tensors = {name: tensor.detach().clone().contiguous() for name, tensor in model.state_dict().items()}
@@ -77,18 +80,18 @@ def _umask() -> int:
     return mask
 
 
-def _jsonable(config: Mapping[str, Any]) -> dict[str, Any]:
+def _jsonable(config: Mapping[str, Any], stacklevel: int = 4) -> dict[str, Any]:
     """The config with callables, which JSON cannot hold, left out aloud."""
     result: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, Mapping):
-            result[key] = _jsonable(value)
+            result[key] = _jsonable(value, stacklevel + 1)
         elif callable(value):
             warnings.warn(
                 f"{key}={value!r} cannot be written to {CONFIG_FILE}, only names can; "
                 f"the loaded model will have {key}=None",
                 UserWarning,
-                stacklevel=4,
+                stacklevel=stacklevel,
             )
             result[key] = None
         else:
@@ -157,12 +160,20 @@ def push_to_hub(
 
     Returns:
         The URL of the repository.
+
+    Raises:
+        CheckpointError: the model cannot be saved, or not be uploaded: no connection, no permission.
     """
     from huggingface_hub import HfApi  # a third of a second that only the Hub's users should pay
 
-    api = HfApi(token=token)
-    url = api.create_repo(repo_id, private=private, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         save_pretrained(model, config, folder)
-        api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Upload model")
+        api = HfApi(token=token)
+        try:
+            url = api.create_repo(repo_id, private=private, exist_ok=True)
+            api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Upload model")
+        except Exception as error:  # the client's own, and those of its HTTP library, which changes between versions
+            raise CheckpointError(
+                f"could not upload to the Hub repository {repo_id!r}: {type(error).__name__}: {error}"
+            ) from error
     return str(url)

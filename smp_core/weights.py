@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from smp_core._discovery import FAILURES
 from smp_core._targets import load_target
 from smp_core.encoder import patch_first_convolution
-from smp_core.errors import OptionError, WeightsError
+from smp_core.errors import OptionError, PluginError, WeightsError
 from smp_core.plugin import EncoderSpec, WeightsSpec
 from smp_core.registry import Registered
 
@@ -68,7 +69,7 @@ def load_weights(module: nn.Module, encoder: Registered[EncoderSpec], chosen: st
         path = locate(source, title=f"{title} of encoder {spec.name!r}")
     state_dict = read_state_dict(path)
     if source is not None and source.convert is not None:
-        state_dict = load_target(source.convert, f"weights {chosen!r} of {encoder.qualified_name}")(state_dict)
+        state_dict = _convert(state_dict, source.convert, f"weights {chosen!r} of {encoder.qualified_name}")
     name = getattr(module, "first_convolution", "")
     if in_channels != 3:
         if f"{name}.weight" not in state_dict:
@@ -84,6 +85,15 @@ def load_weights(module: nn.Module, encoder: Registered[EncoderSpec], chosen: st
         raise WeightsError(f"{title} ({path}) do not fit encoder {spec.name!r}: {error}") from error
 
 
+def _convert(state_dict: dict[str, Tensor], target: str, owner: str) -> dict[str, Tensor]:
+    convert = load_target(target, owner)
+    try:
+        converted: dict[str, Tensor] = convert(state_dict)
+    except FAILURES as error:
+        raise PluginError(f"{owner}: converting them raised {type(error).__name__}: {error}") from error
+    return converted
+
+
 def locate(weights: WeightsSpec, title: str) -> Path:
     """The local path of a weight set, downloaded where it is not cached, checked against its checksum.
 
@@ -95,7 +105,7 @@ def locate(weights: WeightsSpec, title: str) -> Path:
         WeightsError: cannot be fetched, or the checksum differs; names the repository and the ways out.
     """
     if weights.file is not None:
-        path = _bundled(weights.file)
+        path = _bundled(weights.file, title)
         if not path.is_file():
             raise WeightsError(f"{title}: the file {str(path)!r} is missing; reinstall the plugin that ships it")
     else:
@@ -109,11 +119,14 @@ def locate(weights: WeightsSpec, title: str) -> Path:
     return path
 
 
-def _bundled(file: str) -> Path:
+def _bundled(file: str, title: str) -> Path:
     package, separator, inside = file.partition(":")
-    if separator and package.replace(".", "").isidentifier() and not Path(file).exists():
+    if not separator or not package.replace(".", "").isidentifier() or Path(file).exists():
+        return Path(file)
+    try:
         return Path(str(importlib.resources.files(package))) / inside
-    return Path(file)
+    except ModuleNotFoundError as error:
+        raise WeightsError(f"{title}: the package {package!r} of {file!r} is not installed") from error
 
 
 def _download(weights: WeightsSpec, title: str) -> Path:
@@ -122,10 +135,7 @@ def _download(weights: WeightsSpec, title: str) -> Path:
     assert weights.repo_id is not None
     try:
         return Path(hf_hub_download(weights.repo_id, weights.filename, revision=weights.revision))
-    except (
-        OSError,
-        ValueError,
-    ) as error:  # connection, HTTP status, missing entry, offline mode: all derive from these
+    except Exception as error:  # the client's own, and those of its HTTP library, which changes between versions
         raise WeightsError(
             f"{title} could not be fetched from the Hub repository {weights.repo_id!r} "
             f"(file {weights.filename!r}, revision {weights.revision or 'main'}): {type(error).__name__}: {error}\n"

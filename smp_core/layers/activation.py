@@ -79,4 +79,6 @@ def build_activation(activation: str | Callable[..., Any] | None) -> nn.Module:
         return module
     if callable(activation):
         return Function(activation)
-    raise OptionError(f"activation is a {type(activation).__name__}; expected a str, a callable or None")
+    raise OptionError(
+        f"expected a str, a callable or None as activation, got {type(activation).__name__}: {activation!r}"
+    )

@@ -98,5 +98,7 @@ def build_norm(norm: Norm, channels: int, *, pooled: bool = False) -> nn.Module:
         raise OptionError(f"norm 'identity' takes no arguments, got {', '.join(arguments)}")
     try:
         return (_POOLED if pooled else _BY_NAME)[name](channels, **arguments)
+    except OptionError:  # a TypeError itself, and complete
+        raise
     except TypeError as error:
         raise OptionError(f"norm {norm!r}: {error}") from error

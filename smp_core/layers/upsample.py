@@ -23,8 +23,8 @@ from smp_core.layers.norm import Norm, build_norm
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "area", "nearest-exact")
 
-# Where the transposed form has been measured to be faster; other devices keep the plain form until they are measured.
-_TRANSPOSED_DEVICES = ("cpu",)
+# The device type where the transposed form has been measured to be faster; others keep the plain form until they are.
+_TRANSPOSED_DEVICE = "cpu"
 
 # torch before 2.7 cannot tell an export from a compilation; there both keep the plain form.
 _is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
@@ -81,7 +81,7 @@ class UpsampleConcatConv2d(nn.Conv2d):
         super().__init__(up_channels + skip_channels, out_channels, 3, padding=1, bias=bias)
         self.up_channels = up_channels
         self.interpolation = check_interpolation(interpolation)
-        self.transposed_devices: list[str] = list(_TRANSPOSED_DEVICES) if interpolation == "nearest" else []
+        self.transposed_device = _TRANSPOSED_DEVICE if interpolation == "nearest" else ""
 
     def forward(  # type: ignore[override]
         self, x: Tensor, skip: Tensor | None, height: int, width: int, dense: list[Tensor] | None = None
@@ -118,7 +118,7 @@ class UpsampleConcatConv2d(nn.Conv2d):
         return functional.conv2d(x, self.weight, self.bias, padding=1)
 
     def _is_transposed(self, x: Tensor, height: int, width: int) -> bool:
-        if x.device.type not in self.transposed_devices:
+        if x.device.type != self.transposed_device:
             return False
         # An exported graph keeps the plain form: it holds for every size, and runtimes differ in what they do fast.
         if torch.jit.is_tracing():
@@ -156,21 +156,27 @@ class UpsampleConcatConv2d(nn.Conv2d):
         """
         extra_rows = 2 * x.shape[2] - height
         extra_columns = 2 * x.shape[3] - width
-        # Under compilation the sizes may be symbols; multiplying by the 0 or 1 keeps one graph for even and odd.
+        # Under compilation the sizes may be symbols. One graph then serves even and odd ones: the correction is
+        # multiplied by 0 or 1, and the map is copied, as a slice would be guarded for whether it is contiguous.
         always = False
         if not torch.jit.is_scripting():
             always = torch.compiler.is_compiling()
-        if not always and extra_rows == 0 and extra_columns == 0:
+        if always:
+            out = functional.pad(out, [0, -extra_columns, 0, -extra_rows])
+        elif extra_rows == 0 and extra_columns == 0:
             return out
-        out = out[:, :, :height, :width]
+        else:
+            out = out[:, :, :height, :width]
+        # By index, not by slice, for the same reason.
         if always or extra_columns > 0:
-            column = x[:, :, :, -1:].repeat_interleave(2, dim=2)
-            seen = functional.conv2d(column, weight[:, :, :, 2:], padding=[1, 0])[:, :, :height]
-            out[:, :, :, -1:] -= seen * extra_columns
+            column = x[:, :, :, -1:].index_select(2, torch.arange(height, device=x.device) // 2)
+            out[:, :, :, -1:] -= functional.conv2d(column, weight[:, :, :, 2:], padding=[1, 0]) * extra_columns
         if always or extra_rows > 0:
-            row = x[:, :, -1:].repeat_interleave(2, dim=3)[:, :, :, :width]
-            seen = functional.conv2d(row, weight[:, :, 2:], padding=[0, 1])
-            out[:, :, -1:] -= seen * extra_rows
+            row = x[:, :, -1:].index_select(3, torch.arange(width, device=x.device) // 2)
+            out[:, :, -1:] -= functional.conv2d(row, weight[:, :, 2:], padding=[0, 1]) * extra_rows
+        if always or (extra_rows > 0 and extra_columns > 0):
+            corner = functional.linear(x[:, :, -1, -1], weight[:, :, 2, 2])
+            out[:, :, -1, -1] -= corner * (extra_rows * extra_columns)
         return out
 
 

@@ -4,6 +4,8 @@ import random
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import smp_core
 
@@ -153,3 +155,16 @@ def test_checkpoints_are_read_both_ways(tmp_path):
     ours.save_pretrained(tmp_path / "ours")
     from_ours = smp.from_pretrained(str(tmp_path / "ours")).eval()
     torch.testing.assert_close(from_ours(x), theirs(x), rtol=0, atol=0)
+
+
+@pytest.fixture(scope="module")
+def small_pair():
+    options = {"encoder_depth": 4, "decoder_channels": (16, 16, 8, 8)}
+    return parity.architecture_pair("unet", smp.Unet, **options)
+
+
+@settings(max_examples=60, deadline=None)
+@given(height=st.integers(1, 97), width=st.integers(1, 97))
+def test_any_size(small_pair, height, width):
+    x = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(height))
+    parity.assert_same_numbers(*small_pair, x, tolerance=1e-4)

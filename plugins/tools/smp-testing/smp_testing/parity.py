@@ -44,12 +44,12 @@ def relative_difference(ours: Tensor, theirs: Tensor) -> float:
     return (ours - theirs).abs().max().item() / scale
 
 
-def assert_same_keys(ours: nn.Module, theirs: nn.Module, dropped: Callable[[str], bool] = lambda key: False) -> None:
-    """Assert equal state-dict keys, in any order, and equal shapes; ``dropped`` says which of the reference's to skip."""
+def assert_same_keys(ours: nn.Module, theirs: nn.Module, dropped: Callable[[str], bool] = lambda _: False) -> None:
+    """Assert equal state-dict keys, in any order, and equal shapes; ``dropped`` says which of theirs to skip."""
     mine = {key: tuple(value.shape) for key, value in ours.state_dict().items()}
     reference = {key: tuple(value.shape) for key, value in theirs.state_dict().items() if not dropped(key)}
     missing, extra = sorted(reference.keys() - mine.keys()), sorted(mine.keys() - reference.keys())
-    assert not missing and not extra, f"ours lacks {missing[:5]} and adds {extra[:5]}"
+    assert not [*missing, *extra], f"ours lacks {missing[:5]} and adds {extra[:5]}"
     differing = {key: (mine[key], reference[key]) for key in mine if mine[key] != reference[key]}
     assert not differing, f"shapes differ (ours, the reference's): {dict(list(differing.items())[:5])}"
 

@@ -1,0 +1,159 @@
+"""The commands and their options. What they do is imported when they run, so that the light ones stay light."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from smp_cli.errors import Debug, guarded
+
+_SETTINGS = {"help_option_names": ["-h", "--help"]}
+
+app = typer.Typer(
+    help="Semantic-segmentation models from separately installed encoders and architectures.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings=_SETTINGS,
+)
+list_app = typer.Typer(
+    help="List what is installed: a table, or one name a line where the output is not a terminal.",
+    no_args_is_help=True,
+    context_settings=_SETTINGS,
+)
+app.add_typer(list_app, name="list")
+
+_REQUIRED_IOU = 0.80
+
+Provider = Annotated[str | None, typer.Option(help="Only those of this distribution.")]
+Capability = Annotated[str | None, typer.Option(help="Only those with it: dilation, tokens or scriptable.")]
+License = Annotated[str | None, typer.Option(help="Only those whose code has this licence (SPDX identifier).")]
+
+
+def _version_of(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _print_versions(wanted: bool) -> None:
+    if not wanted:
+        return
+    for name in ("smp-cli", "smp-core", "torch"):
+        typer.echo(f"{name} {_version_of(name)}")
+    typer.echo(f"python {platform.python_version()}")
+    raise typer.Exit
+
+
+@app.callback()
+def main(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", help="Show versions and exit.", callback=_print_versions, is_eager=True)
+    ] = False,
+) -> None:
+    Debug.on = debug
+
+
+@list_app.command("encoders")
+@guarded
+def list_encoders(
+    provider: Provider = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Only those with this set of pretrained weights; 'any' or 'none' also work.")
+    ] = None,
+    capability: Capability = None,
+    license: License = None,
+) -> None:
+    """List the installed encoders."""
+    from smp_cli.tables import print_encoders
+
+    chosen = {"any": True, "none": False}.get(weights, weights) if weights is not None else None
+    print_encoders(provider=provider, weights=chosen, capability=capability, license=license)
+
+
+@list_app.command("architectures")
+@guarded
+def list_architectures(provider: Provider = None, capability: Capability = None, license: License = None) -> None:
+    """List the installed architectures."""
+    from smp_cli.tables import print_architectures
+
+    print_architectures(provider=provider, capability=capability, license=license)
+
+
+@app.command()
+@guarded
+def show(name: Annotated[str, typer.Argument(help="Name of an encoder or architecture, qualified or not.")]) -> None:
+    """Show everything that is known about an encoder or architecture."""
+    from smp_cli.show import print_spec
+
+    print_spec(name)
+
+
+@app.command()
+@guarded
+def plugins(
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also all names, and the tracebacks of failures.")
+    ] = False,
+) -> None:
+    """Show every plugin found, what it provides, and what is wrong with it."""
+    from smp_cli.tables import print_plugins
+
+    print_plugins(verbose=verbose)
+
+
+@app.command()
+@guarded
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder to write the model and the picture into.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(min=0, help="Of the initial parameters and of the random crops.")] = 0,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Training steps; by default what the required IoU takes.")
+    ] = None,
+    require_iou: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, max=1.0, help=f"Fail below this held-out IoU; {_REQUIRED_IOU} by default, unless --steps is given."
+        ),
+    ] = None,
+) -> None:
+    """Train Unet over ResNet-34 on a real micrograph, from scratch, in about a minute on two cores.
+
+    Prints the IoU on a held-out quadrant, saves the model, loads it back, and draws a picture. Needs smp-unet and
+    smp-resnet; needs no network.
+    """
+    from smp_cli.quickstart.recipe import Recipe
+    from smp_cli.quickstart.run import run_demo
+
+    if require_iou is None and steps is None:
+        require_iou = _REQUIRED_IOU
+    recipe = Recipe(seed=seed) if steps is None else Recipe(seed=seed, steps=steps)
+    run_demo(out, recipe, require_iou)
+
+
+@app.command()
+@guarded
+def predict(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="PNG, JPEG or TIFF files.")],
+    model: Annotated[Path, typer.Option(help="Folder of a saved model.")],
+    out: Annotated[Path, typer.Option(help="Folder to write into, made where it is missing.")],
+) -> None:
+    """Segment pictures with a saved model.
+
+    Writes NAME_mask.png (the class of each pixel; 0 and 255 where there is one class) and NAME_overlay.png (the classes
+    in colour over the picture; class 0 is left as it is).
+    """
+    from smp_cli.files import check_model_folder, plan
+
+    jobs = plan(images, out)
+    check_model_folder(model)
+
+    from smp_cli.predict import predict_files
+
+    predict_files(jobs, model, out)

@@ -1,0 +1,56 @@
+"""Where output goes: results to stdout, progress and errors to stderr.
+
+Consoles are made when they are needed, so that they write to the streams of that moment.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+Rows = list[tuple[str, str]]
+"""Labels and values; a row without a value says nothing and is left out."""
+
+
+def stdout() -> Console:
+    """The console for results."""
+    return Console(highlight=False)
+
+
+def stderr() -> Console:
+    """The console for progress, notes and errors."""
+    return Console(stderr=True, highlight=False)
+
+
+def is_terminal() -> bool:
+    """Whether a person reads stdout. Otherwise it is a pipe or a file, and gets plain lines."""
+    return sys.stdout.isatty()
+
+
+def print_error(message: str) -> None:
+    """A line on stderr, not wrapped, so that it can be searched for; "error" and "warning" are coloured."""
+    kind, separator, rest = message.partition(": ")
+    style = {"error": "bold red", "warning": "bold yellow"}.get(kind, "dim")
+    stderr().print(Text.assemble((kind + separator, style), rest), soft_wrap=True)
+
+
+def print_rows(title: str, rows: Rows) -> None:
+    """A title and rows below it: aligned for a terminal, ``label: value`` for a pipe, never cut."""
+    rows = [(label, value) for label, value in rows if value]
+    if not is_terminal():
+        typer.echo(title)
+        for label, value in rows:
+            typer.echo(f"  {label}: {value}")
+        return
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, value in rows:
+        table.add_row(Text(f"  {label}"), Text(value))
+    console = stdout()
+    console.print(Text(title, style="bold"))
+    console.print(table)

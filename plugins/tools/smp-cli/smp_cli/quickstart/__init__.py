@@ -1,0 +1,1 @@
+"""``smp demo``: train on a real micrograph, score, save, load back, and draw the result."""

@@ -1,0 +1,112 @@
+"""``smp show``: everything that the spec of an encoder or architecture says."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import typer
+
+from smp_cli.console import Rows, print_rows
+from smp_core.plugin import ArchitectureSpec, EncoderSpec, WeightsSpec
+from smp_core.registry import Registered, describe
+
+
+def print_spec(name: str) -> None:
+    """Describe an encoder or architecture. An architecture's options need its implementation, and so torch."""
+    item = describe(name)
+    sections = _architecture(item) if isinstance(item.spec, ArchitectureSpec) else _encoder(item)
+    for number, (title, rows) in enumerate(sections):
+        if number:
+            typer.echo()
+        print_rows(title, rows)
+
+
+def _encoder(item: Registered[EncoderSpec]) -> list[tuple[str, Rows]]:
+    spec = item.spec
+    rows = [
+        *_head(item, "encoder"),
+        ("parameters", "" if spec.num_parameters is None else f"{spec.num_parameters:,}"),
+        ("channels", _join(spec.out_channels)),
+        ("reductions", _join(spec.reductions)),
+        ("depth", f"{spec.min_depth} to {spec.max_depth}"),
+        ("dilation", f"to output stride {_join(spec.dilation)}" if spec.dilation else "no"),
+        ("tokens", _yes(spec.tokens)),
+        ("scriptable", _yes(spec.scriptable)),
+        *_tail(item),
+        ("options", ", ".join(f"{key}={value!r}" for key, value in spec.options.items())),
+        ("weights", _join(spec.weights) if spec.weights else "none"),
+    ]
+    sections = [(item.spec.name, rows)]
+    for name, weights in spec.weights.items():
+        default = " (default)" if name == spec.default_weights else ""
+        sections.append((f"weights {name}{default}", _weights(weights)))
+    return sections
+
+
+def _weights(weights: WeightsSpec) -> Rows:
+    return [
+        ("repository", weights.repo_id or ""),
+        ("revision", (weights.revision or "main") if weights.repo_id else ""),
+        ("file", weights.file or weights.filename),
+        ("sha256", weights.sha256 or ""),
+        ("licence", weights.license or "not declared"),
+        ("mean", _join(weights.mean)),
+        ("std", _join(weights.std)),
+        ("input", f"{weights.input_space}, {weights.input_range[0]:g} to {weights.input_range[1]:g}"),
+    ]
+
+
+def _architecture(item: Registered[ArchitectureSpec]) -> list[tuple[str, Rows]]:
+    from smp_core.factory import architecture_options
+
+    spec = item.spec
+    rows = [
+        *_head(item, "architecture"),
+        ("class", f"{spec.class_name} (in checkpoints)"),
+        ("depth", f"{spec.default_depth} by default, {spec.min_depth} to {spec.max_depth}"),
+        ("output stride", f"{_join(spec.dilation)}; the first by default" if spec.dilation else "as the encoder's"),
+        ("needs", _needs(spec)),
+        ("scriptable", _yes(spec.scriptable)),
+        *_tail(item),
+    ]
+    options = architecture_options(item.qualified_name)
+    return [(spec.name, rows), ("options", _options(options))] if options else [(spec.name, rows)]
+
+
+def _options(options: Mapping[str, Any]) -> Rows:
+    return [
+        (name, "required" if default is inspect.Parameter.empty else repr(default)) for name, default in options.items()
+    ]
+
+
+def _needs(spec: ArchitectureSpec) -> str:
+    if spec.tokens:
+        return "an encoder with prefix tokens"
+    return "an encoder with a feature pyramid" if spec.pyramid else "any encoder"
+
+
+def _head(item: Registered[Any], kind: str) -> Rows:
+    return [
+        ("kind", kind),
+        ("what", item.spec.summary),
+        ("provided by", f"{item.distribution} {item.version}"),
+        ("qualified name", item.qualified_name),
+    ]
+
+
+def _tail(item: Registered[Any]) -> Rows:
+    return [
+        ("licence", item.spec.license or "not declared"),
+        ("paper", item.spec.paper or ""),
+        ("target", item.spec.target),
+    ]
+
+
+def _join(values: object) -> str:
+    return ", ".join(map(str, values)) if isinstance(values, (Sequence, Mapping)) else str(values)
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"

@@ -1,0 +1,165 @@
+"""``smp list`` and ``smp plugins``: tables for a terminal, tab-separated or bare lines for a pipe.
+
+Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from smp_cli.console import is_terminal, print_error, stderr, stdout
+from smp_core.registry import (
+    PluginRecord,
+    list_architectures,
+    list_encoders,
+    plugins,
+    resolve_architecture,
+    resolve_encoder,
+)
+
+_STATUS_STYLES = {"ok": "green", "slow": "yellow", "broken": "bold red", "disabled": "dim"}
+
+
+def print_encoders(
+    *, provider: str | None, weights: str | bool | None, capability: str | None, license: str | None
+) -> None:
+    """The encoders that pass the filters of `smp_core.list_encoders`."""
+    names = list_encoders(provider=provider, weights=weights, capability=capability, license=license)
+    names.sort(key=natural)
+    if not is_terminal():
+        _print_names(names, "encoder")
+        return
+    table = _table("Encoder", "Parameters", "Weights", "Licence", "Distribution")
+    table.columns[1].justify = "right"
+    for name in names:
+        item = resolve_encoder(name)
+        default = item.spec.default_weights
+        sets = sorted(item.spec.weights, key=lambda key: (key != default, key))
+        table.add_row(
+            Text(name, style="bold"),
+            millions(item.spec.num_parameters),
+            ", ".join(sets),
+            item.spec.license or "",
+            f"{item.distribution} {item.version}",
+        )
+    _print_table(table, names, "encoder")
+
+
+def print_architectures(*, provider: str | None, capability: str | None, license: str | None) -> None:
+    """The architectures that pass the filters of `smp_core.list_architectures`."""
+    names = list_architectures(provider=provider, capability=capability, license=license)
+    names.sort(key=natural)
+    if not is_terminal():
+        _print_names(names, "architecture")
+        return
+    table = _table("Architecture", "What", "Licence", "Distribution")
+    for name in names:
+        item = resolve_architecture(name)
+        table.add_row(
+            Text(name, style="bold"), item.spec.summary, item.spec.license or "", f"{item.distribution} {item.version}"
+        )
+    _print_table(table, names, "architecture")
+
+
+def print_plugins(*, verbose: bool) -> None:
+    """What became of every plugin; with ``verbose`` all the names that each provides, and tracebacks of failures."""
+    records = plugins()
+    if is_terminal():
+        _print_plugin_table(records, verbose=verbose)
+    else:
+        _print_plugin_lines(records, verbose=verbose)
+    if not records:
+        print_error("note: no plugin is installed; for a start: pip install smp-unet smp-resnet")
+    for record in records if verbose else ():
+        if record.traceback:
+            typer.echo(f"\n{record.distribution} {record.version}:\n{record.traceback.rstrip()}")
+
+
+def _print_plugin_table(records: Sequence[PluginRecord], *, verbose: bool) -> None:
+    table = _table("Distribution", "Version", "Status", "Provides", "Load time")
+    table.columns[-1].justify = "right"
+    for record in records:
+        table.add_row(
+            Text(record.distribution, style="bold"),
+            record.version,
+            Text(record.status, style=_STATUS_STYLES.get(record.status, "")),
+            provides(record, verbose=verbose),
+            f"{1000 * record.load_seconds:.1f} ms",
+        )
+    console = stdout()
+    console.print(table)
+    for record in records:
+        if record.error:
+            style = _STATUS_STYLES.get(record.status, "")
+            console.print(Text.assemble((f"{record.status}: ", style), record.error), soft_wrap=True)
+
+
+def _print_plugin_lines(records: Sequence[PluginRecord], *, verbose: bool) -> None:
+    for record in records:
+        fields = (
+            record.distribution,
+            record.version,
+            record.status,
+            provides(record, verbose=verbose),
+            f"{1000 * record.load_seconds:.1f} ms",
+            record.error or "",
+        )
+        typer.echo("\t".join(" ".join(field.split()) for field in fields).rstrip("\t"))
+
+
+def provides(record: PluginRecord, *, verbose: bool = False) -> str:
+    """What a plugin provides, in short: names where there are few or all are wanted, otherwise how many."""
+    parts = []
+    for word, names in (("architecture", record.architectures), ("encoder", record.encoders)):
+        if names and (verbose or len(names) <= 2):
+            parts.append(f"{word}{'s' if len(names) > 1 else ''} {', '.join(names)}")
+        elif names:
+            parts.append(f"{len(names)} {word}s")
+    if record.resolves_encoders:
+        parts.append("an open family of encoders")
+    return "; ".join(parts) or "nothing"
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """A key that sorts names as people count: resnet18 before resnet101."""
+    parts = re.split(r"(\d+)", name)
+    return [(int(part), "") if part.isdigit() else (-1, part.casefold()) for part in parts]
+
+
+def millions(number: int | None) -> str:
+    """A number of parameters for people: ``21.3 M``; empty where it is not declared."""
+    return "" if number is None else f"{number / 1e6:.1f} M"
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold cyan")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _print_names(names: Sequence[str], word: str) -> None:
+    for name in names:
+        typer.echo(name)
+    _print_notes(names, word, stderr())
+
+
+def _print_table(table: Table, names: Sequence[str], word: str) -> None:
+    if names:
+        stdout().print(table)
+    _print_notes(names, word, stderr())
+
+
+def _print_notes(names: Sequence[str], word: str, console: Console) -> None:
+    """What a list cannot show, on stderr: that nothing matches, and that a plugin is missing from it."""
+    if not names:
+        console.print(f"No installed {word} matches.", style="dim")
+    broken = [record.distribution for record in plugins() if record.status == "broken"]
+    if broken:
+        console.print(f"Broken, so not listed: {', '.join(broken)}. See: smp plugins", style="yellow", soft_wrap=True)

@@ -1,0 +1,225 @@
+"""list, show, plugins and --version: for a terminal, for a pipe, and without torch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import smp_core
+from smp_cli.tables import millions, natural
+
+LIGHT = """
+import sys
+from smp_cli.app import app
+for arguments in (["list", "encoders"], ["list", "architectures"], ["show", "resnet34"], ["plugins"], ["--version"]):
+    app(arguments, standalone_mode=False)
+assert "smp_resnet.plugin" in sys.modules
+heavy = {"torch", "numpy", "PIL"} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("tables", "console"):
+        monkeypatch.setattr(f"smp_cli.{module}.is_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "160")
+
+
+@pytest.fixture
+def broken_plugin(tmp_path: Path) -> dict[str, str]:
+    """The environment in which a distribution with a broken plugin is installed."""
+    metadata = tmp_path / "acme_smp_broken-0.3.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-smp-broken\nVersion: 0.3\n")
+    (metadata / "entry_points.txt").write_text("[smp_core]\nbroken = acme_smp_broken\n")
+    (tmp_path / "acme_smp_broken.py").write_text("raise RuntimeError('the flux is discharged')\n")
+    return {"PYTHONPATH": str(tmp_path)}
+
+
+def test_listing_imports_nothing_heavy():
+    result = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "unet" in result.stdout.splitlines()
+
+
+@pytest.mark.parametrize(("what", "names"), [("encoders", "list_encoders"), ("architectures", "list_architectures")])
+def test_a_pipe_gets_one_name_a_line(run, what, names):
+    result = run("list", what)
+    assert result.exit_code == 0
+    assert sorted(result.stdout.splitlines()) == sorted(getattr(smp_core, names)())
+
+
+def test_names_are_in_natural_order(run):
+    lines = run("list", "encoders", "--provider", "smp-resnet").stdout.splitlines()
+    assert lines[:3] == ["resnet18", "resnet34", "resnet50"]
+    assert sorted(["b10", "b9", "A2", "a-1"], key=natural) == ["A2", "a-1", "b9", "b10"]
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_terminal_gets_tables(run):
+    line = next(line for line in run("list", "encoders").stdout.splitlines() if line.startswith("resnet50 "))
+    for text in ("23.5 M", "imagenet, ssl, swsl", "MIT", "smp-resnet"):
+        assert text in line
+    text = run("list", "architectures").stdout
+    assert text.startswith("Architecture")
+    assert "encoder and decoder joined by skip connections" in text
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals on Windows")
+def test_a_real_terminal_is_recognised():
+    import pty
+
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "smp_cli", "list", "architectures"],
+        stdout=theirs,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+    )
+    os.close(theirs)
+    output = b""
+    try:
+        while chunk := os.read(ours, 4096):
+            output += chunk
+    except OSError:  # how Linux says that the other end is closed
+        pass
+    os.close(ours)
+    assert process.wait() == 0
+    assert b"Distribution" in output
+    assert b"smp-unet" in output
+
+
+def test_filters(run):
+    def names(*arguments: str) -> list[str]:
+        return run("list", "encoders", *arguments).stdout.splitlines()
+
+    assert "resnext101_32x4d" in names("--weights", "swsl")
+    assert "resnet34" not in names("--weights", "swsl")
+    assert "resnet34" in names("--weights", "any")
+    assert "resnet34" not in names("--weights", "none")
+    assert "resnet34" in names("--capability", "dilation", "--provider", "SMP_ResNet", "--license", "mit")
+    assert names("--capability", "tokens", "--provider", "smp-resnet") == []
+
+
+def test_nothing_matches(smp):
+    result = smp("list", "encoders", "--provider", "nobody")
+    assert (result.returncode, result.stdout) == (0, "")
+    assert result.stderr.strip() == "No installed encoder matches."
+
+
+def test_unknown_capability(run):
+    result = run("list", "architectures", "--capability", "flight")
+    assert result.exit_code == 1
+    assert result.output == "error: unknown capability 'flight'; expected one of dilation, tokens, scriptable\n"
+
+
+def test_show_encoder(run):
+    lines = run("show", "resnet34").stdout.splitlines()
+    for line in (
+        "resnet34",
+        "  kind: encoder",
+        "  qualified name: smp-resnet/resnet34",
+        "  parameters: 21,284,672",
+        "  dilation: to output stride 8, 16",
+        "  licence: MIT",
+        "  paper: He et al., Deep Residual Learning for Image Recognition, arXiv:1512.03385",
+        "weights imagenet (default)",
+        "  repository: smp-hub/resnet34.imagenet",
+        "  revision: 7a57b34f723329ff020b3f8bc41771163c519d0c",
+        "  licence: BSD-3-Clause",
+        "  mean: 0.485, 0.456, 0.406",
+        "  std: 0.229, 0.224, 0.225",
+    ):
+        assert line in lines
+    assert not any(line.endswith(": ") for line in lines)
+
+
+def test_show_architecture_with_its_options(run):
+    lines = run("show", "unet").stdout.splitlines()
+    assert "  kind: architecture" in lines
+    assert "  class: Unet (in checkpoints)" in lines
+    options = lines[lines.index("options") + 1 :]
+    assert "  decoder_channels: (256, 128, 64, 32, 16)" in options
+    assert "  decoder_attention_type: None" in options
+
+
+@pytest.mark.usefixtures("terminal")
+def test_show_on_a_terminal_is_aligned(run):
+    lines = [line.rstrip() for line in run("show", "resnet34").stdout.splitlines()]
+    assert "  kind            encoder" in lines
+
+
+def test_show_unknown_name(run):
+    result = run("show", "resnet35")
+    assert result.exit_code == 1
+    assert result.output.startswith("error: unknown encoder 'resnet35'; did you mean ")
+
+
+def test_plugins(run):
+    result = run("plugins")
+    assert result.exit_code == 0
+    rows = {line.split("\t")[0]: line.split("\t")[1:] for line in result.stdout.splitlines()}
+    assert rows["smp-unet"][1:3] == ["ok", "architecture unet"]
+    assert rows["smp-resnet"][2] == "11 encoders"
+    assert rows["smp-resnet"][3].endswith(" ms")
+    assert "resnet18, resnet34" in run("plugins", "--verbose").stdout
+
+
+@pytest.mark.usefixtures("terminal")
+def test_plugins_on_a_terminal(run):
+    text = run("plugins").stdout
+    assert text.split()[:5] == ["Distribution", "Version", "Status", "Provides", "Load"]
+    assert "11 encoders" in text
+
+
+def test_a_broken_plugin_is_reported(smp, broken_plugin):
+    result = smp("plugins", environment=broken_plugin)
+    assert result.returncode == 0
+    line = next(line for line in result.stdout.splitlines() if line.startswith("acme-smp-broken"))
+    assert line.split("\t")[1:4] == ["0.3", "broken", "nothing"]
+    assert "RuntimeError: the flux is discharged" in line
+    assert "Traceback" not in result.stdout
+    verbose = smp("plugins", "--verbose", environment=broken_plugin).stdout
+    assert "Traceback (most recent call last)" in verbose
+    assert "acme_smp_broken.py" in verbose
+
+
+def test_a_broken_plugin_is_noted_beside_a_list(smp, broken_plugin):
+    result = smp("list", "architectures", environment=broken_plugin)
+    assert result.returncode == 0
+    assert "unet" in result.stdout.splitlines()
+    assert result.stderr.strip() == "Broken, so not listed: acme-smp-broken. See: smp plugins"
+
+
+def test_a_broken_plugin_in_strict_mode_is_an_error(smp, broken_plugin):
+    result = smp("plugins", environment={**broken_plugin, "SMP_PLUGINS_STRICT": "1"})
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: plugin 'acme-smp-broken' 0.3 (acme_smp_broken): importing it failed")
+    assert "Traceback" not in result.stderr
+
+
+def test_no_plugins(smp):
+    result = smp("plugins", environment={"SMP_PLUGINS": "", "SMP_DISABLE_PLUGIN_AUTOLOAD": "1"})
+    assert result.returncode == 0
+    assert "disabled by SMP_DISABLE_PLUGIN_AUTOLOAD=1" in result.stdout
+
+
+def test_versions(run):
+    result = run("--version")
+    assert result.exit_code == 0
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["smp-cli", "smp-core", "torch", "python"]
+
+
+def test_help_names_every_command(run):
+    text = run("--help").stdout
+    for command in ("list", "show", "plugins", "demo", "predict"):
+        assert f" {command} " in text
+
+
+def test_parameters_for_people():
+    assert millions(21_284_672) == "21.3 M"
+    assert millions(None) == ""

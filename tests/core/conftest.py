@@ -1,0 +1,76 @@
+"""Plugins that exist for one test: put into the registry directly, without metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pluggy
+import pytest
+import toy_models
+
+from smp_core import plugin as plugin_api
+from smp_core import registry
+from smp_core._discovery import LoadedPlugin, PluginRecord
+from smp_core.plugin import ArchitectureSpec, EncoderSpec, hookimpl
+
+Install = Callable[..., None]
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Install:
+    """``install(*specs, distribution=..., created=...)`` adds a plugin to those of the test."""
+    monkeypatch.setattr(registry, "_registry", registry.Registry([]))
+
+    def add(
+        *specs: EncoderSpec | ArchitectureSpec,
+        distribution: str = "acme-smp-toy",
+        version: str = "1.2.3",
+        created: Callable[..., Any] | None = None,
+    ) -> None:
+        manager = pluggy.PluginManager(plugin_api.PROJECT_NAME)
+        manager.add_hookspecs(plugin_api)
+        if created is not None:
+            module = ModuleType(distribution)
+            module.smp_model_created = hookimpl(created)  # type: ignore[attr-defined]
+            manager.register(module)
+        loaded = LoadedPlugin(
+            record=PluginRecord(distribution=distribution, version=version, module="toy_models"),
+            encoders={spec.name: spec for spec in specs if isinstance(spec, EncoderSpec)},
+            architectures={spec.name: spec for spec in specs if isinstance(spec, ArchitectureSpec)},
+            manager=manager,
+        )
+        monkeypatch.setattr(registry, "_registry", registry.Registry([*registry._registry.loaded, loaded]))
+
+    return add
+
+
+@pytest.fixture
+def toys(install: Install) -> Install:
+    """The toy encoder and the toy architecture are installed."""
+    install(toy_models.encoder_spec(), toy_models.architecture_spec())
+    return install
+
+
+@pytest.fixture
+def calls() -> SimpleNamespace:
+    """Where a hook of a test writes down that it was called."""
+    return SimpleNamespace(seen=[])
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every attempt to open a connection fails, and is written down."""
+    import socket
+
+    attempts: list[str] = []
+
+    def refuse(*arguments: Any, **_: Any) -> None:
+        attempts.append(repr(arguments))
+        raise OSError("the test allows no network")
+
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    return attempts

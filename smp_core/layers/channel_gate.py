@@ -33,7 +33,8 @@ class ChannelGate(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         if self.squeezed == 0:
             # A convolution from zero channels is its bias; exporters do not take one.
-            bias: Tensor = self[3].bias  # type: ignore[assignment]
+            bias = self[3].bias
+            assert isinstance(bias, Tensor)
             return torch.sigmoid(bias).view(1, -1, 1, 1)
         gate: Tensor = self[4](self[3](self[2](self[1](self[0](x)))))
         return gate

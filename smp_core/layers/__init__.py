@@ -9,7 +9,7 @@ from smp_core.layers.levels import DEFAULT_DECODER_CHANNELS, decoder_widths, ski
 from smp_core.layers.norm import LayerNorm2d, build_norm
 from smp_core.layers.pooled_norm import PooledBatchNorm2d, PooledInstanceNorm2d
 from smp_core.layers.pyramid_pooling import PooledConvNormAct
-from smp_core.layers.resized_concat import ResizedConcatConv1x1
+from smp_core.layers.resized_concat import ResizedConcatBlock, ResizedConcatConv1x1
 from smp_core.layers.separable import SeparableConv2d
 from smp_core.layers.unet_block import UnetBlock
 from smp_core.layers.upsample import UpsampleConcatConv, UpsampleConcatConv2d
@@ -23,6 +23,7 @@ __all__ = [
     "PooledBatchNorm2d",
     "PooledConvNormAct",
     "PooledInstanceNorm2d",
+    "ResizedConcatBlock",
     "ResizedConcatConv1x1",
     "SeparableConv2d",
     "UnetBlock",

@@ -21,12 +21,24 @@ class PooledBatchNorm2d(nn.BatchNorm2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
+        training = self.training or self.running_mean is None
         if self.training and self.running_mean is not None and x.shape[0] * x.shape[2] * x.shape[3] == 1:
-            return functional.batch_norm(
-                x, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps
-            )
-        out: Tensor = super().forward(x)
-        return out
+            training = False
+        mean, variance = self.running_mean, self.running_var
+        if self.training and not self.track_running_stats:
+            mean, variance = None, None
+        return functional.batch_norm(
+            x, mean, variance, self.weight, self.bias, training, self._moved(training), self.eps
+        )
+
+    def _moved(self, training: bool) -> float:
+        """Count the batch, and return by how much it moves the running statistics. TorchScript knows no ``super()``."""
+        momentum = self.momentum
+        if training and self.training and self.track_running_stats and self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+            if momentum is None:  # the mean of all batches so far
+                return 1.0 / float(self.num_batches_tracked)
+        return 0.0 if momentum is None else float(momentum)
 
 
 class PooledInstanceNorm2d(nn.InstanceNorm2d):
@@ -40,7 +52,10 @@ class PooledInstanceNorm2d(nn.InstanceNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[2] * x.shape[3] > 1:
-            out: Tensor = super().forward(x)
-            return out
+            own = self.training or not self.track_running_stats
+            momentum = 0.0 if self.momentum is None else float(self.momentum)  # as torch's own does
+            return functional.instance_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, own, momentum, self.eps
+            )
         x = torch.zeros_like(x)
         return x if self.bias is None else x + self.bias.view(1, -1, 1, 1)

@@ -109,3 +109,27 @@ class ResizedConcatConv1x1(nn.Conv2d):
 
     def _resize(self, x: Tensor, height: int, width: int) -> Tensor:
         return functional.interpolate(x, size=[height, width], mode="bilinear", align_corners=self.align_corners)
+
+
+class ResizedConcatBlock(nn.Sequential):
+    """`ResizedConcatConv1x1`, norm, activation and, maybe, dropout; state-dict keys ``0`` convolution, ``1`` norm.
+
+    >>> convolution = ResizedConcatConv1x1((8, 16), 4, resizing=("none", "after"))
+    >>> block = ResizedConcatBlock(convolution, nn.BatchNorm2d(4), nn.ReLU())
+    >>> block([torch.zeros(1, 8, 12, 10), torch.zeros(1, 16, 3, 5)], 12, 10).shape
+    torch.Size([1, 4, 12, 10])
+    """
+
+    def __init__(
+        self,
+        convolution: ResizedConcatConv1x1,
+        norm: nn.Module,
+        activation: nn.Module,
+        dropout: nn.Module | None = None,
+    ) -> None:
+        super().__init__(convolution, norm, activation, nn.Identity() if dropout is None else dropout)
+
+    def forward(self, maps: list[Tensor], height: int, width: int) -> Tensor:  # type: ignore[override]
+        """As `ResizedConcatConv1x1.forward`, then the rest."""
+        out: Tensor = self[3](self[2](self[1](self[0](maps, height, width))))
+        return out

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from torch import Tensor, nn
 
 from smp_core.errors import OptionError
-from smp_core.layers import PooledBatchNorm2d, ResizedConcatConv1x1, SeparableConv2d
+from smp_core.layers import PooledBatchNorm2d, ResizedConcatBlock, ResizedConcatConv1x1, SeparableConv2d
 
 NUM_RATES = 3
 
@@ -66,7 +66,7 @@ class ASPP(nn.Module):
             ]
         )
         resizing = [*("none" for _ in self.convs[:-1]), "broadcast"]
-        self.project = nn.Sequential(
+        self.project = ResizedConcatBlock(
             ResizedConcatConv1x1([out_channels for _ in resizing], out_channels, resizing=resizing),
             nn.BatchNorm2d(out_channels),
             nn.ReLU(inplace=True),
@@ -75,6 +75,5 @@ class ASPP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         maps = [branch(x) for branch in self.convs]
-        x = self.project[0](maps, x.shape[2], x.shape[3])
-        out: Tensor = self.project[3](self.project[2](self.project[1](x)))
+        out: Tensor = self.project(maps, x.shape[2], x.shape[3])
         return out

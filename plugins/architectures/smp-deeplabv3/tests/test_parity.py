@@ -173,6 +173,12 @@ def test_old_checkpoints_number_the_parts():
 
 
 @both
+@pytest.mark.parametrize("options", [{}, {"encoder_depth": 3}, {"encoder_output_stride": 8}], ids=str)
+def test_an_encoder_without_the_level_at_one_half(name, options):
+    parity.compare_over_reference_encoder(name, PEERS[name], options, tolerance=1e-4)
+
+
+@both
 def test_checkpoints_are_read_both_ways(name, tmp_path):
     ours, theirs, x = compare(name, {"classes": 3, "decoder_channels": 64})
     theirs.save_pretrained(tmp_path / "theirs")

@@ -7,11 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from smp_core.layers import PooledBatchNorm2d
-
-# Three poolings by two: a smaller map would leave nothing.
-_SMALLEST = 8
-
-_is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
+from smp_core.layers.recording import is_recording
 
 
 class ConvNorm(nn.Module):
@@ -56,10 +52,12 @@ class FPABlock(nn.Module):
         self.down3 = nn.Sequential(nn.MaxPool2d(2), ConvNorm(1, 1, 3), ConvNorm(1, 1, 3))
         self.conv2 = ConvNorm(1, 1, 5)
         self.conv1 = ConvNorm(1, 1, 7)
+        # Pooled three times by two, a smaller map would leave nothing.
+        self.smallest = 8
 
     def forward(self, x: Tensor) -> Tensor:
-        weights = self._pyramid(_enlarge_tiny(x))
-        if not _is_graph_for_every_size():
+        weights = self._pyramid(_enlarge_tiny(x, self.smallest))
+        if not is_recording():
             weights = weights[:, :, : x.shape[2], : x.shape[3]]
         mean: Tensor = self.branch1(x)
         projected: Tensor = self.mid(x)
@@ -107,18 +105,11 @@ def _resize(x: Tensor, height: int, width: int) -> Tensor:
     return functional.interpolate(x, size=[height, width], mode="bilinear", align_corners=True)
 
 
-def _is_graph_for_every_size() -> bool:
-    """Whether this run only records a graph, which then cannot ask how large a map is."""
-    if torch.jit.is_scripting():
-        return False
-    return torch.jit.is_tracing() or bool(_is_exporting())
-
-
-def _enlarge_tiny(x: Tensor) -> Tensor:
-    """Pad a map below 8x8 with zeros, right and bottom, so that it can be pooled three times."""
-    if _is_graph_for_every_size():
+def _enlarge_tiny(x: Tensor, smallest: int) -> Tensor:
+    """Pad a map below the smallest size with zeros, right and bottom."""
+    if is_recording():
         return x
-    rows, columns = max(_SMALLEST - x.shape[2], 0), max(_SMALLEST - x.shape[3], 0)
+    rows, columns = max(smallest - x.shape[2], 0), max(smallest - x.shape[3], 0)
     if rows + columns == 0:
         return x
     return functional.pad(x, [0, columns, 0, rows])

@@ -17,8 +17,8 @@ class PAN(SegmentationModel):
     """Attention over a pyramid, and from deep to shallow: (N, C, H, W) -> (N, classes, H, W), any H and W.
 
     The encoder is dilated to an output stride of 16, or left at 32. A batch of one trains: means of the image, one
-    value a channel, are then normalised with the running statistics. An exported graph takes maps of at least 8x8 from
-    the encoder: images of 128 pixels at stride 16, 256 at stride 32.
+    value a channel, are then normalised with the running statistics. A graph exported for sizes that vary takes maps
+    of at least 16x16 from the encoder: images of 256 pixels at stride 16, 512 at stride 32.
 
     Args:
         encoder: an `smp_core.Encoder` with a feature at 1/4 of the resolution, and deeper ones.

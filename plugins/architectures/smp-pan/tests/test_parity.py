@@ -131,6 +131,11 @@ def test_what_it_needs_of_the_encoder_is_declared():
         smp_core.create("pan", "resnet18", encoder_weights=None, encoder_depth=2)
 
 
+@pytest.mark.parametrize("options", [{}, {"encoder_depth": 3}, {"encoder_depth": 4}], ids=str)
+def test_an_encoder_without_the_level_at_one_half(options):
+    parity.compare_over_reference_encoder("pan", smp.PAN, options, tolerance=1e-4, size=(128, 160))
+
+
 def test_checkpoints_are_read_both_ways(tmp_path):
     ours, theirs, x = compare({"classes": 3, "decoder_channels": 16})
     theirs.save_pretrained(tmp_path / "theirs")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from smp_core.layers import PooledConvNormAct, ResizedConcatConv1x1, build_norm, initialise_decoder
+from smp_core.layers import PooledConvNormAct, ResizedConcatBlock, ResizedConcatConv1x1, build_norm, initialise_decoder
 from smp_core.layers.conv import activation_after, needs_bias
 from smp_core.layers.norm import Norm
 from smp_core.layers.pyramid_pooling import POOL_SIZES
@@ -70,7 +70,7 @@ class PSPDecoder(nn.Module):
             bias=needs_bias(norm),
             align_corners=True,
         )
-        self.conv = nn.Sequential(fuse, build_norm(norm, out_channels), activation_after(norm))
+        self.conv = ResizedConcatBlock(fuse, build_norm(norm, out_channels), activation_after(norm))
         self.dropout = nn.Dropout2d(p=dropout)
         initialise_decoder(self)
 
@@ -79,6 +79,5 @@ class PSPDecoder(nn.Module):
         x = features[-1]
         maps: list[Tensor] = self.psp(x)
         maps.append(x)
-        x = self.conv[0](maps, x.shape[2], x.shape[3])
-        out: Tensor = self.dropout(self.conv[2](self.conv[1](x)))
+        out: Tensor = self.dropout(self.conv(maps, x.shape[2], x.shape[3]))
         return out

@@ -141,6 +141,11 @@ def test_wrong_values_are_refused(options):
         smp_core.create("pspnet", "resnet18", encoder_weights=None, **options)
 
 
+@pytest.mark.parametrize("options", [{}, {"encoder_depth": 2}, {"encoder_depth": 5}], ids=str)
+def test_an_encoder_without_the_level_at_one_half(options):
+    parity.compare_over_reference_encoder("pspnet", smp.PSPNet, options, tolerance=1e-4, size=(64, 96))
+
+
 def test_checkpoints_are_read_both_ways(tmp_path):
     ours, theirs, x = compare({"classes": 3, "psp_out_channels": 64})
     theirs.save_pretrained(tmp_path / "theirs")

@@ -11,6 +11,7 @@ from torch.nn import functional
 from smp_core.layers import ConvNormAct, LayerNorm2d, PooledConvNormAct, initialise_decoder
 from smp_core.layers.norm import Norm
 from smp_core.layers.pyramid_pooling import POOL_SIZES
+from smp_core.layers.recording import is_recording
 
 _SHALLOWEST = 4
 
@@ -20,8 +21,8 @@ class PSPModule(nn.Module):
 
     Args:
         in_channels, out_channels: number of channels; a pooled level has out_channels too.
-        norm: of the pooled levels; see `smp_core.layers.build_norm`. The fusion has batch norm in any case, as published
-            checkpoints have.
+        norm: of the pooled levels; see `smp_core.layers.build_norm`. The fusion has batch norm in any case, as
+            published checkpoints have.
     """
 
     def __init__(self, in_channels: int, out_channels: int, norm: Norm) -> None:
@@ -33,8 +34,7 @@ class PSPModule(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         maps = [x]
-        for block in self.blocks:
-            maps.append(_resize(block(x), x.shape[2], x.shape[3]))
+        maps.extend([_resize(block(x), x.shape[2], x.shape[3]) for block in self.blocks])
         out: Tensor = self.out_conv(torch.cat(maps, dim=1))
         return out
 
@@ -97,7 +97,9 @@ class UPerNetDecoder(nn.Module):
         """The encoder's features -> (N, out_channels, H / 4, W / 4)."""
         levels: list[Tensor] = []
         for index, norm in enumerate(self.feature_norms):
-            levels.append(norm(features[self.first + index]))
+            level: Tensor = norm(features[self.first + index])
+            # The norm's result has its channels innermost; a graph for every size would test for that at each one.
+            levels.append(level.contiguous() if is_recording() else level)
         x: Tensor = self.psp(levels[-1])
         states = [x]
         for index, lateral in enumerate(self.fpn_lateral_blocks):

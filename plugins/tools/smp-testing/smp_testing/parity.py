@@ -184,3 +184,53 @@ def compare_architecture(
         ours.float()
         theirs.float()
     return ours, theirs, x
+
+
+class WithoutEmptyLevels(nn.Module):
+    """A reference's encoder as one of ours: a level that its backbone lacks, which it gives no channels, is left out.
+
+    Args:
+        encoder: has ``out_channels``, one for each reduction from 1 on, and ``output_stride``; returns one map of each.
+    """
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.inner = encoder
+        channels: list[int] = list(encoder.out_channels)  # type: ignore[arg-type]
+        stride: int = encoder.output_stride  # type: ignore[assignment]
+        self.kept = [index for index, count in enumerate(channels) if count > 0]
+        self.out_channels = tuple(channels[index] for index in self.kept)
+        self.reductions = tuple(min(2**index, stride) for index in self.kept)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """See `smp_core.Encoder.forward`."""
+        features = self.inner(x)
+        return [features[index] for index in self.kept]
+
+
+def compare_over_reference_encoder(
+    architecture: str,
+    peer: Callable[..., nn.Module],
+    options: dict[str, Any],
+    *,
+    encoder: str = "mit_b0",
+    tolerance: float = 1e-5,
+    size: tuple[int, int] = (64, 96),
+) -> None:
+    """Assert that our decoder and head agree with the peer's over an encoder of the peer's that lacks levels.
+
+    Args:
+        encoder: its name.
+        architecture, peer, options, tolerance, size: as for `compare_architecture`.
+    """
+    torch.manual_seed(0)
+    theirs = peer(encoder, encoder_weights=None, **options)
+    randomise_norms(theirs)
+    for_encoder = ("encoder_depth", "encoder_output_stride", "in_channels")
+    own = {key: value for key, value in options.items() if key not in for_encoder}
+    ours = smp_core.create(architecture, WithoutEmptyLevels(theirs.encoder), encoder_weights=None, **own)  # type: ignore[arg-type]
+    for part, reference in ((ours.decoder, theirs.decoder), (ours.segmentation_head, theirs.segmentation_head)):
+        assert_same_keys(part, reference)  # type: ignore[arg-type]
+        part.load_state_dict(reference.state_dict())  # type: ignore[union-attr]
+    x = torch.randn(1, options.get("in_channels", 3), *size, generator=torch.Generator().manual_seed(2))
+    assert_same_numbers(ours.eval(), theirs.eval(), x, tolerance=tolerance)

@@ -117,6 +117,17 @@ def test_an_encoder_without_the_half_resolution(depth):
     assert difference <= 1e-5
 
 
+def test_an_encoder_with_a_stage_of_full_resolution():
+    theirs = smp.Linknet("vgg11_bn", encoder_weights=None).eval()
+    parity.randomise_norms(theirs)
+    ours = LinknetDecoder(theirs.encoder.out_channels, (1, 2, 4, 8, 16, 32)).eval()
+    parity.assert_same_keys(ours, theirs.decoder)
+    ours.load_state_dict(theirs.decoder.state_dict())
+    with torch.no_grad():
+        features = theirs.encoder(torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(2)))
+        assert parity.relative_difference(ours(features), theirs.decoder(features)) <= 1e-5
+
+
 def test_any_size():
     model = smp_core.create("linknet", "resnet18", encoder_weights=None, classes=2).eval()
     x = torch.randn(1, 3, 50, 65)

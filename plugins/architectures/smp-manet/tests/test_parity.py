@@ -177,6 +177,17 @@ def test_a_skip_of_fewer_channels_than_the_gate_squeezes_by():
     parity.assert_same_keys(ours, theirs.decoder)
 
 
+def test_an_encoder_with_a_stage_of_full_resolution():
+    theirs = smp.MAnet("vgg11_bn", encoder_weights=None, decoder_channels=(48, 40, 32, 24, 16)).eval()
+    parity.randomise_norms(theirs)
+    ours = MAnetDecoder(theirs.encoder.out_channels, (1, 2, 4, 8, 16, 32), (48, 40, 32, 24, 16)).eval()
+    parity.assert_same_keys(ours, theirs.decoder)
+    ours.load_state_dict(theirs.decoder.state_dict())
+    with torch.no_grad():
+        features = theirs.encoder(torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(2)))
+        assert parity.relative_difference(ours(features), theirs.decoder(features)) <= 1e-4
+
+
 def test_any_size():
     model = smp_core.create("manet", "resnet18", encoder_weights=None, classes=2).eval()
     x = torch.randn(1, 3, 50, 65)

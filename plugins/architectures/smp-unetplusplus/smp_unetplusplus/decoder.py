@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
-from smp_core.layers import ConvNormAct, UnetBlock, decoder_widths, initialise_decoder, skip_indices
+from smp_core.layers import UnetBlock, decoder_widths, initialise_decoder, skip_indices
 from smp_core.layers.norm import Norm
 
 
@@ -24,7 +25,7 @@ class UnetPlusPlusDecoder(nn.Module):
         decoder_channels: channels of chain 0 after each level, deepest first; see `smp_core.layers.decoder_widths`.
             The blocks of other chains have as many as the encoder's feature of their level.
         norm, attention_type, interpolation: see `smp_core.layers.UnetBlock`.
-        center: whether a block of two convolutions stands before the first level.
+        ignored_keys: prefixes of state-dict keys that are dropped when loading.
 
     Attributes:
         out_channels, reduction: of the result.
@@ -42,17 +43,15 @@ class UnetPlusPlusDecoder(nn.Module):
         norm: Norm = "batchnorm",
         attention_type: str | None = None,
         interpolation: str = "nearest",
-        center: bool = False,
+        ignored_keys: Sequence[str] = (),
     ) -> None:
         super().__init__()
         widths = decoder_widths(decoder_channels, encoder_reductions)
-        deepest = encoder_channels[-1]
-        self.center = _center(deepest, norm) if center else nn.Identity()
         self.blocks = nn.ModuleDict()
         # For each block, in the order of the blocks: its chain, and the feature of its level, -1 where there is none.
         self.chains: list[int] = []
         self.skip_indices: list[int] = []
-        below = [deepest]  # channels that each chain has at the level below
+        below = [encoder_channels[-1]]  # channels that each chain has at the level below
         for level, index in enumerate(skip_indices(encoder_reductions)):
             here = [encoder_channels[index]] if index >= 0 else []
             # The chains that start higher come first: the others take their results as skips.
@@ -72,11 +71,12 @@ class UnetPlusPlusDecoder(nn.Module):
             below = here
         self.out_channels = widths[-1]
         self.reduction = 1
+        self._ignored_keys = list(ignored_keys)
         initialise_decoder(self)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """The encoder's features -> (N, out_channels, H, W), twice the size of the shallowest level."""
-        below: list[Tensor] = [self.center(features[-1])]
+        below: list[Tensor] = [features[-1]]
         here: list[Tensor] = []
         # Level by level, so that only the maps of two levels are held.
         for number, block in enumerate(self.blocks.values()):
@@ -96,9 +96,9 @@ class UnetPlusPlusDecoder(nn.Module):
                 here = []
         return below[0]
 
-
-def _center(channels: int, norm: Norm) -> nn.Module:
-    return nn.Sequential(
-        ConvNormAct(channels, channels, kernel_size=3, padding=1, norm=norm),
-        ConvNormAct(channels, channels, kernel_size=3, padding=1, norm=norm),
-    )
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        # torch hands every module a dict of its own, so nothing is taken from the caller's.
+        ignored = tuple(prefix + key for key in self._ignored_keys)
+        for key in [key for key in state_dict if ignored and key.startswith(ignored)]:
+            del state_dict[key]
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

@@ -56,7 +56,8 @@ class UnetPlusPlus(SegmentationModel):
             norm=decoder_use_norm,
             attention_type=decoder_attention_type,
             interpolation=decoder_interpolation,
-            center=bool(getattr(encoder, "full_resolution", False)),
+            # Over such encoders (VGG) segmentation_models_pytorch has a block of this name that it builds and never calls.
+            ignored_keys=("center.",) if getattr(encoder, "full_resolution", False) else (),
         )
         super().__init__(
             encoder,

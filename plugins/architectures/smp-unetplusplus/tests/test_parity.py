@@ -141,6 +141,20 @@ def test_an_encoder_without_the_half_resolution(depth):
     assert difference <= 1e-4
 
 
+def test_an_encoder_with_a_stage_of_full_resolution():
+    theirs = smp.UnetPlusPlus("vgg11_bn", encoder_weights=None, decoder_channels=(48, 40, 32, 24, 16)).eval()
+    parity.randomise_norms(theirs)
+    ours = UnetPlusPlusDecoder(
+        theirs.encoder.out_channels, (1, 2, 4, 8, 16, 32), (48, 40, 32, 24, 16), ignored_keys=["center."]
+    ).eval()
+    # The peer never calls the centre block that it builds here, so ours has none.
+    parity.assert_same_keys(ours, theirs.decoder, dropped=lambda key: key.startswith("center."))
+    ours.load_state_dict(theirs.decoder.state_dict())
+    with torch.no_grad():
+        features = theirs.encoder(torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(2)))
+        assert parity.relative_difference(ours(features), theirs.decoder(features)) <= 1e-4
+
+
 def test_any_size():
     model = smp_core.create("unetplusplus", "resnet18", encoder_weights=None, classes=2).eval()
     x = torch.randn(1, 3, 50, 65)

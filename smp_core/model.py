@@ -26,6 +26,8 @@ class SegmentationModel(nn.Module):
         classification_head: maps the deepest feature to scores per image, or None.
         size_multiple: the input is padded with zeros, right and bottom, to a multiple of this in height and width,
             and the result cropped; 1 for a decoder that takes any size.
+        scale: size of the result / size of the input, as numerator and denominator: (upsampling of the head, reduction
+            of the decoder) where a user may choose an upsampling that does not undo the reduction.
 
     Attributes:
         preprocessing: how pixel values become this model's input, or None where nobody said; it is saved along.
@@ -45,6 +47,7 @@ class SegmentationModel(nn.Module):
         classification_head: nn.Module | None = None,
         *,
         size_multiple: int = 1,
+        scale: tuple[int, int] = (1, 1),
     ) -> None:
         super().__init__()
         check_encoder(encoder)
@@ -53,6 +56,7 @@ class SegmentationModel(nn.Module):
         self.segmentation_head = segmentation_head
         self.classification_head = classification_head
         self.size_multiple = size_multiple
+        self._enlarged, self._reduced = (1, 1) if scale[0] == scale[1] else scale
         # 0 where the encoder does not say: then its own first layer is the judge.
         self.in_channels: int = getattr(encoder, "in_channels", 0)
         self.preprocessing: Preprocessing | None = None
@@ -67,18 +71,16 @@ class SegmentationModel(nn.Module):
             x: (N, in_channels, H, W), the dtype of the parameters, preprocessed.
 
         Returns:
-            Masks (N, classes, H, W); with a classification head the pair of masks and labels (N, aux classes).
+            Masks (N, classes, H, W), H and W times the ``scale`` and rounded up; with a classification head the pair of
+            masks and labels (N, aux classes).
 
         Raises:
             InputError: another number of dimensions or channels, an empty image, or another dtype.
         """
         if not torch.jit.is_scripting():
             self._check_input(x)
-        height, width = x.shape[2], x.shape[3]
         features = self.encoder(self._pad(x))
-        masks: Tensor = self.segmentation_head(self.decoder(features))
-        if self.size_multiple > 1:
-            masks = self._crop(masks, height, width)
+        masks = self._crop(self.segmentation_head(self.decoder(features)), x.shape[2], x.shape[3])
         if self.classification_head is not None:
             return masks, self.classification_head(features[-1])
         return masks
@@ -86,17 +88,23 @@ class SegmentationModel(nn.Module):
     def _pad(self, x: Tensor) -> Tensor:
         if self.size_multiple == 1:
             return x
-        rows = -x.shape[2] % self.size_multiple
-        columns = -x.shape[3] % self.size_multiple
-        return functional.pad(x, [0, columns, 0, rows])
+        return functional.pad(x, [0, self._missing(x.shape[3]), 0, self._missing(x.shape[2])])
+
+    def _missing(self, size: int) -> int:
+        """Pixels up to the next multiple. Written without a negative modulus, which torch's compiler cannot take."""
+        return (size + self.size_multiple - 1) // self.size_multiple * self.size_multiple - size
 
     def _crop(self, masks: Tensor, height: int, width: int) -> Tensor:
+        """Cut off what comes of the pixels that `_pad` added to an input of this size."""
+        if self.size_multiple == 1:
+            return masks
+        rows = self._missing(height) * self._enlarged // self._reduced
+        columns = self._missing(width) * self._enlarged // self._reduced
         if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
             if torch.compiler.is_compiling():
-                # A slice is guarded for whether it is the whole: a graph would hold only for sizes that divide, or only
-                # for those that do not.
-                return functional.pad(masks, [0, width - masks.shape[-1], 0, height - masks.shape[-2]])
-        return masks[..., :height, :width]
+                # A slice up to a symbolic size has to be proved no larger than the map; less padding has not.
+                return functional.pad(masks, [0, -columns, 0, -rows])
+        return masks[..., : masks.shape[2] - rows, : masks.shape[3] - columns]
 
     def _check_input(self, x: Tensor) -> None:
         if torch.jit.is_tracing():  # every comparison of a traced size would warn

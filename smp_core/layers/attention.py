@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from smp_core.errors import OptionError
+from smp_core.layers.channel_gate import ChannelGate
 
 
 class SCSE(nn.Module):
@@ -13,9 +13,8 @@ class SCSE(nn.Module):
 
     Args:
         channels: C.
-        reduction: the channel gate squeezes C to C // reduction. Below ``reduction`` channels nothing is left of the
-            squeezed vector, and the gate is the constant that its last bias gives; the parameters keep that shape,
-            so that checkpoints fit.
+        reduction: the channel gate squeezes C to C // reduction, below ``reduction`` channels to nothing; see
+            `ChannelGate`.
 
     >>> SCSE(32)(torch.zeros(2, 32, 8, 8)).shape
     torch.Size([2, 32, 8, 8])
@@ -23,40 +22,14 @@ class SCSE(nn.Module):
 
     def __init__(self, channels: int, reduction: int = 16) -> None:
         super().__init__()
-        self.squeezed = channels // reduction
-        self.cSE = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1),
-            _conv1x1(channels, self.squeezed),
-            nn.ReLU(inplace=True),
-            _conv1x1(self.squeezed, channels),
-            nn.Sigmoid(),
-        )
-        self.sSE = nn.Sequential(_conv1x1(channels, 1), nn.Sigmoid())
+        self.cSE = ChannelGate(channels, channels // reduction)
+        self.sSE = nn.Sequential(nn.Conv2d(channels, 1, 1), nn.Sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:
         # One multiplication by the summed gates in place of two multiplications and a sum of full maps.
+        channel_gate: Tensor = self.cSE(x)
         spatial_gate: Tensor = self.sSE(x)
-        return x * (self._channel_gate(x) + spatial_gate)
-
-    def _channel_gate(self, x: Tensor) -> Tensor:
-        if self.squeezed > 0:
-            gate: Tensor = self.cSE(x)
-            return gate
-        # A convolution from zero channels is its bias; exporters do not take one.
-        bias = self.cSE[3].bias
-        assert isinstance(bias, Tensor)
-        return torch.sigmoid(bias).view(1, -1, 1, 1)
-
-
-def _conv1x1(in_channels: int, out_channels: int) -> nn.Conv2d:
-    conv = nn.Conv2d(max(in_channels, 1), max(out_channels, 1), 1)
-    if not (in_channels and out_channels):
-        # torch warns when it initialises an empty tensor, so the empty one is cut from another.
-        assert conv.bias is not None
-        conv.in_channels, conv.out_channels = in_channels, out_channels
-        conv.weight = nn.Parameter(conv.weight.detach()[:out_channels, :in_channels].clone())
-        conv.bias = nn.Parameter(conv.bias.detach()[:out_channels].clone())
-    return conv
+        return x * (channel_gate + spatial_gate)
 
 
 class Attention(nn.Module):

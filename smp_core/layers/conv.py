@@ -25,7 +25,7 @@ class ConvNormAct(nn.Sequential):
     Args:
         in_channels, out_channels: number of channels.
         kernel_size, padding, stride: of the convolution.
-        norm: see `build_norm`.
+        norm, pooled: see `build_norm`.
 
     >>> ConvNormAct(8, 4, kernel_size=3, padding=1)(torch.zeros(2, 8, 16, 16)).shape
     torch.Size([2, 4, 16, 16])
@@ -39,9 +39,11 @@ class ConvNormAct(nn.Sequential):
         padding: int = 0,
         stride: int = 1,
         norm: Norm = "batchnorm",
+        *,
+        pooled: bool = False,
     ) -> None:
         super().__init__(
             nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=needs_bias(norm)),
-            build_norm(norm, out_channels),
+            build_norm(norm, out_channels, pooled=pooled),
             activation_after(norm),
         )

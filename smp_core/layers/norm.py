@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from smp_core.errors import OptionError
+from smp_core.layers.pooled_norm import PooledBatchNorm2d, PooledInstanceNorm2d
 
 Norm: TypeAlias = "bool | str | Mapping[str, Any]"
 """True (``batchnorm``), False (``identity``), a name, or ``{"type": name, **arguments}``."""
@@ -45,6 +46,12 @@ _BY_NAME: dict[str, Callable[..., nn.Module]] = {
     "inplace": _inplace,
 }
 
+_POOLED: dict[str, Callable[..., nn.Module]] = {
+    **_BY_NAME,
+    "batchnorm": PooledBatchNorm2d,
+    "instancenorm": PooledInstanceNorm2d,
+}
+
 # These need no ReLU after them: inplace_abn carries its activation inside.
 _WITH_ACTIVATION = ("inplace",)
 
@@ -69,7 +76,7 @@ def norm_has_activation(norm: Norm) -> bool:
     return norm_name(norm) in _WITH_ACTIVATION
 
 
-def build_norm(norm: Norm, channels: int) -> nn.Module:
+def build_norm(norm: Norm, channels: int, *, pooled: bool = False) -> nn.Module:
     """Build a norm for maps of shape (N, channels, H, W).
 
     Args:
@@ -77,6 +84,7 @@ def build_norm(norm: Norm, channels: int) -> nn.Module:
             ``identity``, ``inplace``, or a dict with such a ``type`` and the arguments of the torch module
             (``{"type": "batchnorm", "momentum": 0.01}``).
         channels: number of channels.
+        pooled: the maps may be of one pixel; see `smp_core.layers.pooled_norm`.
 
     Raises:
         OptionError: an unknown name, an argument that the norm does not take, or ``inplace`` without its package.
@@ -89,7 +97,7 @@ def build_norm(norm: Norm, channels: int) -> nn.Module:
     if name == "identity" and arguments:
         raise OptionError(f"norm 'identity' takes no arguments, got {', '.join(arguments)}")
     try:
-        return _BY_NAME[name](channels, **arguments)
+        return (_POOLED if pooled else _BY_NAME)[name](channels, **arguments)
     except OptionError:  # a TypeError itself, and complete
         raise
     except TypeError as error:

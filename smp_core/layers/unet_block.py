@@ -41,12 +41,17 @@ class UnetBlock(nn.Module):
         self.attention2 = build_attention(attention_type, out_channels)
         self.attends_to_input = attention_type is not None and skip_channels > 0
 
-    def forward(self, x: Tensor, skip: Tensor | None, height: int, width: int) -> Tensor:
-        """(N, in_channels, h, w) and (N, skip_channels, height, width) -> (N, out_channels, height, width)."""
+    def forward(
+        self, x: Tensor, skip: Tensor | None, height: int, width: int, dense: list[Tensor] | None = None
+    ) -> Tensor:
+        """(N, in_channels, h, w) and (N, skip_channels, height, width) -> (N, out_channels, height, width).
+
+        ``dense`` are further skips, which precede ``skip`` in the concatenation; skip_channels counts theirs.
+        """
         if self.attends_to_input and skip is not None:
             # The attention looks at the concatenation as a whole, so here it has to exist.
-            x = self.conv1.convolve(self.attention1(self.conv1.upsample_concat(x, skip, height, width)))
+            x = self.conv1.convolve(self.attention1(self.conv1.upsample_concat(x, skip, height, width, dense)))
         else:
-            x = self.conv1(x, skip, height, width)
+            x = self.conv1(x, skip, height, width, dense)
         out: Tensor = self.attention2(self.conv2(x))
         return out

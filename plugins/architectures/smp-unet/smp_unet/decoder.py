@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from smp_core.errors import OptionError
-from smp_core.layers import ConvNormAct, UnetBlock, initialise_decoder
+from smp_core.layers import ConvNormAct, UnetBlock, decoder_widths, initialise_decoder, skip_indices
 from smp_core.layers.norm import Norm
 
 
@@ -18,7 +17,7 @@ class UnetDecoder(nn.Module):
     Args:
         encoder_channels: ``out_channels`` of the encoder.
         encoder_reductions: ``reductions`` of the encoder, powers of two. A level that the encoder lacks has no skip.
-        decoder_channels: channels after each block, deepest first, one for each of the log2(reduction) blocks.
+        decoder_channels: channels after each block, deepest first; see `smp_core.layers.decoder_widths`.
         norm, attention_type, interpolation: see `smp_core.layers.UnetBlock`.
         center: whether a block of two convolutions stands before the first level.
 
@@ -26,7 +25,7 @@ class UnetDecoder(nn.Module):
         out_channels, reduction: of the result.
 
     Raises:
-        OptionError: the number of decoder channels differs from that of the blocks.
+        OptionError: an option has a value that it cannot take.
     """
 
     def __init__(
@@ -41,24 +40,17 @@ class UnetDecoder(nn.Module):
         center: bool = False,
     ) -> None:
         super().__init__()
-        num_blocks = encoder_reductions[-1].bit_length() - 1
-        if len(decoder_channels) != num_blocks:
-            raise OptionError(
-                f"decoder_channels has {len(decoder_channels)} entries, but an encoder of reduction "
-                f"{encoder_reductions[-1]} takes {num_blocks} blocks: give one number of channels for each"
-            )
-        # The level of the input itself never has a skip: its feature is the image, or the user wants none of it.
-        levels = {reduction: index for index, reduction in enumerate(encoder_reductions) if reduction > 1}
+        widths = decoder_widths(decoder_channels, encoder_reductions)
         deepest = encoder_channels[-1]
         self.center = _center(deepest, norm) if center else nn.Identity()
-        self.target_reductions = [2**level for level in reversed(range(num_blocks))]
-        self.skip_indices = [levels.get(reduction, -1) for reduction in self.target_reductions]
-        in_channels = (deepest, *decoder_channels)
+        self.target_reductions = [2**level for level in reversed(range(len(widths)))]
+        self.skip_indices = skip_indices(encoder_reductions)
+        in_channels = (deepest, *widths)
         self.blocks = nn.ModuleList(
             UnetBlock(
                 in_channels[number],
                 encoder_channels[index] if index >= 0 else 0,
-                decoder_channels[number],
+                widths[number],
                 norm=norm,
                 attention_type=attention_type,
                 interpolation=interpolation,
@@ -66,7 +58,7 @@ class UnetDecoder(nn.Module):
             for number, index in enumerate(self.skip_indices)
         )
         self.knows_input_size = encoder_reductions[0] == 1
-        self.out_channels = decoder_channels[-1]
+        self.out_channels = widths[-1]
         self.reduction = 1
         initialise_decoder(self)
 

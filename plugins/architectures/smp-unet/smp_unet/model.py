@@ -8,11 +8,10 @@ from typing import Any
 from torch import nn
 
 from smp_core.heads import SegmentationHead, build_classification_head
+from smp_core.layers import DEFAULT_DECODER_CHANNELS
 from smp_core.layers.norm import Norm
 from smp_core.model import SegmentationModel
 from smp_unet.decoder import UnetDecoder
-
-_DEFAULT_CHANNELS = (256, 128, 64, 32, 16)
 
 
 class Unet(SegmentationModel):
@@ -42,7 +41,7 @@ class Unet(SegmentationModel):
         encoder: nn.Module,
         *,
         decoder_use_norm: Norm = "batchnorm",
-        decoder_channels: Sequence[int] = _DEFAULT_CHANNELS,
+        decoder_channels: Sequence[int] = DEFAULT_DECODER_CHANNELS,
         decoder_attention_type: str | None = None,
         decoder_interpolation: str = "nearest",
         classes: int = 1,
@@ -50,10 +49,6 @@ class Unet(SegmentationModel):
         aux_params: Mapping[str, Any] | None = None,
     ) -> None:
         channels, reductions = tuple(encoder.out_channels), tuple(encoder.reductions)  # type: ignore[arg-type]
-        if tuple(decoder_channels) == _DEFAULT_CHANNELS:
-            num_blocks = reductions[-1].bit_length() - 1
-            deeper = _DEFAULT_CHANNELS[:1] * (num_blocks - len(_DEFAULT_CHANNELS))
-            decoder_channels = (*deeper, *_DEFAULT_CHANNELS[:num_blocks])
         decoder = UnetDecoder(
             channels,
             reductions,

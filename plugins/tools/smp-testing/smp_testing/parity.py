@@ -109,7 +109,12 @@ def _projection(outputs: list[Tensor]) -> Tensor:
 
 
 def architecture_pair(
-    architecture: str, peer: Callable[..., nn.Module], encoder: str = "resnet18", **options: Any
+    architecture: str,
+    peer: Callable[..., nn.Module],
+    encoder: str = "resnet18",
+    *,
+    size: tuple[int, int] = (64, 64),
+    **options: Any,
 ) -> tuple[nn.Module, nn.Module]:
     """Our model and the peer's with the same weights, in evaluation mode.
 
@@ -121,6 +126,7 @@ def architecture_pair(
         architecture: our name of it.
         peer: the peer's class; called with the encoder's name, ``encoder_weights=None`` and the options.
         encoder: name of an encoder of the same module names in both.
+        size: of an input that the peer takes.
         options: of the architecture.
     """
     torch.manual_seed(0)
@@ -129,7 +135,7 @@ def architecture_pair(
         theirs = peer(encoder, encoder_weights=None, **options)
     ours = smp_core.create(architecture, encoder, encoder_weights=None, **options)
     randomise_norms(theirs)
-    _tame(theirs.eval(), options.get("in_channels", 3))
+    _tame(theirs.eval(), options.get("in_channels", 3), size)
     built = ours.state_dict().keys()
     assert_same_keys(ours, theirs, dropped=lambda key: key.startswith("encoder.layer") and key not in built)
     full = theirs.state_dict()
@@ -140,11 +146,11 @@ def architecture_pair(
 
 
 @torch.no_grad()
-def _tame(model: nn.Module, in_channels: int) -> None:
+def _tame(model: nn.Module, in_channels: int, size: tuple[int, int]) -> None:
     scores: list[Tensor] = []
     last = [layer for layer in model.segmentation_head.modules() if isinstance(layer, nn.Conv2d)][-1]  # type: ignore[union-attr]
     hook = last.register_forward_hook(lambda *arguments: scores.append(arguments[-1]))
-    model(torch.randn(1, in_channels, 64, 64))
+    model(torch.randn(1, in_channels, *size))
     hook.remove()
     for parameter in last.parameters():
         parameter.div_(scores[0].abs().max() / 4)
@@ -170,7 +176,7 @@ def compare_architecture(
     Returns:
         Our model, the peer's, and the input.
     """
-    ours, theirs = architecture_pair(architecture, peer, encoder, **options)
+    ours, theirs = architecture_pair(architecture, peer, encoder, size=size, **options)
     x = torch.randn(2, options.get("in_channels", 3), *size, generator=torch.Generator().manual_seed(2))
     assert_same_numbers(ours, theirs, x, tolerance=tolerance)
     if gradients:
@@ -178,3 +184,53 @@ def compare_architecture(
         ours.float()
         theirs.float()
     return ours, theirs, x
+
+
+class WithoutEmptyLevels(nn.Module):
+    """A reference's encoder as one of ours: a level that its backbone lacks, which it gives no channels, is left out.
+
+    Args:
+        encoder: has ``out_channels``, one for each reduction from 1 on, and ``output_stride``; returns one map of each.
+    """
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.inner = encoder
+        channels: list[int] = list(encoder.out_channels)  # type: ignore[arg-type]
+        stride: int = encoder.output_stride  # type: ignore[assignment]
+        self.kept = [index for index, count in enumerate(channels) if count > 0]
+        self.out_channels = tuple(channels[index] for index in self.kept)
+        self.reductions = tuple(min(2**index, stride) for index in self.kept)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """See `smp_core.Encoder.forward`."""
+        features = self.inner(x)
+        return [features[index] for index in self.kept]
+
+
+def compare_over_reference_encoder(
+    architecture: str,
+    peer: Callable[..., nn.Module],
+    options: dict[str, Any],
+    *,
+    encoder: str = "mit_b0",
+    tolerance: float = 1e-5,
+    size: tuple[int, int] = (64, 96),
+) -> None:
+    """Assert that our decoder and head agree with the peer's over an encoder of the peer's that lacks levels.
+
+    Args:
+        encoder: its name.
+        architecture, peer, options, tolerance, size: as for `compare_architecture`.
+    """
+    torch.manual_seed(0)
+    theirs = peer(encoder, encoder_weights=None, **options)
+    randomise_norms(theirs)
+    for_encoder = ("encoder_depth", "encoder_output_stride", "in_channels")
+    own = {key: value for key, value in options.items() if key not in for_encoder}
+    ours = smp_core.create(architecture, WithoutEmptyLevels(theirs.encoder), encoder_weights=None, **own)  # type: ignore[arg-type]
+    for part, reference in ((ours.decoder, theirs.decoder), (ours.segmentation_head, theirs.segmentation_head)):
+        assert_same_keys(part, reference)  # type: ignore[arg-type]
+        part.load_state_dict(reference.state_dict())  # type: ignore[union-attr]
+    x = torch.randn(1, options.get("in_channels", 3), *size, generator=torch.Generator().manual_seed(2))
+    assert_same_numbers(ours.eval(), theirs.eval(), x, tolerance=tolerance)

@@ -1,0 +1,3 @@
+"""The DPT architecture for smp-core."""
+
+__version__ = "1.0.0"

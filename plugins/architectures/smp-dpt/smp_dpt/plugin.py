@@ -1,0 +1,24 @@
+"""The architecture of this distribution, as data."""
+
+from __future__ import annotations
+
+from smp_core.plugin import ArchitectureSpec, hookimpl
+
+
+@hookimpl
+def smp_architectures() -> list[ArchitectureSpec]:
+    return [
+        ArchitectureSpec(
+            name="dpt",
+            class_name="DPT",
+            target="smp_dpt.model:DPT",
+            default_depth=4,
+            min_depth=1,
+            max_depth=6,
+            tokens=True,
+            pyramid=False,
+            license="MIT",
+            paper="Ranftl et al., Vision Transformers for Dense Prediction, arXiv:2103.13413",
+            summary="a plain transformer's tokens reassembled into a pyramid and fused from the deepest level up",
+        )
+    ]

@@ -1,0 +1,68 @@
+"""What becomes of a transformer's prefix tokens (Ranftl et al., arXiv:2103.13413, section 3.1)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from smp_core.errors import OptionError
+
+READOUTS = ("ignore", "add", "cat")
+
+
+class ReadoutIgnore(nn.Module):
+    """The feature as it is: (N, C, h, w) and (N, prefix tokens, C) -> (N, C, h, w)."""
+
+    def forward(self, feature: Tensor, prefix_tokens: Tensor) -> Tensor:  # noqa: ARG002
+        return feature
+
+
+class ReadoutAdd(nn.Module):
+    """The mean of the prefix tokens added to every pixel: (N, C, h, w) and (N, prefix tokens, C) -> (N, C, h, w)."""
+
+    def forward(self, feature: Tensor, prefix_tokens: Tensor) -> Tensor:
+        return feature + prefix_tokens.mean(dim=1)[:, :, None, None]
+
+
+class ReadoutConcat(nn.Module):
+    """The first prefix token concatenated to every pixel, a linear layer, GELU; the same shapes.
+
+    The token is the same for every pixel, so its half of the linear layer is a bias for each image.
+
+    State-dict keys: ``project.0.weight`` (C, 2 C), or (C, C) for a transformer without prefix tokens, and
+    ``project.0.bias`` (C,).
+    """
+
+    def __init__(self, channels: int, has_prefix: bool) -> None:
+        super().__init__()
+        self.channels = channels
+        self.has_prefix = has_prefix
+        self.project = nn.Sequential(nn.Linear(2 * channels if has_prefix else channels, channels), nn.GELU())
+
+    def forward(self, feature: Tensor, prefix_tokens: Tensor) -> Tensor:
+        weight, bias = self.project[0].weight, self.project[0].bias
+        assert isinstance(weight, Tensor)
+        assert isinstance(bias, Tensor)
+        x = functional.conv2d(feature, weight[:, : self.channels, None, None], bias)
+        if self.has_prefix:
+            x += functional.linear(prefix_tokens[:, 0], weight[:, self.channels :])[:, :, None, None]
+        out: Tensor = self.project[1](x)
+        return out
+
+
+def build_readout(readout: str, channels: int, num_prefix_tokens: int) -> nn.Module:
+    """Build what an option names: ``ignore``, ``add`` or ``cat``.
+
+    Args:
+        readout: the name.
+        channels: of the feature and of the tokens.
+        num_prefix_tokens: of the encoder; with 0, ``add`` has nothing to add.
+
+    Raises:
+        OptionError: another name; lists the names.
+    """
+    if readout not in READOUTS:
+        raise OptionError(f"unknown decoder_readout {readout!r}; expected one of {', '.join(READOUTS)}")
+    if readout == "cat":
+        return ReadoutConcat(channels, num_prefix_tokens > 0)
+    return ReadoutAdd() if readout == "add" and num_prefix_tokens else ReadoutIgnore()

@@ -1,0 +1,160 @@
+"""DPT against segmentation_models_pytorch 0.6.0: the same keys, and with its weights the same numbers."""
+
+import random
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+import smp_core
+
+smp = pytest.importorskip("segmentation_models_pytorch", reason="the peer is installed in the parity session only")
+parity = pytest.importorskip("smp_testing.parity")
+
+pytestmark = pytest.mark.parity
+
+# Projections are applied before the interpolation, and tokens added after the linear layer.
+TOLERANCE = 1e-4
+SMALL = {"decoder_intermediate_channels": (16, 24, 32, 40), "decoder_fusion_channels": 32}
+
+
+class PeersEncoder(nn.Module):
+    """The peer's own encoder, as one of ours."""
+
+    tokens = True
+
+    def __init__(self, encoder, in_channels):
+        super().__init__()
+        self.encoder = encoder
+        self.in_channels = in_channels
+        self.out_channels = tuple(encoder.out_channels)
+        self.reductions = (encoder.output_stride,) * len(self.out_channels)
+        self.num_prefix_tokens = encoder.model.num_prefix_tokens
+
+    def forward(self, x):
+        features, prefix_tokens = self.encoder(x)
+        if prefix_tokens[0] is None:
+            prefix_tokens = [feature.new_zeros(feature.shape[0], 0, feature.shape[1]) for feature in features]
+        return features, prefix_tokens
+
+
+def pair(options, encoder="tu-vit_tiny_patch16_224"):
+    torch.manual_seed(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the peer warns of readouts where there is nothing to read
+        theirs = smp.DPT(encoder, encoder_weights=None, dynamic_img_size=True, **options).eval()
+    parity.randomise_norms(theirs)
+    options = {key: value for key, value in options.items() if not key.startswith("encoder_")}
+    in_channels = options.pop("in_channels", 3)
+    ours = smp_core.create("dpt", PeersEncoder(theirs.encoder, in_channels), in_channels=in_channels, **options).eval()
+    for part in ("decoder", "segmentation_head", "classification_head"):
+        if getattr(ours, part) is not None:
+            parity.assert_same_keys(getattr(ours, part), getattr(theirs, part))
+            getattr(ours, part).load_state_dict(getattr(theirs, part).state_dict())
+    return ours, theirs
+
+
+def image(options, size, batch=2):
+    return torch.randn(batch, options.get("in_channels", 3), *size, generator=torch.Generator().manual_seed(2))
+
+
+def compare(options, size=(64, 96), **arguments):
+    ours, theirs = pair(options, **arguments)
+    x = image(options, size)
+    parity.assert_same_numbers(ours, theirs, x, tolerance=TOLERANCE)
+    parity.assert_same_gradients(ours, theirs, x[:1, :, :64, :64])
+
+
+ONE_AT_A_TIME = [
+    {},
+    *({"decoder_readout": readout} for readout in ("ignore", "add", "cat")),
+    {"decoder_intermediate_channels": (8, 100, 60, 3)},
+    {"decoder_fusion_channels": 48},
+    {"encoder_output_indices": [0, 1, 2, 3]},
+    {"encoder_output_indices": [11, 2, 5, -4]},
+    *({"encoder_depth": depth, "decoder_intermediate_channels": (16,) * depth} for depth in (1, 2, 3)),
+    *({"in_channels": channels} for channels in (1, 4)),
+    {"classes": 5},
+    *({"classes": 4, "activation": name} for name in ("sigmoid", "softmax2d", "tanh", "identity", "clamp")),
+    {"classes": 4, "activation": nn.Sigmoid},
+    {"aux_params": {"classes": 4}},
+    {"aux_params": {"classes": 4, "pooling": "max", "dropout": 0.5, "activation": "sigmoid"}},
+]
+
+
+@pytest.mark.parametrize("options", ONE_AT_A_TIME, ids=str)
+def test_each_option_alone(options):
+    compare(options | {key: value for key, value in SMALL.items() if key not in options} if options else {})
+
+
+def random_options(seed):
+    draw = random.Random(seed)
+    depth = draw.randint(1, 4)
+    options = {
+        "encoder_depth": depth,
+        "decoder_readout": draw.choice(("ignore", "add", "cat")),
+        "decoder_intermediate_channels": tuple(draw.randrange(4, 80) for _ in range(depth)),
+        "decoder_fusion_channels": draw.randrange(4, 80),
+        "in_channels": draw.randint(1, 5),
+        "classes": draw.randint(1, 6),
+        "activation": draw.choice((None, "sigmoid", "softmax2d", "tanh")),
+    }
+    if draw.random() < 0.5:
+        options["encoder_output_indices"] = draw.sample(range(12), depth)
+    if draw.random() < 0.5:
+        options["aux_params"] = {
+            "classes": draw.randint(1, 6),
+            "pooling": draw.choice(("avg", "max")),
+            "dropout": draw.choice((0.0, 0.3)),
+            "activation": draw.choice((None, "sigmoid")),
+        }
+    return options
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_combinations(seed):
+    draw = random.Random(1000 + seed)
+    compare(random_options(seed), size=(32 * draw.randint(2, 4), 32 * draw.randint(2, 4)))
+
+
+@pytest.mark.parametrize("readout", ["ignore", "add", "cat"])
+def test_transformer_without_prefix_tokens(readout):
+    compare({**SMALL, "decoder_readout": readout}, encoder="tu-vit_medium_patch16_gap_240")
+
+
+@pytest.mark.parametrize("readout", ["ignore", "add", "cat"])
+def test_transformer_with_several_prefix_tokens(readout):
+    compare({**SMALL, "decoder_readout": readout}, encoder="tu-vit_little_patch16_reg4_gap_256")
+
+
+@pytest.mark.parametrize("encoder", ["tu-vit_small_patch8_224", "tu-vit_small_patch32_224"])
+def test_other_patch_sizes(encoder):
+    compare(SMALL, encoder=encoder)
+
+
+def test_training_mode_moves_the_same_statistics():
+    ours, theirs = pair(SMALL)
+    for model in (ours, theirs):
+        model.train()
+        for layer in model.modules():
+            if isinstance(layer, nn.Dropout):
+                layer.p = 0.0
+    x = image({}, (64, 64))
+    parity.assert_same_numbers(ours, theirs, x, tolerance=TOLERANCE)
+    reference = theirs.state_dict()
+    for key, value in ours.state_dict().items():
+        if key.endswith(("running_mean", "running_var")):
+            assert parity.relative_difference(value, reference[key]) <= TOLERANCE, key
+
+
+def test_gradients_of_the_parameters():
+    ours, theirs = pair(SMALL)
+    x = image({}, (64, 64)).double()
+    gradients = []
+    for model in (ours, theirs):
+        model.double().zero_grad()
+        model(x).square().mean().backward()
+        gradients.append({name: value.grad for name, value in model.named_parameters() if name.startswith("decoder")})
+    for name, gradient in gradients[0].items():
+        assert parity.relative_difference(gradient, gradients[1][name]) <= 1e-8, name

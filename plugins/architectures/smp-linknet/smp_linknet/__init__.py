@@ -1,0 +1,3 @@
+"""The Linknet architecture for smp-core."""
+
+__version__ = "1.0.0"

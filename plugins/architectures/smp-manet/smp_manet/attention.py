@@ -1,0 +1,98 @@
+"""The two attention blocks of MAnet: between positions, and between channels of two scales."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from smp_core.layers import ChannelGate, ConvNormAct, UpsampleConcatConv
+from smp_core.layers.norm import Norm
+
+# Upsampled twofold in these modes, a map has the mean that it had, borders included; bicubic weighs borders otherwise.
+_KEEP_THE_MEAN = ("nearest", "nearest-exact", "area", "bilinear")
+
+
+class PositionAttention(nn.Module):
+    """Position-wise attention block (PAB): (N, channels, H, W), same out.
+
+    One softmax runs over all pairs of positions, not over each row. The attended map, positions by channels, is
+    reshaped, not transposed, back to channels by positions; trained checkpoints rely on it.
+
+    Args:
+        channels: channels of the map.
+        score_channels: channels in which positions are compared.
+    """
+
+    def __init__(self, channels: int, score_channels: int) -> None:
+        super().__init__()
+        self.top_conv = nn.Conv2d(channels, score_channels, 1)
+        self.center_conv = nn.Conv2d(channels, score_channels, 1)
+        self.bottom_conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.out_conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        num_positions = x.shape[2] * x.shape[3]
+        keys = self.top_conv(x).flatten(2)
+        queries = self.center_conv(x).flatten(2).transpose(1, 2)
+        values = self.bottom_conv(x).flatten(2).transpose(1, 2)
+        scores = torch.bmm(queries, keys)
+        # softmax = exp(scores - largest) / total. The scores become the exponentials in place, and the small result is
+        # divided, so that there is one map of (H * W)^2 entries and never a second. Softmax does not change when its
+        # arguments are shifted, so the largest is a constant for the gradient.
+        weights = scores.sub_(scores.detach().amax(dim=(1, 2), keepdim=True)).exp_()
+        # Divided in two steps, each by at most H * W: the total of (H * W)^2 entries is more than half precision holds.
+        total = weights.sum(dim=2, keepdim=True).mean(dim=1, keepdim=True)
+        attended = torch.bmm(weights, values / num_positions) / total
+        out: Tensor = self.out_conv(x + attended.reshape(x.shape))
+        return out
+
+
+class FusionBlock(nn.Module):
+    """Multi-scale fusion attention block (MFAB): gate the channels of the map from below, join it with the skip.
+
+    Args:
+        in_channels: channels of the map from below.
+        skip_channels: channels of the skip.
+        out_channels: channels of the result.
+        norm: see `smp_core.layers.build_norm`.
+        interpolation: mode of the upsampling.
+        squeeze: the gates squeeze skip_channels to at least one, at most skip_channels // squeeze.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        skip_channels: int,
+        out_channels: int,
+        *,
+        norm: Norm,
+        interpolation: str,
+        squeeze: int = 16,
+    ) -> None:
+        super().__init__()
+        self.hl_conv = nn.Sequential(
+            ConvNormAct(in_channels, in_channels, kernel_size=3, padding=1, norm=norm),
+            ConvNormAct(in_channels, skip_channels, kernel_size=1, norm=norm),
+        )
+        squeezed = max(1, skip_channels // squeeze)
+        self.SE_ll = ChannelGate(skip_channels, squeezed)
+        self.SE_hl = ChannelGate(skip_channels, squeezed)
+        self.conv1 = UpsampleConcatConv(
+            skip_channels, skip_channels, out_channels, norm=norm, interpolation=interpolation
+        )
+        self.conv2 = ConvNormAct(out_channels, out_channels, kernel_size=3, padding=1, norm=norm)
+        self.interpolation = interpolation
+        self.pools_upsampled = interpolation not in _KEEP_THE_MEAN
+
+    def forward(self, x: Tensor, skip: Tensor | None, height: int, width: int) -> Tensor:
+        """(N, in_channels, h, w) and (N, skip_channels, height, width) -> (N, out_channels, height, width)."""
+        assert skip is not None
+        x = self.hl_conv(x)
+        # A gate scales a whole channel, and interpolation is linear: so the small map is gated, not the upsampled one.
+        pooled = x
+        if self.pools_upsampled:
+            pooled = functional.interpolate(x, size=[height, width], mode=self.interpolation)
+        x = x * (self.SE_hl(pooled) + self.SE_ll(skip))
+        out: Tensor = self.conv2(self.conv1(x, skip, height, width))
+        return out

@@ -1,0 +1,22 @@
+"""The architecture of this distribution, as data."""
+
+from __future__ import annotations
+
+from smp_core.plugin import ArchitectureSpec, hookimpl
+
+
+@hookimpl
+def smp_architectures() -> list[ArchitectureSpec]:
+    return [
+        ArchitectureSpec(
+            name="manet",
+            class_name="MAnet",
+            target="smp_manet.model:MAnet",
+            min_depth=1,
+            # One block a level, as many as there are levels and decoder channels.
+            max_depth=8,
+            license="MIT",
+            paper="Fan et al., MA-Net, IEEE Access 2020, doi:10.1109/ACCESS.2020.3025372",
+            summary="Unet with attention between positions and between the channels of two scales",
+        )
+    ]

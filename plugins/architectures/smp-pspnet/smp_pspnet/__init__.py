@@ -1,0 +1,3 @@
+"""The PSPNet architecture for smp-core."""
+
+__version__ = "1.0.0"

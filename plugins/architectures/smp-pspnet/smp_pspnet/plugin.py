@@ -1,0 +1,23 @@
+"""The architecture of this distribution, as data."""
+
+from __future__ import annotations
+
+from smp_core.plugin import ArchitectureSpec, hookimpl
+
+
+@hookimpl
+def smp_architectures() -> list[ArchitectureSpec]:
+    return [
+        ArchitectureSpec(
+            name="pspnet",
+            class_name="PSPNet",
+            target="smp_pspnet.model:PSPNet",
+            default_depth=3,
+            min_depth=1,
+            # It looks at the deepest feature alone, however deep that is.
+            max_depth=8,
+            license="MIT",
+            paper="Zhao et al., Pyramid Scene Parsing Network, arXiv:1612.01105",
+            summary="the deepest feature beside averages of it over the image's parts",
+        )
+    ]

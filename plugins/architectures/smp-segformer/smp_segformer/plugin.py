@@ -1,0 +1,19 @@
+"""The architecture of this distribution, as data."""
+
+from __future__ import annotations
+
+from smp_core.plugin import ArchitectureSpec, hookimpl
+
+
+@hookimpl
+def smp_architectures() -> list[ArchitectureSpec]:
+    return [
+        ArchitectureSpec(
+            name="segformer",
+            class_name="Segformer",
+            target="smp_segformer.model:Segformer",
+            license="MIT",
+            paper="Xie et al., SegFormer, arXiv:2105.15203",
+            summary="every level projected, resized to a quarter of the input and fused by linear maps",
+        )
+    ]

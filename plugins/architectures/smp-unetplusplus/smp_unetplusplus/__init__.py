@@ -1,0 +1,3 @@
+"""The Unet++ architecture for smp-core."""
+
+__version__ = "1.0.0"

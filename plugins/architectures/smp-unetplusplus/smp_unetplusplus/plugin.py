@@ -1,0 +1,22 @@
+"""The architecture of this distribution, as data."""
+
+from __future__ import annotations
+
+from smp_core.plugin import ArchitectureSpec, hookimpl
+
+
+@hookimpl
+def smp_architectures() -> list[ArchitectureSpec]:
+    return [
+        ArchitectureSpec(
+            name="unetplusplus",
+            class_name="UnetPlusPlus",
+            target="smp_unetplusplus.model:UnetPlusPlus",
+            min_depth=1,
+            # One block a level, as many as there are levels and decoder channels.
+            max_depth=8,
+            license="MIT",
+            paper="Zhou et al., UNet++, arXiv:1807.10165",
+            summary="Unet whose skip connections are nested and dense",
+        )
+    ]

@@ -1,0 +1,3 @@
+"""The UPerNet architecture for smp-core."""
+
+__version__ = "1.0.0"

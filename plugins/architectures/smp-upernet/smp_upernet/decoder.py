@@ -1,0 +1,118 @@
+"""The decoder of UPerNet (Xiao et al., Unified Perceptual Parsing for Scene Understanding, arXiv:1807.10221)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from smp_core.layers import ConvNormAct, LayerNorm2d, PooledConvNormAct, initialise_decoder
+from smp_core.layers.norm import Norm
+from smp_core.layers.pyramid_pooling import POOL_SIZES
+from smp_core.layers.recording import is_recording
+
+_SHALLOWEST = 4
+
+
+class PSPModule(nn.Module):
+    """Pyramid pooling, fused with the map itself: (N, in_channels, H, W) -> (N, out_channels, H, W).
+
+    Args:
+        in_channels, out_channels: number of channels; a pooled level has out_channels too.
+        norm: of the pooled levels; see `smp_core.layers.build_norm`. The fusion has batch norm in any case, as
+            published checkpoints have.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, norm: Norm) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(PooledConvNormAct(in_channels, out_channels, size, norm) for size in POOL_SIZES)
+        self.out_conv = ConvNormAct(
+            in_channels + len(POOL_SIZES) * out_channels, out_channels, kernel_size=3, padding=1
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = [x]
+        maps.extend([_resize(block(x), x.shape[2], x.shape[3]) for block in self.blocks])
+        out: Tensor = self.out_conv(torch.cat(maps, dim=1))
+        return out
+
+
+class FPNLateralBlock(nn.Module):
+    """Project a feature and add the map from below: (N, in_channels, H, W) -> (N, out_channels, H, W).
+
+    Args:
+        in_channels, out_channels: number of channels.
+        norm: see `smp_core.layers.build_norm`.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, norm: Norm) -> None:
+        super().__init__()
+        self.conv_norm_relu = ConvNormAct(in_channels, out_channels, kernel_size=1, norm=norm)
+
+    def forward(self, feature: Tensor, below: Tensor) -> Tensor:
+        """(N, in_channels, H, W) and (N, out_channels, h, w) -> (N, out_channels, H, W)."""
+        out: Tensor = self.conv_norm_relu(feature)
+        return _resize(below, out.shape[2], out.shape[3]) + out
+
+
+class UPerNetDecoder(nn.Module):
+    """Pyramid pooling of the deepest feature, a feature pyramid network above it, all levels fused at 1/4.
+
+    Args:
+        encoder_channels: ``out_channels`` of the encoder.
+        encoder_reductions: ``reductions`` of the encoder; those of 4 and deeper are used.
+        out_channels: channels of the decoder.
+        norm: see `smp_core.layers.build_norm`.
+
+    Attributes:
+        out_channels, reduction: of the result.
+    """
+
+    def __init__(
+        self,
+        encoder_channels: Sequence[int],
+        encoder_reductions: Sequence[int],
+        out_channels: int,
+        *,
+        norm: Norm = "batchnorm",
+    ) -> None:
+        super().__init__()
+        self.out_channels = out_channels
+        self.reduction = _SHALLOWEST
+        self.first = list(encoder_reductions).index(_SHALLOWEST)
+        channels = list(encoder_channels[self.first :])
+        laterals = channels[-2::-1]
+        self.feature_norms = nn.ModuleList(LayerNorm2d(count, eps=1e-6) for count in channels)
+        self.psp = PSPModule(channels[-1], out_channels, norm)
+        self.fpn_lateral_blocks = nn.ModuleList(FPNLateralBlock(count, out_channels, norm) for count in laterals)
+        self.fpn_conv_blocks = nn.ModuleList(
+            ConvNormAct(out_channels, out_channels, kernel_size=3, padding=1, norm=norm) for _ in laterals
+        )
+        self.fusion_block = ConvNormAct(len(channels) * out_channels, out_channels, kernel_size=3, padding=1, norm=norm)
+        initialise_decoder(self)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """The encoder's features -> (N, out_channels, H / 4, W / 4)."""
+        levels: list[Tensor] = []
+        for index, norm in enumerate(self.feature_norms):
+            level: Tensor = norm(features[self.first + index])
+            # The norm's result has its channels innermost; a graph for every size would test for that at each one.
+            levels.append(level.contiguous() if is_recording() else level)
+        x: Tensor = self.psp(levels[-1])
+        states = [x]
+        for index, lateral in enumerate(self.fpn_lateral_blocks):
+            x = lateral(levels[-2 - index], x)
+            states.append(x)
+        height, width = x.shape[2], x.shape[3]
+        maps: list[Tensor] = [_resize(states[0], height, width)]
+        for index, block in enumerate(self.fpn_conv_blocks):
+            maps.append(_resize(block(states[1 + index]), height, width))
+        maps.reverse()
+        out: Tensor = self.fusion_block(torch.cat(maps, dim=1))
+        return out
+
+
+def _resize(x: Tensor, height: int, width: int) -> Tensor:
+    return functional.interpolate(x, size=[height, width], mode="bilinear", align_corners=False)

@@ -1,0 +1,22 @@
+"""The architecture of this distribution, as data."""
+
+from __future__ import annotations
+
+from smp_core.plugin import ArchitectureSpec, hookimpl
+
+
+@hookimpl
+def smp_architectures() -> list[ArchitectureSpec]:
+    return [
+        ArchitectureSpec(
+            name="upernet",
+            class_name="UPerNet",
+            target="smp_upernet.model:UPerNet",
+            # The feature at 1/4, and a deeper one.
+            min_depth=3,
+            max_depth=8,
+            license="MIT",
+            paper="Xiao et al., Unified Perceptual Parsing for Scene Understanding, arXiv:1807.10221",
+            summary="pyramid pooling of the deepest feature on top of a feature pyramid network",
+        )
+    ]

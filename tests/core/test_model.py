@@ -231,8 +231,10 @@ def test_unfreezing_restores_what_was_trainable(model: ToyModel) -> None:
     assert trainable.pop("stage1.0.weight") is False
     assert all(trainable.values())
     assert all(_flags(model).values())
+    # Undone once, it is forgotten: what its user fixes later stays fixed.
+    model.encoder.get_parameter("stage2.0.weight").requires_grad_(False)
     model.unfreeze_encoder()
-    assert not model.encoder.get_parameter("stage1.0.weight").requires_grad
+    assert not model.encoder.get_parameter("stage2.0.weight").requires_grad
 
 
 def test_train_returns_the_model(model: ToyModel) -> None:

@@ -80,17 +80,20 @@ def python_of(environment: Path) -> str:
     return str(environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
 
 
-def make_environment(session: nox.Session, name: str, install: list[list[str]], over: Path | None = None) -> str:
+def make_environment(
+    session: nox.Session, name: str, install: list[list[str]], over: Path | None = None, digest: str = ""
+) -> str:
     """Make a virtual environment, unless it was made from the same arguments before, and return its Python.
 
     Args:
         name: folder under .nox.
         install: argument lists for pip install.
         over: another environment whose packages it sees.
+        digest: of whatever else it is made from.
     """
     environment = ENVIRONMENTS / name
     stamp = environment / "made-from"
-    text = repr((sys.version, install, (over / "made-from").read_text() if over else "", _projects_digest()))
+    text = repr((sys.version, install, (over / "made-from").read_text() if over else "", digest))
     if stamp.exists() and stamp.read_text() == text:
         return python_of(environment)
     shutil.rmtree(environment, ignore_errors=True)
@@ -104,7 +107,8 @@ def make_environment(session: nox.Session, name: str, install: list[list[str]], 
     return python_of(environment)
 
 
-def _projects_digest() -> str:
+def _digest() -> str:
+    """Of the metadata of our distributions, which an editable installation copies."""
     files = sorted(ROOT.glob("plugins/*/*/pyproject.toml"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in (ROOT / "pyproject.toml", *files))).hexdigest()
 
@@ -124,9 +128,13 @@ def third_party(session: nox.Session) -> str:
 def editable(session: nox.Session) -> str:
     """The Python of the environment with all our distributions, as they stand in the work tree."""
     third_party(session)
+    return make_environment(session, "editable", [_ours()], over=ENVIRONMENTS / "third-party", digest=_digest())
+
+
+def _ours() -> list[str]:
+    """Arguments for pip install: all our distributions as they stand in the work tree."""
     folders = [argument for item in distributions().values() for argument in ("-e", str(item.folder))]
-    arguments = ["--no-deps", "--no-build-isolation", *folders]
-    return make_environment(session, "editable", [arguments], over=ENVIRONMENTS / "third-party")
+    return ["--no-deps", "--no-build-isolation", *folders]
 
 
 @nox.session
@@ -235,7 +243,8 @@ def wheels(session: nox.Session) -> None:
 def _check_imports(session: nox.Session, item: Distribution) -> None:
     """No import without a declared dependency, and no dependency without an import."""
     command = [editable(session), "-m", "deptry", str(item.folder / item.package)]
-    session.run(*command, "--config", str(item.folder / "pyproject.toml"), external=True)
+    options = ["--config", str(item.folder / "pyproject.toml"), "--known-first-party", item.package]
+    session.run(*command, *options, external=True)
 
 
 def _install_wheels(session: nox.Session, python: str, item: Distribution, needs: list[str], name: str) -> Path:
@@ -285,7 +294,5 @@ def benchmarks(session: nox.Session) -> None:
 
 def _with_peer(session: nox.Session) -> str:
     third_party(session)
-    folders = [argument for item in distributions().values() for argument in ("-e", str(item.folder))]
-    ours = ["--no-deps", "--no-build-isolation", *folders]
-    peer = ["segmentation-models-pytorch==0.6.0"]
-    return make_environment(session, "parity", [ours, peer], over=ENVIRONMENTS / "third-party")
+    install = [_ours(), ["segmentation-models-pytorch==0.6.0"]]
+    return make_environment(session, "parity", install, over=ENVIRONMENTS / "third-party", digest=_digest())

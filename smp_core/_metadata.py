@@ -53,7 +53,7 @@ def _find_in(distribution: Any) -> Iterable[Found]:
     except Exception as error:
         try:
             text = distribution.read_text("entry_points.txt") or ""
-        except ValueError:  # not even text: nothing says that it is a plugin
+        except Exception:  # not even text: nothing says that it is a plugin
             return
         if f"[{ENTRY_POINT_GROUP}]" in text:
             problem = f"its entry_points.txt is malformed ({type(error).__name__}: {error}); reinstall or uninstall it"
@@ -68,9 +68,15 @@ def _identify(distribution: Any, entry_point: str, module: str) -> Found:
 
     ``Distribution.name`` and ``.version`` each send the whole file through the email parser, description included.
     """
-    text = (distribution.read_text("METADATA") or distribution.read_text("PKG-INFO")) if distribution else None
+    problem = "its metadata does not name the distribution: the installation is incomplete; reinstall or uninstall it"
+    text = ""
+    try:
+        if distribution is not None:
+            text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+    except Exception as error:
+        problem = f"its metadata cannot be read ({type(error).__name__}: {error}); reinstall or uninstall it"
     head: dict[str, str] = {}
-    for line in (text or "").splitlines():
+    for line in text.splitlines():
         if not line.strip():
             break
         key, _, value = line.partition(":")
@@ -78,5 +84,4 @@ def _identify(distribution: Any, entry_point: str, module: str) -> Found:
     name, version = head.get("name"), head.get("version", "unknown")
     if name:
         return Found(name, version, entry_point, module)
-    problem = "its metadata does not name the distribution: the installation is incomplete; reinstall or uninstall it"
     return Found(entry_point, version, entry_point, module, problem)

@@ -202,7 +202,9 @@ def build_named(
     module = _build_encoder(encoder, encoder_weights, request.in_channels, choice)
     model = _build_model(target, title, module, request)
     source = encoder.spec.weights[chosen] if isinstance(chosen, str) else None
-    model.preprocessing = Preprocessing.of_weights(source) if source is not None else None
+    # Weights fitted to another number of channels say nothing of how those channels are normalised.
+    fits = source is not None and len(source.mean) == request.in_channels
+    model.preprocessing = Preprocessing.of_weights(source) if source is not None and fits else None
     model._config = _config(architecture, encoder, choice, request, target, chosen if source else None)
     return model
 

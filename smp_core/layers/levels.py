@@ -26,7 +26,9 @@ def skip_indices(reductions: Sequence[int]) -> list[int]:
 
 
 def decoder_widths(decoder_channels: Sequence[int], reductions: Sequence[int]) -> tuple[int, ...]:
-    """One number of channels for each step. The default, `DEFAULT_DECODER_CHANNELS`, is cut to the number of steps.
+    """One number of channels for each step.
+
+    The default, `DEFAULT_DECODER_CHANNELS`, is cut to the number of steps; for more steps its first entry is repeated.
 
     Raises:
         OptionError: another number of entries than of steps, or one that is no positive int.
@@ -34,7 +36,8 @@ def decoder_widths(decoder_channels: Sequence[int], reductions: Sequence[int]) -
     num_steps = reductions[-1].bit_length() - 1
     widths = tuple(decoder_channels)
     if widths == DEFAULT_DECODER_CHANNELS:
-        widths = DEFAULT_DECODER_CHANNELS[:num_steps]
+        deeper = DEFAULT_DECODER_CHANNELS[:1] * (num_steps - len(DEFAULT_DECODER_CHANNELS))
+        widths = (*deeper, *DEFAULT_DECODER_CHANNELS[:num_steps])
     for number, width in enumerate(widths):
         check_positive(f"decoder_channels[{number}]", width)
     if len(widths) != num_steps:

@@ -204,6 +204,13 @@ def test_a_grey_image_gives_what_it_gave(channels: int, state_dict) -> None:
     torch.testing.assert_close(torch.conv2d(grey.repeat(1, channels, 1, 1), weight), expected)
 
 
+@pytest.mark.usefixtures("trained")
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_the_preprocessing_of_weights_is_for_their_own_channels(channels: int) -> None:
+    model = smp_core.create("toy", "toy_encoder", in_channels=channels)
+    assert (model.preprocessing is not None) is (channels == 3)
+
+
 def test_patching_returns_a_new_dict(state_dict) -> None:
     before = state_dict[_FIRST].clone()
     patched = patch_first_convolution(state_dict, "stage1.0", 5)

@@ -46,6 +46,10 @@ KINDS = {
     "warns on import, where warnings are errors": Kind(
         'import warnings\nwarnings.warn("old")', f"{_MODULE}: importing it failed: UserWarning: old"
     ),
+    "lists models while it is discovered": Kind(
+        "import smp_core\nsmp_core.list_encoders()",
+        f"{_MODULE}: importing it failed: AttributeError: partially initialized module 'smp_core.registry'",
+    ),
     "module is not there": Kind(
         None,
         f"{_MODULE}: its metadata names the module 'acme_smp_bad.plugin', which is not there; "

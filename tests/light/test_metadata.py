@@ -66,6 +66,17 @@ def test_metadata_without_a_name(sandbox, metadata: str | None) -> None:
     )
 
 
+def test_metadata_that_is_no_text(sandbox) -> None:
+    sandbox.install(_GOOD, Dummy(name="acme-smp-half", source=_GOOD.source))
+    metadata = sandbox.target / "acme_smp_half-1.2.3.dist-info" / "METADATA"
+    metadata.write_bytes("Name: acme-smp-half\nVersion: 1.2.3\nAuthor: Müller\n".encode("latin-1"))
+    seen = sandbox.run(_LIST)
+    assert (seen["encoders"], seen["records"]["acme_smp_half"]["status"]) == (["good"], "broken")
+    assert seen["records"]["acme_smp_half"]["error"].startswith(
+        "plugin 'acme_smp_half' unknown (acme_smp_half.plugin): its metadata cannot be read (UnicodeDecodeError: "
+    )
+
+
 def test_a_malformed_entry_points_file_of_a_plugin(sandbox) -> None:
     sandbox.install(_GOOD, Dummy(name="acme-smp-odd", source=_GOOD.source, entry_points="[smp_core]\njust a line\n"))
     seen = sandbox.run(_LIST)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from smp_core.layers import ConvNormAct, UnetBlock, decoder_widths, initialise_decoder, skip_indices
@@ -71,10 +72,22 @@ class UnetDecoder(nn.Module):
                 skip = features[index]
                 x = block(x, skip, skip.shape[2], skip.shape[3])
             elif self.knows_input_size:
-                x = block(x, None, height // reduction, width // reduction)
+                x = block(x, None, _divided(height, reduction), _divided(width, reduction))
             else:
                 x = block(x, None, 2 * x.shape[2], 2 * x.shape[3])
         return x
+
+
+def _divided(size: int, reduction: int) -> int:
+    """The size at a level that no feature tells; of a single row or column one is left."""
+    if reduction == 1:
+        return size
+    divided = size // reduction
+    # Not max(): a compiled or exported graph would carry it through all sizes below as a symbol. A traced size cannot
+    # be compared at all.
+    if not torch.jit.is_tracing() and divided == 0:
+        divided = 1
+    return divided
 
 
 def _center(channels: int, norm: Norm) -> nn.Module:

@@ -21,7 +21,7 @@ class Unet(SegmentationModel):
         encoder: an `smp_core.Encoder`.
         decoder_use_norm: norm of the decoder; see `smp_core.layers.build_norm`.
         decoder_channels: channels of the decoder's blocks, deepest first. Left at its default it is cut to the number
-            of blocks that the encoder's depth gives.
+            of blocks that the encoder's depth gives, or repeats its first entry for a depth beyond 5.
         decoder_attention_type: None or ``"scse"``.
         decoder_interpolation: ``nearest``, ``bilinear``, ``bicubic``, ``area`` or ``nearest-exact``.
         classes: channels of the mask.

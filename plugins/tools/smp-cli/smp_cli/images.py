@@ -62,7 +62,7 @@ def read_picture(path: Path) -> Picture:
             # The further frames of other formats are an animation, or a camera's preview.
             if image.format == "TIFF" and pages > 1:
                 return _read_pages(path, image)
-            pixels, kind, colours = _read_bands(image)
+            pixels, kind, colours = _read_bands(path, image)
     except CliError:
         raise
     except UnidentifiedImageError:
@@ -74,14 +74,14 @@ def read_picture(path: Path) -> Picture:
 
 
 def _read_pages(path: Path, image: Image.Image) -> Picture:
-    pages = [_read_bands(page) for page in ImageSequence.Iterator(image)]
+    pages = [_read_bands(path, page) for page in ImageSequence.Iterator(image)]
     if len({pixels.shape for pixels, _, _ in pages}) > 1:
         raise CliError(f"cannot read image {str(path)!r}: its {len(pages)} pages differ in size; pass one page a file")
     stacked = np.concatenate([pixels for pixels, _, _ in pages], axis=2)
     return Picture(path, stacked, f"{len(pages)}-page {pages[0][1]}", 0)
 
 
-def _read_bands(image: Image.Image) -> tuple[Floats, str, int]:
+def _read_bands(path: Path, image: Image.Image) -> tuple[Floats, str, int]:
     """Pixels (H, W, bands) in [0, 1], the kind, and the number of colours."""
     # PNG has nothing wider than 16 bits, but older versions of Pillow open those as 32.
     is_16_bits = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")
@@ -95,19 +95,16 @@ def _read_bands(image: Image.Image) -> tuple[Floats, str, int]:
     values = np.asarray(image)
     pixels = values[..., None] if values.ndim == 2 else values
     if mode in ("L", "LA", "RGB", "RGBA"):
-        return (
-            pixels.astype(np.float32) / np.float32(255),
-            f"8-bit {'grey' if mode[0] == 'L' else mode}",
-            1 if mode[0] == "L" else 3,
-        )
+        kind, colours = ("grey", 1) if mode in ("L", "LA") else (mode, 3)
+        return pixels.astype(np.float32) / np.float32(255), f"8-bit {kind}", colours
     if is_16_bits:
         return pixels.astype(np.float32) / np.float32(65535), "16-bit grey", 1
     if mode == "F" and float(values.min()) >= 0.0 and float(values.max()) <= 1.0:
         return pixels.astype(np.float32), "floating-point grey", 1
     low, high = values.min(), values.max()
     raise CliError(
-        f"pixels of mode {mode!r} with values {low:g} to {high:g} have no fixed range; "
-        "convert the picture to 8 or 16 bits, or to floating point in 0 to 1"
+        f"image {str(path)!r} has pixels of mode {mode!r} with values {low:g} to {high:g}, which have no fixed range; "
+        "convert it to 8 or 16 bits, or to floating point in 0 to 1"
     )
 
 
@@ -121,7 +118,7 @@ def to_channels(picture: Picture, count: int) -> Floats:
         CliError: the picture does not have what the model needs; says what came and what is needed.
     """
     pixels = picture.pixels
-    if picture.num_bands == count and not (count == 1 and picture.colours == 3):
+    if picture.num_bands == count:
         chosen = pixels
     elif picture.colours and count == 1:
         chosen = grey(picture)[..., None]

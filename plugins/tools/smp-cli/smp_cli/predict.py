@@ -10,6 +10,7 @@ import torch
 import typer
 from PIL import Image
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 from torch import Tensor
 
 import smp_core
@@ -39,7 +40,8 @@ def predict_files(jobs: Sequence[Job], model_folder: Path, out: Path) -> None:
     if preprocessing_of(model) is None:
         print_error("note: the model does not say how its input is normalised; pixels are only scaled to 0..1")
     out.mkdir(parents=True, exist_ok=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    name = TextColumn("{task.description}", table_column=Column(max_width=32, no_wrap=True, overflow="ellipsis"))
+    columns = (name, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     lines = []
     try:
         with Progress(*columns, console=stderr(), redirect_stdout=False) as progress:

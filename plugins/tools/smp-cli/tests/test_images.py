@@ -112,10 +112,10 @@ def test_floating_point_in_range(tmp_path, pixels):
 def test_pixels_without_a_range_are_refused(tmp_path, pixels):
     path = tmp_path / "a.tif"
     Image.fromarray(pixels[..., 0].astype(np.float32)).save(path)
-    with pytest.raises(CliError, match=r"pixels of mode 'F' with values .* convert the picture to 8 or 16 bits"):
+    with pytest.raises(CliError, match=r"a.tif' has pixels of mode 'F' with values .*; convert it to 8 or 16 bits"):
         read_picture(path)
     Image.fromarray(pixels[..., 0].astype(np.int32) * 1000).save(path)
-    with pytest.raises(CliError, match=r"pixels of mode 'I' .* have no fixed range"):
+    with pytest.raises(CliError, match=r"pixels of mode 'I' .* which have no fixed range"):
         read_picture(path)
 
 

@@ -90,7 +90,7 @@ def _whole(shown: Floats) -> Image.Image:
     """The micrograph; the training quadrants a little darker, the held-out one in a frame."""
     pixels = np.asarray(_grey(shown, _PANEL)).astype(np.float32)
     half = _PANEL // 2
-    dimmed = pixels * 0.6
+    dimmed = pixels * 0.75
     dimmed[half:, half:] = pixels[half:, half:]
     panel = Image.fromarray(np.rint(dimmed).astype(np.uint8))
     pen = ImageDraw.Draw(panel)
@@ -116,7 +116,7 @@ def _label(pen: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, colour:
 
 def _prediction(quadrant: Image.Image, predicted: Mask, truth: Mask) -> Image.Image:
     """The predicted nuclei tinted, and their true outlines."""
-    pixels = _tint(np.asarray(quadrant).astype(np.float32), predicted, _ORANGE, 0.3)
+    pixels = _tint(np.asarray(quadrant).astype(np.float32), predicted, _ORANGE, 0.42)
     pixels[_line(predicted)] = _ORANGE
     pixels[_line(truth)] = _INK
     return _reduce(pixels)

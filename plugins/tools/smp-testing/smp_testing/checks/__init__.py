@@ -1,0 +1,78 @@
+"""Every check, in the order in which they run."""
+
+from __future__ import annotations
+
+from smp_testing.cases import ArchitectureCase, EncoderCase, ModuleCase, PluginCase
+from smp_testing.check import Check
+from smp_testing.checks import architecture, encoder, module, plugin, process, tracing
+
+
+def _is_main(case: ModuleCase) -> bool:
+    """Some checks of an architecture have nothing to do with the kind of encoder: one is enough."""
+    return not isinstance(case, ArchitectureCase) or case.is_main
+
+
+CHECKS: tuple[Check, ...] = (
+    Check(function=plugin.plugin_module_is_light, kind=PluginCase),
+    Check(
+        function=plugin.implementation_import_leaves_global_state_alone,
+        kind=PluginCase,
+        applies=lambda case: bool(case.modules),
+    ),
+    Check(function=process.builds_without_network, kind=ModuleCase, applies=_is_main),
+    Check(function=process.leaves_global_state_alone, kind=ModuleCase, applies=_is_main),
+    Check(function=module.builds_on_meta_device, kind=ModuleCase, applies=_is_main),
+    # Encoders
+    Check(function=encoder.features_match_spec, kind=EncoderCase),
+    Check(
+        function=encoder.num_parameters_matches_spec,
+        kind=EncoderCase,
+        applies=lambda case: case.spec.num_parameters is not None,
+    ),
+    Check(function=encoder.every_depth_builds, kind=EncoderCase),
+    Check(function=encoder.every_output_stride_builds, kind=EncoderCase, applies=lambda case: bool(case.spec.dilation)),
+    Check(function=encoder.every_number_of_input_channels_builds, kind=EncoderCase),
+    Check(function=encoder.any_input_size, kind=EncoderCase),
+    Check(
+        function=encoder.weights_fit_every_depth,
+        kind=EncoderCase,
+        applies=lambda case: bool(case.spec.weights) and case.spec.min_depth < case.spec.max_depth,
+    ),
+    Check(
+        function=encoder.weights_fit_every_number_of_input_channels,
+        kind=EncoderCase,
+        applies=lambda case: bool(case.spec.weights),
+    ),
+    Check(
+        function=encoder.weight_converters_import,
+        kind=EncoderCase,
+        applies=lambda case: any(weights.convert for weights in case.spec.weights.values()),
+    ),
+    # Architectures
+    Check(function=architecture.any_image_size, kind=ArchitectureCase),
+    Check(function=architecture.every_depth_builds, kind=ArchitectureCase),
+    Check(
+        function=architecture.every_output_stride_builds,
+        kind=ArchitectureCase,
+        applies=lambda case: bool(case.spec.dilation),
+    ),
+    Check(function=architecture.every_number_of_input_channels_builds, kind=ArchitectureCase, applies=_is_main),
+    Check(function=architecture.classes_and_heads, kind=ArchitectureCase),
+    Check(function=architecture.predict_restores_training_mode, kind=ArchitectureCase, applies=_is_main),
+    Check(function=architecture.save_and_load, kind=ArchitectureCase),
+    # Both
+    Check(function=module.input_is_left_alone, kind=ModuleCase, needs_numbers=True),
+    Check(function=module.batch_items_are_independent, kind=ModuleCase, needs_numbers=True),
+    Check(function=module.gradients_reach_every_parameter, kind=ModuleCase, needs_numbers=True),
+    Check(function=module.state_dict_round_trip, kind=ModuleCase, needs_numbers=True),
+    Check(function=tracing.compiles, kind=ModuleCase, needs_numbers=True, traces=True),
+    Check(function=tracing.exports, kind=ModuleCase, needs_numbers=True, traces=True),
+    Check(
+        function=tracing.scripts_as_declared,
+        kind=ModuleCase,
+        needs_numbers=True,
+        traces=True,
+        applies=lambda _: tracing.SCRIPT_IS_SUPPORTED,
+    ),
+)
+"""Conditions are explicit: a check that does not apply is not generated, and a table shows at a glance when that is."""

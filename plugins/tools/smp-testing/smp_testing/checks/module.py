@@ -1,0 +1,85 @@
+"""Checks that encoders and models share: what their numbers depend on, gradients, state dicts."""
+
+from __future__ import annotations
+
+import torch
+
+from smp_testing.cases import ModuleCase, perturb
+from smp_testing.expectations import ConformanceError, beginning, expect, expect_close, expect_equal
+
+
+def batch_items_are_independent(case: ModuleCase) -> None:
+    """In evaluation mode the result for an image is the same alone, in a batch, and beside another image."""
+    module, x = case.settled(), case.image(3)
+    other = x.clone()
+    other[1:] = 10 * other[1:].flip(0)
+    with torch.no_grad():
+        alone = case.run(module, x[:1])
+        in_batch = [item[:1] for item in case.run(module, x)]
+        beside_another = [item[:1] for item in case.run(module, other)]
+    expect_close(beside_another, in_batch, f"{case.name}: an image beside other images")
+    expect_close(alone, in_batch, f"{case.name}: an image alone against the same image in a batch")
+
+
+def input_is_left_alone(case: ModuleCase) -> None:
+    """``forward`` does not write into its input."""
+    module, x = case.settled(), case.image()
+    before = x.clone()
+    with torch.no_grad():
+        case.run(module, x)
+    expect(torch.equal(x, before), f"{case.name}: forward changed its input in place; expected it to be as before")
+
+
+def gradients_reach_every_parameter(case: ModuleCase) -> None:
+    """After a backward pass in training mode every trainable parameter has a finite gradient."""
+    module = case.build()
+    perturb(module)
+    outputs = [item for item in case.run(module.train(), case.image()) if item.requires_grad]
+    expect(outputs, f"{case.name}: nothing that forward returns requires a gradient; expected all that is computed to")
+    torch.stack([item.square().mean() for item in outputs]).sum().backward()
+    # Empty parameters exist so that checkpoints fit; there is nothing to reach.
+    trainable = [(name, item) for name, item in module.named_parameters() if item.requires_grad and item.numel()]
+    missing = [name for name, item in trainable if item.grad is None]
+    expect(
+        not missing,
+        f"{case.name}: no gradient reaches {_some(missing)}; expected every parameter to be used in forward, as "
+        "distributed training does",
+    )
+    bad = [name for name, item in trainable if item.grad is not None and not torch.isfinite(item.grad).all()]
+    expect(not bad, f"{case.name}: the gradient of {_some(bad)} holds NaN or infinity; expected finite values")
+
+
+def state_dict_round_trip(case: ModuleCase) -> None:
+    """The state dict loads strictly into another module, which then gives the same; the caller's dict stays."""
+    module, x = case.settled(), case.image()
+    state_dict = module.state_dict()
+    names = list(state_dict)
+    other = case.build(seed=1).eval()
+    expect_equal(
+        sorted(other.state_dict()), sorted(names), f"{case.name}: state-dict keys of a second module of the same kind"
+    )
+    try:
+        other.load_state_dict(state_dict)
+    except RuntimeError as error:
+        raise ConformanceError(f"{case.name}: its own state dict does not load strictly: {error}") from error
+    expect_equal(list(state_dict), names, f"{case.name}: keys of the caller's dict after load_state_dict")
+    with torch.no_grad():
+        got, expected = case.run(other, x), case.run(module, x)
+    expect_close(got, expected, f"{case.name}: a module after loading another's state dict")
+
+
+def builds_on_meta_device(case: ModuleCase) -> None:
+    """Built under ``torch.device("meta")``, as when a checkpoint is read, it holds meta tensors only."""
+    try:
+        module = case.build_on_meta()
+    except (RuntimeError, NotImplementedError) as error:
+        raise ConformanceError(f"{case.name} cannot be built on the meta device: {beginning(error)}") from error
+    real = [name for name, tensor in (*module.named_parameters(), *module.named_buffers()) if not tensor.is_meta]
+    expect(
+        not real,
+        f"{case.name} built under torch.device('meta') holds real tensors: {_some(real)}; expected meta tensors only",
+    )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

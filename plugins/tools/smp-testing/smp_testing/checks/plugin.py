@@ -1,0 +1,34 @@
+"""Checks of a distribution: what importing its modules does to a fresh process."""
+
+from __future__ import annotations
+
+import json
+
+from smp_testing import probe
+from smp_testing.cases import PluginCase
+from smp_testing.expectations import expect
+
+
+def plugin_module_is_light(case: PluginCase) -> None:
+    """Discovery imports the plugin modules, asks their hooks, and no torch, timm, torchvision or numpy comes along."""
+    records = probe.run(case.distribution, "discovery", case.distribution)
+    expect(records, f"{case.name}: no plugin of this distribution is found in a fresh process, expected one at least")
+    for record in records:
+        expect(record["status"] == "ok", f"expected status 'ok', got {record['status']!r}: {record['error']}")
+
+
+def implementation_import_leaves_global_state_alone(case: PluginCase) -> None:
+    """The modules that the specs' targets name can be imported, and that changes nothing in the process.
+
+    What other packages change when they are imported is not the plugin's doing: where there is a difference, it is
+    measured again after these have been imported.
+    """
+    modules = json.dumps(case.modules)
+    answer = probe.run(case.distribution, "implementations", modules, "[]")
+    expect(not answer["failures"], f"{case.name}: cannot import {'; '.join(answer['failures'])}")
+    if answer["changes"]:
+        own = {module.partition(".")[0] for module in case.modules}
+        others = [package for package in answer["packages"] if package not in own]
+        answer = probe.run(case.distribution, "implementations", modules, json.dumps(others))
+    changes = "\n  ".join(answer["changes"])
+    expect(not changes, f"importing {', '.join(case.modules)} changes global state, expected none:\n  {changes}")

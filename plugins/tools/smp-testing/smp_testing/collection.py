@@ -1,0 +1,102 @@
+"""From the name of a distribution to the checks that its plugins must pass."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from smp_core.errors import MissingPluginError, PluginError
+from smp_core.plugin import ArchitectureSpec, EncoderSpec
+from smp_core.registry import (
+    PluginRecord,
+    Registered,
+    list_architectures,
+    list_encoders,
+    plugins,
+    resolve_architecture,
+    resolve_encoder,
+)
+from smp_testing.cases import ArchitectureCase, ArchitectureOptions, Case, EncoderCase, PluginCase
+from smp_testing.check import BoundCheck
+from smp_testing.checks import CHECKS
+from smp_testing.encoders import PYRAMIDS, TOKENS
+
+
+def collect(
+    distribution: str,
+    *,
+    encoders: Iterable[str] = (),
+    options: Mapping[str, ArchitectureOptions] | None = None,
+    numbers_up_to: int = 50_000_000,
+    traced_up_to: int = 25_000_000,
+) -> list[BoundCheck]:
+    """Every check that applies to what a distribution registers.
+
+    Args:
+        distribution: its name, installed.
+        encoders: names of an open family that this distribution resolves, to be checked beside those that it lists.
+        options: by the name of an architecture, the options of every model that is built: a mapping, or a function
+            that gives one for an encoder.
+        numbers_up_to: an encoder whose spec declares more parameters is built on the meta device only, and the checks
+            that compute are left out.
+        traced_up_to: an encoder whose spec declares more parameters is not compiled, exported or scripted, which takes
+            minutes for deep ones; choose it so that each kind of block is in an encoder below it.
+
+    Returns:
+        The checks of the distribution first, then those of each encoder and architecture.
+
+    Raises:
+        MissingPluginError: no plugin of that distribution is installed.
+        PluginError: one is broken or disabled.
+        RegistryError: an entry of ``encoders`` means nothing.
+    """
+    name = _usable(distribution)[0].distribution
+    found_encoders = [resolve_encoder(item) for item in list_encoders(provider=name)]
+    found_encoders += [resolve_encoder(item if "/" in item else f"{name}/{item}") for item in encoders]
+    found_architectures = [resolve_architecture(item) for item in list_architectures(provider=name)]
+    cases: list[Case] = [PluginCase(name, _modules(found_encoders, found_architectures))]
+    for item in found_encoders:
+        size = item.spec.num_parameters or 0
+        cases.append(EncoderCase(item, has_numbers=size <= numbers_up_to, is_traced=size <= traced_up_to))
+    for architecture in found_architectures:
+        cases.extend(_architecture_cases(architecture, (options or {}).get(architecture.spec.name, {})))
+    return [BoundCheck(case, check) for case in cases for check in CHECKS if check.takes(case)]
+
+
+def _usable(distribution: str) -> list[PluginRecord]:
+    """The plugins of a distribution, each of which must have loaded."""
+    wanted = _normalised(distribution)
+    records = [record for record in plugins() if _normalised(record.distribution) == wanted]
+    if not records or any(record.status != "ok" and record.version == "not installed" for record in records):
+        known = ", ".join(record.distribution for record in plugins()) or "none"
+        raise MissingPluginError(
+            f"no plugin of the distribution {distribution!r} is installed, installed are: {known}; "
+            "install it first, for example with pip install -e ."
+        )
+    failed = [record.error or "" for record in records if record.status in ("broken", "disabled")]
+    if failed:
+        raise PluginError("; ".join(failed))
+    return records
+
+
+def _normalised(distribution: str) -> str:
+    """As packaging compares names."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def _modules(
+    encoders: Sequence[Registered[EncoderSpec]], architectures: Sequence[Registered[ArchitectureSpec]]
+) -> tuple[str, ...]:
+    targets = [item.spec.target for item in encoders] + [item.spec.target for item in architectures]
+    targets += [weights.convert for item in encoders for weights in item.spec.weights.values() if weights.convert]
+    return tuple(dict.fromkeys(target.partition(":")[0] for target in targets))
+
+
+def _architecture_cases(
+    architecture: Registered[ArchitectureSpec], options: ArchitectureOptions
+) -> Iterator[ArchitectureCase]:
+    """One case for each kind of encoder that the architecture can have."""
+    kinds = (TOKENS,) if architecture.spec.tokens else PYRAMIDS
+    fitting = [kind for kind in kinds if kind.min_depth <= architecture.spec.max_depth]
+    for kind in fitting:
+        yield ArchitectureCase(architecture, kind, is_main=kind is fitting[0], options=options)

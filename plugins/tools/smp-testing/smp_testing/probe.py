@@ -1,0 +1,77 @@
+"""What happens when a plugin is imported, seen from a fresh process.
+
+Run as a child by `run`: it prints one line of JSON, its last. Nothing here imports torch before it is asked to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+# The child sees the modules that this process sees, however they got onto its path.
+_START = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from smp_testing import probe; probe.main(sys.argv[2:])"
+)
+_TIMEOUT = 300.0
+
+
+def run(distribution: str, question: str, *arguments: str) -> Any:
+    """Ask a fresh process, in which only the plugins of one distribution exist, and return its answer.
+
+    Raises:
+        RuntimeError: the process failed; holds what it wrote.
+    """
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("SMP_")},
+        "SMP_PLUGINS": distribution,
+    }
+    command = [sys.executable, "-c", _START, json.dumps(sys.path), question, *arguments]
+    options: dict[str, Any] = {"capture_output": True, "text": True, "timeout": _TIMEOUT}
+    done = subprocess.run(command, env=environment, check=False, **options)  # noqa: S603  # our own program
+    if done.returncode != 0:
+        raise RuntimeError(f"a fresh process for {distribution!r} failed:\n{done.stdout}{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main(arguments: Sequence[str]) -> None:
+    """The child's side: answer one question."""
+    question, *rest = arguments
+    questions: dict[str, Callable[..., Any]] = {"discovery": _discovery, "implementations": _implementations}
+    answer = questions[question](*rest)
+    print(json.dumps(answer))  # noqa: T201  # the answer to the parent
+
+
+def _discovery(distribution: str) -> list[dict[str, Any]]:
+    """Status and error of every plugin of the distribution, after its modules were imported and its hooks asked."""
+    import smp_core
+
+    own = [record for record in smp_core.plugins() if record.distribution == distribution]
+    return [{"status": record.status, "error": record.error} for record in own]
+
+
+def _implementations(modules: str, preload: str) -> dict[str, list[str]]:
+    """Which of the modules (JSON) do not import, what importing them changes, and the packages that come along."""
+    import smp_core.checkpoint  # noqa: F401  # torch, and all of the core that a model needs
+    from smp_testing.surroundings import Surroundings
+
+    for package in json.loads(preload):
+        with contextlib.suppress(ImportError):  # a name in sys.modules need not be importable by itself
+            importlib.import_module(package)
+    before, surroundings = {*sys.modules}, Surroundings()
+    failures = [failure for failure in map(_import_failure, json.loads(modules)) if failure]
+    packages = {name.partition(".")[0] for name in {*sys.modules} - before} - {*sys.stdlib_module_names}
+    return {"failures": failures, "changes": surroundings.changes(), "packages": sorted(packages)}
+
+
+def _import_failure(module: str) -> str | None:
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # a stranger's code
+        return f"{module}: {type(error).__name__}: {error}"
+    return None

@@ -1,0 +1,1 @@
+"""A plugin that does at import what no plugin should."""

@@ -1,0 +1,222 @@
+import contextlib
+import os
+import socket
+import warnings
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from smp_core.encoder import EncoderBase
+from smp_testing.encoders import TinyTransformer
+
+CHANNELS = (8, 12, 16, 20, 24)
+
+
+class Right(EncoderBase):
+    first_convolution = "stages.0.0"
+
+    def __init__(self, *, in_channels=3, depth=5, output_stride=32, ignored=True, num_stages=None):
+        super().__init__(
+            out_channels=(in_channels, *CHANNELS),
+            reductions=(1, 2, 4, 8, 16, 32),
+            in_channels=in_channels,
+            depth=depth,
+            output_stride=output_stride,
+            ignored_keys=[f"stages.{index}." for index in range(depth, 5)] if ignored else (),
+        )
+        widths = (in_channels, *CHANNELS)
+        self.stages = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(widths[index], widths[index + 1], 3, stride=2, padding=1),
+                nn.BatchNorm2d(widths[index + 1]),
+                nn.ReLU(),
+            )
+            for index in range(num_stages or depth)
+        )
+        for index, stage in enumerate(self.stages):
+            self.dilate(stage, 2 ** (index + 1))
+
+    def forward(self, x):
+        features = [x]
+        for stage in self.stages:
+            x = stage(x)
+            features.append(x)
+        return features
+
+
+class Tokens(TinyTransformer):
+    def __init__(self, *, in_channels=3, depth=4, output_stride=32):
+        super().__init__(depth, in_channels=in_channels)
+
+
+class Fetches(Right):
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        with contextlib.suppress(OSError):  # as a careful plugin would, with random weights in their place
+            socket.create_connection(("weights.example", 443), timeout=1)
+
+
+class SetsDefaultDtype(Right):
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        torch.set_default_dtype(torch.float64)
+
+
+class SetsEnvironment(Right):
+    def forward(self, x):
+        os.environ["ACME_RAN"] = "1"
+        warnings.simplefilter("ignore")
+        torch.set_grad_enabled(False)
+        return super().forward(x)
+
+
+class HoldsRealTensors(Right):
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self.register_buffer("mean", torch.zeros(1, device="cpu"))
+
+
+class ReadsValues(Right):
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self.rates = [rate.item() for rate in torch.linspace(0, 1, 3)]
+
+
+class ReturnsTuple(Right):
+    def forward(self, x):
+        return tuple(super().forward(x))
+
+
+class LiesAboutChannels(Right):
+    def forward(self, x):
+        features = super().forward(x)
+        return [*features[:-1], torch.cat([features[-1], features[-1]], dim=1)]
+
+
+class ChangesInputFeature(Right):
+    def forward(self, x):
+        return [x / 255, *super().forward(x)[1:]]
+
+
+class YieldsNan(Right):
+    def forward(self, x):
+        features = super().forward(x)
+        return [*features[:-1], features[-1] / 0 - features[-1] / 0]
+
+
+class KeepsEveryStage(Right):
+    def __init__(self, **arguments):
+        super().__init__(**arguments, num_stages=5)
+
+    def forward(self, x):
+        features = [x]
+        for stage in self.stages[: self.depth]:
+            x = stage(x)
+            features.append(x)
+        return features
+
+
+class CannotDilate(Right):
+    def dilate(self, stage, reduction):
+        pass
+
+
+class TakesThreeChannels(Right):
+    def __init__(self, *, in_channels=3, **arguments):
+        super().__init__(in_channels=3, **arguments)
+        self.in_channels = in_channels
+        self.out_channels = (in_channels, *self.out_channels[1:])
+
+
+class PadsTo64(Right):
+    def forward(self, x):
+        padded = functional.pad(x, (0, -x.shape[3] % 64, 0, -x.shape[2] % 64))
+        return [x, *super().forward(padded)[1:]]
+
+
+class RefusesFullStateDict(Right):
+    def __init__(self, **arguments):
+        super().__init__(**arguments, ignored=False)
+
+
+class WritesIntoFeatures(Right):
+    def forward(self, x):
+        features = super().forward(x)
+        for feature in features[1:-1]:
+            feature.mul_(2)
+        return features
+
+
+class HidesFirstConvolution(Right):
+    first_convolution = ""
+
+
+class WritesIntoInput(Right):
+    def forward(self, x):
+        return super().forward(x.mul_(2))
+
+
+class MixesBatch(Right):
+    def forward(self, x):
+        features = super().forward(x)
+        return [*features[:-1], features[-1] - features[-1].mean(dim=0, keepdim=True)]
+
+
+class CountsBatch(Right):
+    def forward(self, x):
+        features = super().forward(x)
+        return [*features[:-1], features[-1] / x.shape[0]]
+
+
+class HasUnusedParameter(Right):
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self.spare = nn.Parameter(torch.zeros(3))
+
+
+class HasNanGradient(Right):
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self.scale = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x):
+        features = super().forward(x)
+        return [*features[:-1], features[-1] + torch.sqrt(self.scale * 0)]
+
+
+class ForgetsTensor(Right):
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self.scale = 1 + torch.rand(1)
+
+    def forward(self, x):
+        features = super().forward(x)
+        return [*features[:-1], features[-1] * self.scale]
+
+
+class RenamesKeys(Right):
+    def state_dict(self, *arguments, **keywords):
+        return {f"model.{key}": value for key, value in super().state_dict(*arguments, **keywords).items()}
+
+
+class EditsStateDict(Right):
+    def load_state_dict(self, state_dict, strict=True, assign=False):
+        state_dict["extra"] = torch.zeros(1)
+        return super().load_state_dict({key: state_dict[key] for key in list(state_dict) if key != "extra"}, strict)
+
+
+class BranchesOnValues(Right):
+    def forward(self, x):
+        return super().forward(-x if x.mean() > 0 else x)
+
+
+class BranchesOnSizes(Right):
+    def forward(self, x):
+        features = super().forward(x)
+        return [*features[:-1], features[-1] * 2 if x.shape[3] % 32 == 0 else features[-1]]
+
+
+class CannotBeScripted(Right):
+    def forward(self, x, *more):
+        return super().forward(x)

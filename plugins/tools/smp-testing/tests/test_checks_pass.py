@@ -1,0 +1,31 @@
+"""Nothing wrong, nothing found: with and without dilation, tokens, weights and numbers."""
+
+import pytest
+
+from smp_testing import collect
+from smp_testing.checks import CHECKS
+
+RIGHT = ("acme-wrong", "Right", "SpecIsBare", "Tokens", "RightModel", "DilatedModel", "TokensModel")
+
+
+@pytest.mark.parametrize("name", [check.name for check in CHECKS])
+def test_what_is_right_passes(name):
+    found = [check for check in collect("acme-wrong") if check.check.name == name and check.case.spec_name in RIGHT]
+    assert found
+    for check in found:
+        check.run()
+
+
+def test_without_numbers_the_checks_of_shapes_still_pass():
+    found = [check for check in collect("acme-wrong", numbers_up_to=10_000) if check.case.name == "Right"]
+    names = {check.check.name for check in found}
+    assert {"features_match_spec", "every_depth_builds", "any_input_size", "weights_fit_every_depth"} <= names
+    assert not {check.check.name for check in found if check.check.needs_numbers}
+    for check in found:
+        check.run()
+
+
+def test_what_is_too_slow_to_trace_is_not_traced():
+    names = {check.check.name for check in collect("acme-wrong", traced_up_to=10_000) if check.case.name == "Right"}
+    assert "gradients_reach_every_parameter" in names
+    assert not {"compiles", "exports", "scripts_as_declared"} & names

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from smp_dpt.model import DPT
 
 from smp_core.errors import OptionError
+from smp_dpt.model import DPT
 from smp_testing.encoders import TOKENS, TinyTransformer
 
 

@@ -72,7 +72,7 @@ def _freeze(spec: object) -> None:
 
 
 # What the factory gives to every encoder's target by itself.
-_GIVEN = ("in_channels", "depth", "output_stride")
+_GIVEN = ("in_channels", "depth", "output_stride", "output_indices")
 
 
 def _is_option(key: object) -> bool:
@@ -155,7 +155,9 @@ class EncoderSpec:
         name: what users write.
         target: ``"package.module:Class"``; called as
             ``Class(**options, in_channels=..., depth=..., output_stride=...)`` when a model is built, and returns an
-            `smp_core.Encoder`.
+            `smp_core.Encoder`. That of a ``tokens`` encoder takes ``output_indices=...`` besides: as many ints as
+            ``depth``, the transformer blocks whose outputs are the features, negative ones counted from the end; it is
+            passed where a user chooses them, and an index beyond the blocks is an `OptionError`.
         options: further keyword arguments of the target.
         out_channels: channels of each feature at full depth for a 3-channel input, highest resolution first.
         reductions: input size / feature size of each feature, same length; strictly increasing unless ``tokens``.

@@ -23,7 +23,8 @@ from smp_core.plugin import ArchitectureSpec
 from smp_core.registry import Registered, find_class, resolve_architecture, resolve_encoder
 from smp_core.saving import CONFIG_FILE, WEIGHTS_FILE
 
-_REQUEST_KEYS = ("in_channels", "classes", "activation", "aux_params", "encoder_depth", "encoder_output_stride")
+_ENCODER_KEYS = ("encoder_depth", "encoder_output_stride", "encoder_output_indices")
+_REQUEST_KEYS = ("in_channels", "classes", "activation", "aux_params", *_ENCODER_KEYS)
 _OTHER_KEYS = ("_model_class", "_smp_core", "encoder_name", "encoder_weights")
 
 
@@ -156,7 +157,7 @@ def _build(config: Mapping[str, Any], encoder: nn.Module | None, device: str) ->
     if encoder is not None or name is None:
         if encoder is None:
             raise CheckpointError("this model was created over a module, not a named encoder: pass it as encoder=")
-        for key in ("encoder_depth", "encoder_output_stride"):
+        for key in _ENCODER_KEYS:
             asked.pop(key, None)
         import_target(architecture)
         with torch.device(device):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from smp_core.errors import OptionError
+from smp_core.errors import IncompatibleError, OptionError
 from smp_core.plugin import ArchitectureSpec, EncoderSpec
 
 
@@ -29,27 +30,77 @@ class Compatibility(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """The encoder depth and output stride of a model to build; ``output_stride`` is None where none is asked."""
+    """What is asked of the encoder of a model to build.
+
+    Attributes:
+        depth: how many levels, or features of a token encoder.
+        output_stride: None where none is asked.
+        output_indices: the blocks of a token encoder whose outputs are the features; None leaves that to the encoder.
+    """
 
     depth: int
     output_stride: int | None
+    output_indices: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.depth, int) or isinstance(self.depth, bool):
             raise OptionError(f"the encoder depth must be an int, got {self.depth!r}")
         if not isinstance(self.output_stride, (int, type(None))):
             raise OptionError(f"the output stride must be an int or None, got {self.output_stride!r}")
+        if not _is_indices(self.output_indices):
+            raise OptionError(f"the output indices must be a sequence of ints or None, got {self.output_indices!r}")
+
+
+def _is_indices(value: object) -> bool:
+    return value is None or (isinstance(value, tuple) and bool(value) and all(type(item) is int for item in value))
+
+
+def as_indices(value: Sequence[int] | None) -> tuple[int, ...] | None:
+    """Indices as `Choice` holds them; what is no list is left for it to refuse."""
+    return tuple(value) if isinstance(value, (list, tuple)) else value  # type: ignore[return-value]
 
 
 def choose(
-    architecture: ArchitectureSpec, encoder: EncoderSpec, depth: int | None, output_stride: int | None
+    architecture: ArchitectureSpec,
+    encoder: EncoderSpec,
+    depth: int | None,
+    output_stride: int | None,
+    output_indices: Sequence[int] | None = None,
 ) -> Choice:
     """Fill in what the user left open: the architecture's defaults, held within the encoder's depths."""
+    indices = as_indices(output_indices)
+    if depth is None and isinstance(indices, tuple):
+        depth = len(indices)
     if depth is None:
         depth = min(max(architecture.default_depth, encoder.min_depth), encoder.max_depth)
     if output_stride is None and architecture.dilation:
         output_stride = architecture.dilation[0]
-    return Choice(depth=depth, output_stride=output_stride)
+    return Choice(depth=depth, output_stride=output_stride, output_indices=indices)
+
+
+def spec_of_module(module: Any, architecture: ArchitectureSpec) -> EncoderSpec:
+    """The spec that a built encoder would have, so that one comparison serves both."""
+    name = type(module).__name__.lstrip("_") or "module"
+    reductions, channels = tuple(module.reductions), tuple(module.out_channels)
+    tokens = bool(getattr(module, "tokens", False))
+    if not tokens:
+        last = dict(zip(reductions, channels, strict=True))  # a dilated encoder repeats its last reduction
+        if len(last) < len(reductions) and not architecture.dilation:
+            raise IncompatibleError(
+                f"architecture {architecture.name!r} needs strictly increasing reductions; "
+                f"encoder {name!r} has {reductions}"
+            )
+        reductions, channels = tuple(last), tuple(last.values())
+    depth = max(len(reductions) if tokens else max(reductions).bit_length() - 1, 1)
+    return EncoderSpec(
+        name=name,
+        target="torch.nn:Module",  # built already: never called
+        out_channels=channels,
+        reductions=reductions,
+        tokens=tokens,
+        min_depth=depth,
+        max_depth=depth,
+    )
 
 
 def features_at_depth(encoder: EncoderSpec, depth: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -89,6 +140,12 @@ def violations(architecture: ArchitectureSpec, encoder: EncoderSpec, choice: Cho
             f"of two; encoder {encoder.name!r} has reductions {encoder.reductions}"
         )
     found.extend(_stride_violations(architecture, encoder, choice))
+    if choice.output_indices is not None and not architecture.tokens:
+        found.append(
+            f"architecture {architecture.name!r} takes no encoder_output_indices, got {list(choice.output_indices)}"
+        )
+    elif encoder.tokens:
+        found.extend(index_violations(choice))
     return found
 
 
@@ -108,6 +165,16 @@ def _stride_violations(architecture: ArchitectureSpec, encoder: EncoderSpec, cho
     if dilates(encoder, choice) and stride not in encoder.dilation:
         return [f"architecture {architecture.name!r} asks for output stride {stride}; {describe_dilation(encoder)}"]
     return []
+
+
+def index_violations(choice: Choice) -> list[str]:
+    """Whether a token encoder is asked for as many blocks as features."""
+    if choice.output_indices is None or len(choice.output_indices) == choice.depth:
+        return []
+    return [
+        f"the output indices {list(choice.output_indices)} are {len(choice.output_indices)}, but the encoder depth is "
+        f"{choice.depth}: give one index for each feature"
+    ]
 
 
 def describe_dilation(encoder: EncoderSpec) -> str:

@@ -22,7 +22,9 @@ class Encoder(Protocol):
 
     Optional attributes:
         in_channels: channels of the input; then a model over the encoder checks its input.
-        tokens: True where ``forward`` returns ``(features, prefix_tokens)``.
+        tokens: True where ``forward`` returns ``(features, prefix_tokens)``: two lists of the same length, the second
+            one of tensors (N, number of prefix tokens, C).
+        num_prefix_tokens: that number, for a ``tokens`` encoder where it is not 1; it may be 0.
         full_resolution: True where ``features[0]`` is a stage of the encoder (VGG) and not the input itself.
     """
 

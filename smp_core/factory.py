@@ -6,7 +6,7 @@ import copy
 import inspect
 import traceback
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,16 @@ from torch import nn
 from smp_core import __version__
 from smp_core._discovery import FAILURES
 from smp_core._targets import load_target
-from smp_core.compatibility import Choice, choose, describe_dilation, features_at_depth, violations
+from smp_core.compatibility import (
+    Choice,
+    as_indices,
+    choose,
+    describe_dilation,
+    features_at_depth,
+    index_violations,
+    spec_of_module,
+    violations,
+)
 from smp_core.encoder import check_encoder
 from smp_core.errors import EncoderProtocolError, IncompatibleError, OptionError, PluginError
 from smp_core.inputs import Preprocessing
@@ -27,6 +36,7 @@ from smp_core.weights import Weights, choose_weights, load_weights
 
 # What create passes to every architecture by itself; the rest of the target's keywords are the architecture's options.
 _COMMON = ("classes", "activation", "aux_params")
+_OF_ENCODER = ("encoder_depth", "encoder_output_stride", "encoder_output_indices")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +49,7 @@ class Request:
     aux_params: Mapping[str, Any] | None = None
     encoder_depth: int | None = None
     encoder_output_stride: int | None = None
+    encoder_output_indices: Sequence[int] | None = None
     options: Mapping[str, Any]
 
     def __post_init__(self) -> None:
@@ -62,6 +73,7 @@ def create(
     aux_params: Mapping[str, Any] | None = None,
     encoder_depth: int | None = None,
     encoder_output_stride: int | None = None,
+    encoder_output_indices: Sequence[int] | None = None,
     **options: Any,
 ) -> SegmentationModel:
     """Build a segmentation model.
@@ -78,6 +90,8 @@ def create(
         aux_params: a classification head beside the mask: ``classes``, ``pooling``, ``dropout``, ``activation``.
         encoder_depth: features down to a reduction of 2**depth; by default the architecture's.
         encoder_output_stride: for architectures that dilate the encoder; by default the architecture's.
+        encoder_output_indices: for architectures over token encoders: the transformer blocks whose outputs are the
+            features, one index each; by default the encoder's choice.
         **options: the architecture's own (`architecture_options`); an unknown one is an error.
 
     Returns:
@@ -101,6 +115,7 @@ def create(
         aux_params=aux_params,
         encoder_depth=encoder_depth,
         encoder_output_stride=encoder_output_stride,
+        encoder_output_indices=encoder_output_indices,
         options=options,
     )
     architecture = resolve_architecture(arch)
@@ -119,6 +134,7 @@ def create_encoder(
     depth: int | None = None,
     weights: Weights = True,
     output_stride: int | None = None,
+    output_indices: Sequence[int] | None = None,
 ) -> nn.Module:
     """Build an encoder alone.
 
@@ -128,6 +144,7 @@ def create_encoder(
         depth: features down to a reduction of 2**depth; by default the encoder's largest.
         weights: as ``encoder_weights`` of `create`.
         output_stride: 8 or 16 dilates the stages beyond, where the encoder can; None and 32 do not.
+        output_indices: of a token encoder: the transformer blocks whose outputs are the features, one index each.
 
     Returns:
         A module that satisfies the `smp_core.Encoder` protocol.
@@ -142,12 +159,18 @@ def create_encoder(
     _check_count("in_channels", in_channels)
     encoder = resolve_encoder(name)
     spec = encoder.spec
-    choice = Choice(depth=spec.max_depth if depth is None else depth, output_stride=output_stride)
+    indices = as_indices(output_indices)
+    if depth is None:
+        depth = spec.max_depth if indices is None else len(indices)
+    choice = Choice(depth=depth, output_stride=output_stride, output_indices=indices)
     found = []
     if not spec.min_depth <= choice.depth <= spec.max_depth:
         found.append(f"encoder {spec.name!r} takes depth {spec.min_depth}..{spec.max_depth}, not {choice.depth}")
     elif output_stride not in (None, 32, *spec.dilation):
         found.append(f"{describe_dilation(spec)}, asked for output stride {output_stride}")
+    if indices is not None and not spec.tokens:
+        found.append(f"encoder {spec.name!r} yields no prefix tokens and takes no output_indices, got {list(indices)}")
+    found.extend(index_violations(choice))
     if found:
         raise IncompatibleError("; ".join(found))
     return _build_encoder(encoder, weights, in_channels, choice)
@@ -165,7 +188,13 @@ def build_named(
     request: Request,
 ) -> SegmentationModel:
     """Build a model over a registered encoder; everything that can be refused is refused before anything is built."""
-    choice = choose(architecture.spec, encoder.spec, request.encoder_depth, request.encoder_output_stride)
+    choice = choose(
+        architecture.spec,
+        encoder.spec,
+        request.encoder_depth,
+        request.encoder_output_stride,
+        request.encoder_output_indices,
+    )
     _refuse(architecture, encoder.spec, choice)
     target, title = _target_of(architecture)
     _check_options(target, title, architecture, request.options)
@@ -192,11 +221,9 @@ def build_over(
     own = getattr(module, "in_channels", request.in_channels)
     if request.in_channels not in (3, own):
         raise OptionError(f"in_channels={request.in_channels}, but the encoder given has in_channels={own}")
-    if request.encoder_depth is not None or request.encoder_output_stride is not None:
-        raise OptionError(
-            "encoder_depth and encoder_output_stride go with an encoder's name; a module is built already"
-        )
-    spec = _spec_of_module(module, architecture.spec)
+    if any(getattr(request, name) is not None for name in _OF_ENCODER):
+        raise OptionError(f"{', '.join(_OF_ENCODER)} go with an encoder's name; a module is built already")
+    spec = spec_of_module(module, architecture.spec)
     stride = max(spec.reductions) if max(spec.reductions) in architecture.spec.dilation else None
     choice = choose(architecture.spec, spec, None, stride)
     _refuse(architecture, spec, choice)
@@ -205,31 +232,6 @@ def build_over(
     model = _build_model(target, title, module, request)
     model._config = _config(architecture, None, choice, request, target, None) | {"in_channels": own}
     return model
-
-
-def _spec_of_module(module: nn.Module, architecture: ArchitectureSpec) -> EncoderSpec:
-    """The spec that a module would have, so that one comparison serves both."""
-    name = type(module).__name__.lstrip("_") or "module"
-    reductions, channels = tuple(module.reductions), tuple(module.out_channels)  # type: ignore[arg-type]
-    tokens = bool(getattr(module, "tokens", False))
-    if not tokens:
-        last = dict(zip(reductions, channels, strict=True))  # a dilated encoder repeats its last reduction
-        if len(last) < len(reductions) and not architecture.dilation:
-            raise IncompatibleError(
-                f"architecture {architecture.name!r} needs strictly increasing reductions; "
-                f"encoder {name!r} has {reductions}"
-            )
-        reductions, channels = tuple(last), tuple(last.values())
-    depth = max(len(reductions) if tokens else max(reductions).bit_length() - 1, 1)
-    return EncoderSpec(
-        name=name,
-        target="torch.nn:Module",  # built already: never called
-        out_channels=channels,
-        reductions=reductions,
-        tokens=tokens,
-        min_depth=depth,
-        max_depth=depth,
-    )
 
 
 def _refuse(architecture: Registered[ArchitectureSpec], encoder: EncoderSpec, choice: Choice) -> None:
@@ -272,6 +274,8 @@ def _check_options(
         common = ["encoder_weights", "in_channels", *_COMMON, "encoder_depth"]
         if architecture.spec.dilation:
             common.append("encoder_output_stride")
+        if architecture.spec.tokens:
+            common.append("encoder_output_indices")
         raise OptionError(
             f"{title} has no option {', '.join(map(repr, unknown))}; its options are {', '.join(known) or 'none'}, "
             f"and every architecture takes {', '.join(common)}"
@@ -303,6 +307,8 @@ def _build_encoder(encoder: Registered[EncoderSpec], weights: Weights, in_channe
         "depth": choice.depth,
         "output_stride": choice.output_stride or 32,
     }
+    if choice.output_indices is not None:
+        arguments["output_indices"] = choice.output_indices
     _check_call(target, title, arguments)
     module: nn.Module = target(**arguments)
     try:
@@ -359,6 +365,8 @@ def _config(
     }
     if architecture.spec.dilation and choice.output_stride is not None:
         config["encoder_output_stride"] = choice.output_stride
+    if architecture.spec.tokens:
+        config["encoder_output_indices"] = list(choice.output_indices) if choice.output_indices is not None else None
     config |= _options_of(target, architecture.qualified_name) | dict(request.options)
     config["_smp_core"] = {
         "smp_core": __version__,

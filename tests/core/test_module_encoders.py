@@ -52,11 +52,13 @@ def test_a_module_that_only_satisfies_the_protocol() -> None:
         ({"in_channels": 4}, "in_channels=4, but the encoder given has in_channels=3"),
         (
             {"encoder_depth": 2},
-            "encoder_depth and encoder_output_stride go with an encoder's name; a module is built already",
+            "encoder_depth, encoder_output_stride, encoder_output_indices go with an encoder's name; "
+            "a module is built already",
         ),
         (
             {"encoder_output_stride": 8},
-            "encoder_depth and encoder_output_stride go with an encoder's name; a module is built already",
+            "encoder_depth, encoder_output_stride, encoder_output_indices go with an encoder's name; "
+            "a module is built already",
         ),
     ],
 )

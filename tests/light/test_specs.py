@@ -283,7 +283,8 @@ def _encoder(**fields: Any) -> EncoderSpec:
         ),
         (
             {"options": {"depth": 3}},
-            "field 'options': expected a mapping of keyword names, in_channels, depth, output_stride excepted, to ",
+            "field 'options': expected a mapping of keyword names, in_channels, depth, output_stride, output_indices "
+            "excepted, to ",
         ),
         (
             {"name": "a/b"},

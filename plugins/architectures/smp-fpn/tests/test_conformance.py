@@ -2,4 +2,10 @@
 
 from smp_testing import conformance
 
-test_conformance = conformance("smp-fpn")
+
+def to_the_size_of_the_image(encoder):
+    """The merged map is at an eighth of the deepest reduction, and upsampled by a factor of its own."""
+    return {"upsampling": encoder.reductions[-1] // 8}
+
+
+test_conformance = conformance("smp-fpn", options={"fpn": to_the_size_of_the_image})

@@ -56,7 +56,7 @@ class UnetPlusPlus(SegmentationModel):
             norm=decoder_use_norm,
             attention_type=decoder_attention_type,
             interpolation=decoder_interpolation,
-            # Over such encoders (VGG) SMP has a block of this name that it builds and never calls.
+            # Over such encoders (VGG) segmentation_models_pytorch builds a block of this name and never calls it.
             ignored_keys=("center.",) if getattr(encoder, "full_resolution", False) else (),
         )
         super().__init__(

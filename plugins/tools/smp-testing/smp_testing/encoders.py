@@ -160,8 +160,8 @@ class EncoderKind:
         return self.factory(depth, in_channels, output_stride)
 
     def largest_reduction(self, depth: int) -> int:
-        """Of the deepest feature, not dilated."""
-        return 16 if self.tokens else int(2**depth)
+        """Of the deepest feature, not dilated; of a transformer's one more, which decoders make of them."""
+        return 32 if self.tokens else int(2**depth)
 
 
 def _powers(depth: int, first: int = 1) -> tuple[int, ...]:

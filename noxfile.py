@@ -28,6 +28,10 @@ DIST = ROOT / "dist"
 LIGHT_PYTHONS = ("3.10", "3.12", "3.13", "3.14")
 
 
+# What runs on every change: not the comparisons with the peer, nor what takes long.
+FAST = ["-m", "not parity and not slow"]
+
+
 class Distribution:
     """A folder with a pyproject.toml that has a project table."""
 
@@ -139,10 +143,10 @@ def _ours() -> list[str]:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests but the comparisons with the peer; then those of the torch-free layer on other Pythons."""
+    """All tests but the comparisons and the slow ones; then those of the torch-free layer on other Pythons."""
     python = editable(session)
     arguments = session.posargs or ["-n", "2", "tests", *_plugin_tests()]
-    session.run(python, "-m", "pytest", "-m", "not parity", *arguments, external=True, env={"OMP_NUM_THREADS": "1"})
+    session.run(python, "-m", "pytest", *FAST, *arguments, external=True, env={"OMP_NUM_THREADS": "1"})
     if not session.posargs:
         session.notify("light")
 
@@ -235,7 +239,7 @@ def wheels(session: nox.Session) -> None:
         session.run(*check, external=True, env={"PYTHONPATH": str(alone)})
         if item.folder != ROOT:
             target = _install_wheels(session, python, item, [*item.dependencies, *item.test_dependencies], "tests")
-            command = [python, "-m", "pytest", "-q", "-n", "2", "-m", "not parity", "-p", "no:cacheprovider"]
+            command = [python, "-m", "pytest", "-q", "-n", "2", *FAST, "-p", "no:cacheprovider"]
             variables = {"PYTHONPATH": str(target), "OMP_NUM_THREADS": "1"}
             session.run(*command, str(item.tests), external=True, env=variables)
 

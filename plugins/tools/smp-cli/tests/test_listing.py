@@ -38,7 +38,8 @@ def broken_plugin(tmp_path: Path) -> dict[str, str]:
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-smp-broken\nVersion: 0.3\n")
     (metadata / "entry_points.txt").write_text("[smp_core]\nbroken = acme_smp_broken\n")
     (tmp_path / "acme_smp_broken.py").write_text("raise RuntimeError('the flux is discharged')\n")
-    return {"PYTHONPATH": str(tmp_path)}
+    inherited = os.environ.get("PYTHONPATH", "")
+    return {"PYTHONPATH": os.pathsep.join(filter(None, (str(tmp_path), inherited)))}
 
 
 def test_listing_imports_nothing_heavy():

@@ -20,14 +20,12 @@ from torch.nn import functional
 from smp_core.errors import OptionError
 from smp_core.layers.conv import activation_after, needs_bias
 from smp_core.layers.norm import Norm, build_norm
+from smp_core.layers.recording import is_recording
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "area", "nearest-exact")
 
 # The device type where the transposed form has been measured to be faster; others keep the plain form until they are.
 _TRANSPOSED_DEVICE = "cpu"
-
-# torch before 2.7 cannot tell an export from a compilation; there both keep the plain form.
-_is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
 
 
 def check_interpolation(mode: str) -> str:
@@ -121,11 +119,8 @@ class UpsampleConcatConv2d(nn.Conv2d):
         if x.device.type != self.transposed_device:
             return False
         # An exported graph keeps the plain form: it holds for every size, and runtimes differ in what they do fast.
-        if torch.jit.is_tracing():
+        if is_recording():
             return False
-        if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
-            if _is_exporting():
-                return False
         # Twofold, or one less where the skip's size is odd. One comparison an axis, so that a compiled graph has one
         # guard for both.
         return 0 <= 2 * x.shape[2] - height <= 1 and 0 <= 2 * x.shape[3] - width <= 1

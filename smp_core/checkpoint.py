@@ -15,12 +15,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from smp_core.encoder import EncoderBase
 from smp_core.errors import CheckpointError, IncompatibleError, NameConflictError, OptionError, RegistryError
 from smp_core.factory import Request, announce, build_named, build_over, import_target
 from smp_core.inputs import Preprocessing
 from smp_core.model import SegmentationModel
 from smp_core.plugin import ArchitectureSpec
 from smp_core.registry import Registered, find_class, resolve_architecture, resolve_encoder
+from smp_core.renaming import change_keys_under
 from smp_core.saving import CONFIG_FILE, WEIGHTS_FILE
 
 _ENCODER_KEYS = ("encoder_depth", "encoder_output_stride", "encoder_output_indices")
@@ -202,6 +204,8 @@ def _naming(recorded: Mapping[str, Any] | None) -> Iterator[None]:
 def _assign(model: SegmentationModel, tensors: Mapping[str, Tensor], folder: Path) -> None:
     """Give the model the tensors of the file themselves, cast where its dtype differs, without a copy where not."""
     expected = model.state_dict()
+    if isinstance(model.encoder, EncoderBase):
+        tensors = change_keys_under("encoder.", tensors, model.encoder.to_own_keys)
     cast = {name: tensor.to(expected[name].dtype) if name in expected else tensor for name, tensor in tensors.items()}
     try:
         model.load_state_dict(cast, assign=True)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from smp_core.errors import EncoderProtocolError, OptionError
+from smp_core.renaming import Renames, change_keys_under, to_own, to_published
 
 
 @runtime_checkable
@@ -84,6 +85,9 @@ class EncoderBase(nn.Module):
         depth: keep the features with a reduction of at most 2**depth.
         output_stride: the largest reduction; smaller than that of the deepest stage means dilation.
         ignored_keys: prefixes of state-dict keys that are dropped when loading.
+        renames: where our module names differ from those of published weights, the table from our keys to the
+            published ones, see `smp_core.renaming`; `load_state_dict` takes either spelling, and saved models have
+            the published one.
 
     Raises:
         OptionError: a depth below 1, an output stride other than 8, 16, 32, or in_channels below 1.
@@ -101,6 +105,7 @@ class EncoderBase(nn.Module):
         depth: int = 5,
         output_stride: int = 32,
         ignored_keys: Sequence[str] = (),
+        renames: Renames = (),
     ) -> None:
         super().__init__()
         name = type(self).__name__
@@ -117,6 +122,7 @@ class EncoderBase(nn.Module):
         self.out_channels: tuple[int, ...] = tuple(out_channels[index] for index in kept)
         self.reductions: tuple[int, ...] = tuple(min(reductions[index], output_stride) for index in kept)
         self._ignored_keys = list(ignored_keys)
+        self._renames = tuple(renames)
 
     def dilate(self, stage: nn.Module, reduction: int) -> None:
         """Keep a stage at the output stride by dilation, where its own reduction is larger.
@@ -138,11 +144,25 @@ class EncoderBase(nn.Module):
         """See `Encoder.forward`."""
         raise NotImplementedError(f"{type(self).__name__} must implement forward")
 
+    def to_own_keys(self, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A state dict of this encoder with our keys, from either spelling, without those of stages that are not built.
+
+        Args:
+            state_dict: of published weights, or of ours; not changed.
+        """
+        ignored = tuple(self._ignored_keys)
+        kept = {key: value for key, value in state_dict.items() if not (ignored and key.startswith(ignored))}
+        return to_own(kept, self.state_dict(), self._renames) if self._renames else kept
+
+    def to_published_keys(self, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A state dict of this encoder with the keys under which its weights are published."""
+        return to_published(state_dict, self._renames)
+
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         # torch hands every module a dict of its own, so nothing is taken from the caller's.
-        ignored = tuple(prefix + key for key in self._ignored_keys)
-        for key in [key for key in state_dict if ignored and key.startswith(ignored)]:
-            del state_dict[key]
+        changed = change_keys_under(prefix, state_dict, self.to_own_keys)
+        state_dict.clear()
+        state_dict.update(changed)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
+from smp_core.encoder import EncoderBase
 from smp_core.errors import CheckpointError
+from smp_core.renaming import change_keys_under
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -51,11 +53,20 @@ def save_pretrained(model: nn.Module, config: Mapping[str, Any], folder: str | P
     folder.mkdir(parents=True, exist_ok=True)
     _replace(folder / CONFIG_FILE, lambda path: path.write_text(text, encoding="utf-8"))
     # One storage may be seen through several names (tied weights); each is written out, as each is read back.
-    tensors = {name: tensor.detach().clone().contiguous() for name, tensor in model.state_dict().items()}
+    tensors = {name: tensor.detach().clone().contiguous() for name, tensor in _published(model).items()}
     _replace(folder / WEIGHTS_FILE, lambda path: save_file(tensors, path, metadata={"format": "pt"}))
     card = model_card(config)
     _replace(folder / CARD_FILE, lambda path: path.write_text(card, encoding="utf-8"))
     return folder
+
+
+def _published(model: nn.Module) -> dict[str, Tensor]:
+    """The model's state dict, with the keys under which the encoder's weights are published."""
+    tensors: dict[str, Tensor] = dict(model.state_dict())
+    encoder = getattr(model, "encoder", None)
+    if not isinstance(encoder, EncoderBase):
+        return tensors
+    return change_keys_under("encoder.", tensors, encoder.to_published_keys)
 
 
 def _replace(target: Path, write: Any) -> None:

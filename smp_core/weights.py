@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from smp_core._discovery import FAILURES
 from smp_core._targets import load_target
-from smp_core.encoder import patch_first_convolution
+from smp_core.encoder import EncoderBase, patch_first_convolution
 from smp_core.errors import OptionError, PluginError, WeightsError
 from smp_core.plugin import EncoderSpec, WeightsSpec
 from smp_core.registry import Registered
@@ -70,6 +70,8 @@ def load_weights(module: nn.Module, encoder: Registered[EncoderSpec], chosen: st
     state_dict = read_state_dict(path)
     if source is not None and source.convert is not None:
         state_dict = _convert(state_dict, source.convert, f"weights {chosen!r} of {encoder.qualified_name}")
+    if isinstance(module, EncoderBase):
+        state_dict = module.to_own_keys(state_dict)
     name = getattr(module, "first_convolution", "")
     if in_channels != 3:
         if f"{name}.weight" not in state_dict:

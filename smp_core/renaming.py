@@ -16,9 +16,9 @@ Renames = Sequence[tuple[str, str]]
 
 
 def published_key(key: str, renames: Renames) -> str:
-    """The published spelling of one of our keys.
+    r"""The published spelling of one of our keys.
 
-    >>> published_key("stages.0.conv.weight", [(r"^stages\\.(\\d+)\\.", r"stage\\1.")])
+    >>> published_key("stages.0.conv.weight", [(r"^stages\.(\d+)\.", r"stage\1.")])
     'stage0.conv.weight'
     """
     for pattern, replacement in renames:
@@ -49,7 +49,7 @@ def to_own(state_dict: Mapping[str, Tensor], own_keys: Iterable[str], renames: R
 def change_keys_under(
     prefix: str, state_dict: Mapping[str, Tensor], change: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
 ) -> dict[str, Tensor]:
-    """A new dict in which ``change`` has been applied to the part under a prefix; it sees that part's keys without it."""
+    """A new dict in which ``change`` has been applied to the part under a prefix, whose keys it sees without it."""
     inside = {key[len(prefix) :]: value for key, value in state_dict.items() if key.startswith(prefix)}
     outside = {key: value for key, value in state_dict.items() if not key.startswith(prefix)}
     return {**{prefix + key: value for key, value in change(inside).items()}, **outside}

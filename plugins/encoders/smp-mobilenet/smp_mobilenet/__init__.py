@@ -1,0 +1,3 @@
+"""MobileNetV2 encoder for smp-core."""
+
+__version__ = "1.0.0"

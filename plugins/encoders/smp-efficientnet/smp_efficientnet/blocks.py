@@ -1,0 +1,259 @@
+"""The blocks of EfficientNet (Tan & Le, arXiv:1905.11946): inverted residuals with squeeze-and-excitation.
+
+Published weights come under two sets of module names; there is a block for each, so that both load as they are.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class DropPath(nn.Module):
+    """Stochastic depth (Huang et al., arXiv:1603.09382): in training an image's map is zero with probability ``rate``.
+
+    What is kept is scaled by 1 / (1 - rate). (N, C, H, W) -> the same.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0.0:
+            return x
+        kept = 1.0 - self.rate
+        scale = x.new_empty((x.shape[0], 1, 1, 1)).bernoulli_(kept).div_(kept)
+        return x * scale
+
+    def extra_repr(self) -> str:
+        return f"rate={self.rate:.3f}"
+
+
+class FixedPadding(nn.Module):
+    """Zeros around a map, one more below and on the right than above and on the left: (N, C, H, W) -> (N, C, ...).
+
+    This is TensorFlow's padding of an even size before a convolution of stride 2. It rounds odd sizes down; a size of 1
+    gets one more row or column, as nothing would be left of it.
+
+    Args:
+        before: rows above, and columns on the left.
+    """
+
+    def __init__(self, before: int) -> None:
+        super().__init__()
+        self.before = before
+
+    def forward(self, x: Tensor) -> Tensor:
+        # 1 // size is 1 for a size of 1 and 0 for others, without a branch that an exported graph would decide on.
+        below, right = self.before + 1 + 1 // x.shape[2], self.before + 1 + 1 // x.shape[3]
+        return functional.pad(x, (self.before, right, self.before, below))
+
+    def extra_repr(self) -> str:
+        return f"before={self.before}, after={self.before + 1}"
+
+
+def padding_before(kernel_size: int, stride: int, size: int) -> tuple[nn.Module, int]:
+    """TensorFlow's SAME padding of a convolution whose input has a known size.
+
+    Args:
+        kernel_size: an odd number.
+        stride: 1 or 2.
+        size: height and width of the input for which the padding is computed.
+
+    Returns:
+        A module that goes before the convolution, and the convolution's own padding.
+    """
+    half = kernel_size // 2
+    if stride == 2 and size % 2 == 0:
+        return FixedPadding(half - 1), 0
+    return nn.Identity(), half
+
+
+class SqueezeExcite(nn.Module):
+    """Squeeze-and-excitation (Hu et al., arXiv:1709.01507): (N, channels, H, W) -> the same, each channel gated.
+
+    Args:
+        channels: of the map.
+        reduced_channels: width of the gate's hidden layer.
+    """
+
+    def __init__(self, channels: int, reduced_channels: int) -> None:
+        super().__init__()
+        self.conv_reduce = nn.Conv2d(channels, reduced_channels, 1)
+        self.act = nn.SiLU(inplace=True)
+        self.conv_expand = nn.Conv2d(reduced_channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = x.mean((2, 3), keepdim=True)
+        gate = torch.sigmoid(self.conv_expand(self.act(self.conv_reduce(pooled))))
+        return x * gate
+
+
+def activation_layer(name: str) -> nn.Module:
+    """``"silu"`` or ``"relu6"`` as a module."""
+    return nn.SiLU(inplace=True) if name == "silu" else nn.ReLU6(inplace=True)
+
+
+class DepthwiseSeparable(nn.Module):
+    """Depth-wise convolution, gate, 1x1 convolution: (N, in_channels, H, W) -> (N, out_channels, H, W).
+
+    The block of the first stage, which does not expand.
+
+    Args:
+        in_channels, out_channels: of the maps; there is a shortcut where they are equal.
+        kernel_size: of the depth-wise convolution.
+        activation: ``"silu"`` or ``"relu6"``.
+        squeeze_excite: whether there is a gate.
+        drop_path: rate of `DropPath`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        activation: str,
+        squeeze_excite: bool,
+        drop_path: float,
+    ) -> None:
+        super().__init__()
+        self.has_shortcut = in_channels == out_channels
+        self.conv_dw = nn.Conv2d(
+            in_channels, in_channels, kernel_size, padding=kernel_size // 2, groups=in_channels, bias=False
+        )
+        self.bn1 = nn.BatchNorm2d(in_channels)
+        self.act = activation_layer(activation)
+        self.se = SqueezeExcite(in_channels, in_channels // 4) if squeeze_excite else nn.Identity()
+        self.conv_pw = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out_channels)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.se(self.act(self.bn1(self.conv_dw(x))))
+        out = self.bn2(self.conv_pw(out))
+        if self.has_shortcut:
+            out = self.drop_path(out) + x
+        return out
+
+
+class InvertedResidual(nn.Module):
+    """1x1 expansion, depth-wise convolution, gate, 1x1 projection: (N, in_channels, H, W) -> (N, out_channels, ...).
+
+    Args:
+        in_channels, out_channels: of the maps; there is a shortcut where they are equal and the stride is 1.
+        kernel_size, stride: of the depth-wise convolution.
+        expansion: of its width, relative to ``in_channels``.
+        activation: ``"silu"`` or ``"relu6"``.
+        squeeze_excite: whether there is a gate; its hidden width is a quarter of ``in_channels``.
+        drop_path: rate of `DropPath`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int,
+        expansion: int,
+        *,
+        activation: str,
+        squeeze_excite: bool,
+        drop_path: float,
+    ) -> None:
+        super().__init__()
+        width = in_channels * expansion
+        self.has_shortcut = stride == 1 and in_channels == out_channels
+        self.conv_pw = nn.Conv2d(in_channels, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv_dw = nn.Conv2d(
+            width, width, kernel_size, stride, padding=kernel_size // 2, groups=width, bias=False
+        )
+        self.bn2 = nn.BatchNorm2d(width)
+        self.act = activation_layer(activation)
+        self.se = SqueezeExcite(width, in_channels // 4) if squeeze_excite else nn.Identity()
+        self.conv_pwl = nn.Conv2d(width, out_channels, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(out_channels)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.act(self.bn1(self.conv_pw(x)))
+        out = self.se(self.act(self.bn2(self.conv_dw(out))))
+        out = self.bn3(self.conv_pwl(out))
+        if self.has_shortcut:
+            out = self.drop_path(out) + x
+        return out
+
+
+class MBConv(nn.Module):
+    """The block of both kinds under the names of the TensorFlow weights: (N, in_channels, H, W) -> (N, out_channels, ...).
+
+    Its batch norms have TensorFlow's constants, and its padding is TensorFlow's.
+
+    Args:
+        in_channels, out_channels: of the maps; there is a shortcut where they are equal and the stride is 1.
+        kernel_size, stride: of the depth-wise convolution.
+        expansion: of its width, relative to ``in_channels``; 1 means no expanding convolution.
+        size: nominal height and width of the input, for which the padding is computed.
+        drop_path: rate of `DropPath`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int,
+        expansion: int,
+        *,
+        size: int,
+        drop_path: float,
+    ) -> None:
+        super().__init__()
+        width = in_channels * expansion
+        self.has_shortcut = stride == 1 and in_channels == out_channels
+        self.has_expansion = expansion > 1
+        expand: nn.Module = nn.Identity()
+        norm: nn.Module = nn.Identity()
+        if self.has_expansion:
+            expand, norm = nn.Conv2d(in_channels, width, 1, bias=False), tf_batch_norm(width)
+        self._expand_conv, self._bn0 = expand, norm
+        self.padding, padding = padding_before(kernel_size, stride, size)
+        self._depthwise_conv = nn.Conv2d(width, width, kernel_size, stride, padding, groups=width, bias=False)
+        self._bn1 = tf_batch_norm(width)
+        self._se_reduce = nn.Conv2d(width, in_channels // 4, 1)
+        self._se_expand = nn.Conv2d(in_channels // 4, width, 1)
+        self._project_conv = nn.Conv2d(width, out_channels, 1, bias=False)
+        self._bn2 = tf_batch_norm(out_channels)
+        self.act = nn.SiLU(inplace=True)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x
+        if self.has_expansion:
+            out = self.act(self._bn0(self._expand_conv(x)))
+        out = self.act(self._bn1(self._depthwise_conv(self.padding(out))))
+        pooled = out.mean((2, 3), keepdim=True)
+        out = out * torch.sigmoid(self._se_expand(self.act(self._se_reduce(pooled))))
+        out = self._bn2(self._project_conv(out))
+        if self.has_shortcut:
+            out = self.drop_path(out) + x
+        return out
+
+
+def tf_batch_norm(channels: int) -> nn.BatchNorm2d:
+    """A batch norm with the constants of the TensorFlow models."""
+    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
+
+
+def initialise(encoder: nn.Module) -> None:
+    """Normal weights of the deviation sqrt(2 / fan out), groups counted, and no biases, as the TensorFlow models."""
+    for layer in encoder.modules():
+        if isinstance(layer, nn.Conv2d):
+            rows, columns = layer.kernel_size
+            fan_out = rows * columns * layer.out_channels // layer.groups
+            nn.init.normal_(layer.weight, 0.0, (2.0 / fan_out) ** 0.5)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

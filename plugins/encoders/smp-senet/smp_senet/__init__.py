@@ -1,0 +1,3 @@
+"""SENet, SE-ResNet and SE-ResNeXt encoders for smp-core."""
+
+__version__ = "1.0.0"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from smp_core.checkpoint import from_pretrained
     from smp_core.encoder import Encoder, EncoderBase
     from smp_core.factory import create, create_encoder
+    from smp_core.inputs import preprocessing
     from smp_core.model import SegmentationModel
     from smp_core.registry import (
         compatible,
@@ -37,6 +38,7 @@ __all__ = [
     "list_architectures",
     "list_encoders",
     "plugins",
+    "preprocessing",
     "refresh",
 ]
 
@@ -52,6 +54,7 @@ _HOME = {
     "list_architectures": "registry",
     "list_encoders": "registry",
     "plugins": "registry",
+    "preprocessing": "inputs",
     "refresh": "registry",
 }
 

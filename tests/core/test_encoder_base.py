@@ -1,4 +1,4 @@
-"""What the optional base class does for an encoder: truncation and dilation. And what its input must be."""
+"""What the optional base class does for an encoder: truncation and dilation."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from toy_models import ToyEncoder, encoder_spec
 
 from smp_core.compatibility import features_at_depth
 from smp_core.encoder import Encoder, EncoderBase, check_encoder
-from smp_core.errors import InputError, OptionError
-from smp_core.inputs import Preprocessing
-from smp_core.plugin import WeightsSpec
+from smp_core.errors import OptionError
 
 
 @given(st.integers(1, 4), st.sampled_from([8, 16, 32]), st.integers(1, 5))
@@ -73,36 +71,3 @@ def test_a_base_without_forward() -> None:
     base = EncoderBase(out_channels=(3,), reductions=(2,), depth=1)
     with pytest.raises(NotImplementedError, match=r"^EncoderBase must implement forward$"):
         base(torch.zeros(1, 3, 4, 4))
-
-
-# --- preprocessing
-
-
-def test_preprocessing_by_hand() -> None:
-    prepare = Preprocessing(mean=(1.0, 2.0, 3.0), std=(2.0, 4.0, 8.0), input_space="BGR", input_range=(0.0, 255.0))
-    x = torch.rand(2, 3, 4, 5, dtype=torch.float64)
-    before = x.clone()
-    out = prepare(x)
-    for channel, (mean, std) in enumerate(((1.0, 2.0), (2.0, 4.0), (3.0, 8.0))):
-        torch.testing.assert_close(out[:, channel], (x[:, 2 - channel] * 255 - mean) / std)
-    assert (out.dtype, out.shape) == (x.dtype, x.shape)
-    assert torch.equal(x, before)
-    torch.testing.assert_close(prepare(x[0]), out[0])
-
-
-def test_preprocessing_of_a_signed_range() -> None:
-    prepare = Preprocessing(mean=(0.0,), std=(1.0,), input_range=(-1.0, 1.0))
-    assert prepare(torch.tensor([[[0.0, 0.5, 1.0]]])).tolist() == [[[-1.0, 0.0, 1.0]]]
-
-
-def test_preprocessing_survives_its_dict() -> None:
-    weights = WeightsSpec(file="f", mean=(1, 2), std=(3, 4), input_space="BGR", input_range=(0, 255))
-    prepare = Preprocessing.of_weights(weights)
-    assert prepare.to_dict() == {"mean": [1, 2], "std": [3, 4], "input_space": "BGR", "input_range": [0, 255]}
-    assert Preprocessing.from_dict(prepare.to_dict()) == prepare
-
-
-def test_preprocessing_of_other_channels() -> None:
-    prepare = Preprocessing(mean=(0.0,) * 3, std=(1.0,) * 3)
-    with pytest.raises(InputError, match=re.escape("expected 3 channels in dimension -3, got shape (1, 4, 8, 8)")):
-        prepare(torch.zeros(1, 4, 8, 8))

@@ -22,6 +22,7 @@ _EXPORTS = {
     "list_architectures": "smp_core.registry",
     "list_encoders": "smp_core.registry",
     "plugins": "smp_core.registry",
+    "preprocessing": "smp_core.inputs",
     "refresh": "smp_core.registry",
 }
 
@@ -55,7 +56,7 @@ def test_public_names_are_pinned() -> None:
 
 @pytest.mark.parametrize("name", _EXPORTS)
 def test_an_export_is_the_object_of_its_module(name: str) -> None:
-    if _EXPORTS[name] not in ("smp_core.registry",):
+    if _EXPORTS[name] not in ("smp_core.registry", "smp_core.inputs"):
         pytest.importorskip("torch", reason="this name builds models")
     exported = getattr(smp_core, name)
     assert exported is getattr(importlib.import_module(_EXPORTS[name]), name)
@@ -127,7 +128,7 @@ _HEAVY = ("torch", "numpy", "timm", "torchvision", "huggingface_hub", "safetenso
         "import smp_core\nsmp_core.list_architectures()\nsmp_core.plugins()\nsmp_core.refresh()",
         "import smp_core.plugin, smp_core.errors, smp_core.registry, smp_core.compatibility",
         "import smp_core\nattempt(lambda: smp_core.describe('resnet34'))\n"
-        "attempt(lambda: smp_core.compatible('unet', 'resnet34'))",
+        "attempt(lambda: smp_core.compatible('unet', 'resnet34'))\nattempt(lambda: smp_core.preprocessing('resnet34'))",
     ],
 )
 def test_listing_imports_nothing_heavy(script: str) -> None:

@@ -1,0 +1,51 @@
+"""Dense layers and dense blocks of DenseNet (Huang et al., arXiv:1608.06993), in the form that every runtime knows."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class DenseLayer(nn.Module):
+    """A bottleneck of 1x1 and 3x3 convolutions, each after its norm and ReLU: (N, C, H, W) -> (N, growth, H, W).
+
+    Args:
+        in_channels: channels of the block's input and of all layers before this one.
+        growth: channels of the result.
+        bottleneck: channels between the convolutions, in units of ``growth``.
+    """
+
+    def __init__(self, in_channels: int, growth: int, bottleneck: int) -> None:
+        super().__init__()
+        inner = bottleneck * growth
+        self.norm1 = nn.BatchNorm2d(in_channels)
+        self.relu1 = nn.ReLU(inplace=True)
+        self.conv1 = nn.Conv2d(in_channels, inner, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(inner)
+        self.relu2 = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(inner, growth, 3, padding=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.grow(self.conv1(self.relu1(self.norm1(x))))
+
+    def grow(self, x: Tensor) -> Tensor:
+        """The second half: (N, bottleneck * growth, H, W) -> (N, growth, H, W)."""
+        out: Tensor = self.conv2(self.relu2(self.norm2(x)))
+        return out
+
+
+class DenseBlock(nn.Sequential):
+    """Dense layers, each of which sees the block's input and all results before its own.
+
+    (N, in_channels, H, W) -> (N, in_channels + layers * growth, H, W).
+    """
+
+    def __init__(self, layers: int, in_channels: int, growth: int, bottleneck: int) -> None:
+        super().__init__()
+        for index in range(layers):
+            self.add_module(f"denselayer{index + 1}", DenseLayer(in_channels + index * growth, growth, bottleneck))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self:
+            x = torch.cat([x, layer(x)], dim=1)
+        return x

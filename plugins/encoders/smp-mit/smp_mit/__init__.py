@@ -1,0 +1,3 @@
+"""Mix Transformer (SegFormer) encoders for smp-core."""
+
+__version__ = "1.0.0"

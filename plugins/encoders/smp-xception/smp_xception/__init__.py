@@ -1,0 +1,3 @@
+"""Xception encoder for smp-core."""
+
+__version__ = "1.0.0"

@@ -27,8 +27,8 @@ _LAYERS = (
 class XceptionEncoder(EncoderBase):
     """Xception: features are the input, the stem after its second ReLU, blocks 1, 2 and 11, and the last norm.
 
-    The two convolutions of the stem are padded by one pixel, so that every size is halved, rounding up. The last feature
-    has not passed through a ReLU, as decoders were trained on it.
+    The two convolutions of the stem are padded by one pixel, so that every size is halved, rounding up. The last
+    feature has not passed through a ReLU, as decoders were trained on it.
 
     Args:
         in_channels, depth: see `smp_core.encoder.EncoderBase`; depth 1 to 5.

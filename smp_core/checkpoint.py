@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from smp_core.encoder import EncoderBase
 from smp_core.errors import CheckpointError, IncompatibleError, NameConflictError, OptionError, RegistryError
 from smp_core.factory import Request, announce, build_named, build_over, import_target
+from smp_core.hub import NotFetchedError, fetch
 from smp_core.inputs import Preprocessing
 from smp_core.model import SegmentationModel
 from smp_core.plugin import ArchitectureSpec
@@ -72,17 +73,15 @@ def _fetch(source: str | Path, revision: str | None, token: str | None) -> Path:
         return Path(source)
     if not isinstance(source, str) or source.count("/") != 1 or Path(source).exists():
         raise CheckpointError(f"{str(source)!r} is neither a folder nor a Hub repository of the form 'owner/name'")
-    from huggingface_hub import hf_hub_download  # a third of a second that a local folder should not cost
-
     try:
         for name in (CONFIG_FILE, WEIGHTS_FILE):
-            path = hf_hub_download(source, name, revision=revision, token=token)
-    except Exception as error:  # the client's own, and those of its HTTP library, which changes between versions
+            path = fetch(source, name, revision, token=token)
+    except NotFetchedError as error:
         raise CheckpointError(
             f"{source!r} is not a local folder, and could not be fetched from the Hub "
-            f"(revision {revision or 'main'}): {type(error).__name__}: {error}"
+            f"(revision {revision or 'main'}): {error}"
         ) from error
-    return Path(path).parent
+    return path.parent
 
 
 def _read_config(path: Path) -> dict[str, Any]:

@@ -32,7 +32,8 @@ from smp_core.inputs import Preprocessing
 from smp_core.model import SegmentationModel
 from smp_core.plugin import ArchitectureSpec, EncoderSpec
 from smp_core.registry import Registered, loaded_plugins, resolve_architecture, resolve_encoder
-from smp_core.weights import Weights, choose_weights, load_weights
+from smp_core.sources import Weights, choose_weights
+from smp_core.weights import load_weights
 
 # What create passes to every architecture by itself; the rest of the target's keywords are the architecture's options.
 _COMMON = ("classes", "activation", "aux_params")
@@ -82,8 +83,8 @@ def create(
         arch: name of an architecture (`smp_core.list_architectures`), or its qualified name.
         encoder: name of an encoder (`smp_core.list_encoders`), its qualified name, or a built module that satisfies
             the `smp_core.Encoder` protocol.
-        encoder_weights: True for the encoder's default weights, the name of a weight set, the path of a local file,
-            or None for random ones. A module comes with its own weights: leave True, or pass None.
+        encoder_weights: True (the default weights), the name of a weight set, a local file or folder,
+            ``"hf-hub:owner/name[@revision]"``, or None (random); a module comes with its own: leave True, or pass None.
         in_channels: channels of the input; a module's own where it has an attribute of that name.
         classes: channels of the mask.
         activation: of the mask; see `smp_core.layers.build_activation`.

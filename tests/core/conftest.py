@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pluggy
 import pytest
 import toy_models
+from hub_client import Client
+from hub_server import Hub, serve
 
 from smp_core import plugin as plugin_api
 from smp_core import registry
@@ -74,3 +76,24 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         monkeypatch.setattr(socket.socket, name, refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     return attempts
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Hub]:
+    """One hub for the tests of a module; `hub` empties it."""
+    with serve() as hub:
+        yield hub
+
+
+@pytest.fixture(scope="module")
+def client(served: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A process with the real client, for the tests of a module."""
+    with Client(served.url, tmp_path_factory.mktemp("client"), HF_HUB_DOWNLOAD_TIMEOUT="2") as started:
+        yield started
+
+
+@pytest.fixture
+def hub(served: Hub) -> Hub:
+    """The hub, as empty as it started."""
+    served.clear()
+    return served

@@ -19,7 +19,8 @@ from smp_core.encoder import patch_first_convolution
 from smp_core.errors import OptionError, PluginError, WeightsError
 from smp_core.plugin import WeightsSpec
 from smp_core.registry import resolve_encoder
-from smp_core.weights import choose_weights, read_state_dict
+from smp_core.sources import choose_weights
+from smp_core.weights import read_state_dict
 
 _FIRST = "stage1.0.weight"
 
@@ -117,7 +118,8 @@ def test_no_weights(nothing: Any, offline: list[str]) -> None:
 def test_weights_that_are_nothing() -> None:
     message = (
         "encoder_weights='imagnet' is neither a weight set of encoder 'toy_encoder' (imagenet, caffe) nor a local "
-        "file; expected True, None, one of these names, or the path of a .safetensors or torch file"
+        "file or folder; expected True, None, one of these names, the path of a .safetensors or torch file or of a "
+        "folder with one, or 'hf-hub:owner/name[@revision]'"
     )
     for build in (
         lambda: smp_core.create("toy", "toy_encoder", encoder_weights="imagnet"),

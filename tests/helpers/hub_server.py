@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import re
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,18 +18,51 @@ from typing import Any
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 _RESOLVE = re.compile(r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)")
+_TREE = re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+)/tree/(?P<revision>[^/?]+)(\?.*)?")
 _API = re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+)/(?P<verb>preupload|commit)/(?P<revision>[^/]+)")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong while a file is sent: after so many bytes a pause, and then perhaps the connection is cut."""
+
+    after: int
+    pause: float = 0.0
+    cut: bool = False
 
 
 @dataclass
 class Hub:
-    """Files by repository and name; a log of the requests; the tokens that a private repository and POST ask for."""
+    """As much of a hub as the tests need.
+
+    Attributes:
+        files: by repository, or ``"repository@revision"``, and name.
+        requests: a log.
+        created: what repositories were asked for.
+        tokens: that a private repository, and POST, ask for.
+        faults: of the next answers to GET for a file, by its name, in order.
+        status: what is answered instead to every request for a file.
+    """
 
     url: str = ""
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     created: list[dict[str, Any]] = field(default_factory=list)
     tokens: dict[str, str] = field(default_factory=dict)
+    faults: dict[str, list[Fault]] = field(default_factory=dict)
+    status: int = 200
+
+    def clear(self) -> None:
+        """Make it as empty as it started."""
+        for held in (self.files, self.requests, self.created, self.tokens, self.faults):
+            held.clear()
+        self.status = 200
+
+    def files_of(self, repo: str, revision: str) -> dict[str, bytes] | None:
+        """The files at a revision, or None where there is none such."""
+        if f"{repo}@{revision}" in self.files:
+            return self.files[f"{repo}@{revision}"]
+        return self.files[repo] if revision in ("main", COMMIT) else None
 
 
 @contextmanager
@@ -34,8 +70,7 @@ def serve() -> Iterator[Hub]:
     """Serve a hub until the end of the block."""
     hub = Hub()
     handler = type("Handler", (_Handler,), {"hub": hub})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), handler)
     hub.url = f"http://127.0.0.1:{server.server_port}"
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -45,6 +80,25 @@ def serve() -> Iterator[Hub]:
         server.shutdown()
         thread.join()
         server.server_close()
+        server.cut()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._open: list[Any] = []
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._open.append(request)
+        super().process_request(request, client_address)
+
+    def cut(self) -> None:
+        """Close the connections that clients keep open, over which a stopped server would go on to answer."""
+        for request in self._open:
+            with contextlib.suppress(OSError):
+                request.shutdown(socket.SHUT_RDWR)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -58,7 +112,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._resolve(body=False)
 
     def do_GET(self) -> None:
-        self._resolve(body=True)
+        found = _TREE.fullmatch(self.path)
+        if found:
+            self._list(found["repo"], found["revision"])
+        else:
+            self._resolve(body=True)
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -94,27 +152,68 @@ class _Handler(BaseHTTPRequestHandler):
         needed = self.hub.tokens.get(repo)
         if needed and self.headers.get("Authorization") != f"Bearer {needed}":
             self._answer(401, {"error": "Invalid credentials"}, error="RepoNotFound")
+        elif self.hub.status != 200:
+            self._answer(self.hub.status, {"error": "said by the hub of the tests"})
         elif not found or repo not in self.hub.files:
             self._answer(404, {"error": "Repository not found"}, error="RepoNotFound")
-        elif found["revision"] not in ("main", COMMIT):
+        elif (files := self.hub.files_of(repo, found["revision"])) is None:
             self._answer(404, {"error": "Invalid rev id"}, error="RevisionNotFound")
-        elif found["file"] not in self.hub.files[repo]:
+        elif found["file"] not in files:
             self._answer(404, {"error": "Entry not found"}, error="EntryNotFound")
         else:
-            self._send(200, self.hub.files[repo][found["file"]], body=body)
+            known = f"{repo}@{found['revision']}" in self.hub.files
+            commit = hashlib.sha1(self.path.encode()).hexdigest() if known else COMMIT
+            waiting = self.hub.faults.get(found["file"], []) if body else []
+            self._send(200, files[found["file"]], body=body, commit=commit, fault=waiting.pop(0) if waiting else None)
+
+    def _list(self, repo: str, revision: str) -> None:
+        self.hub.requests.append(f"LIST {repo}@{revision}")
+        files = self.hub.files_of(repo, revision) or {}
+        self._answer(
+            200,
+            [
+                {"type": "file", "path": name, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
+                for name, content in files.items()
+            ],
+        )
 
     def _answer(self, status: int, content: Any, error: str | None = None) -> None:
         self._send(status, json.dumps(content).encode(), body=self.command != "HEAD", error=error)
 
-    def _send(self, status: int, content: bytes, *, body: bool, error: str | None = None) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
+    def _send(
+        self,
+        status: int,
+        content: bytes,
+        *,
+        body: bool,
+        error: str | None = None,
+        commit: str = COMMIT,
+        fault: Fault | None = None,
+    ) -> None:
+        etag = hashlib.sha256(content).hexdigest()[:40]
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
+        start = int(asked[1]) if asked and body else 0
+        self.send_response(206 if start else status)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        self.send_header("Content-Length", str(len(content) - start))
         self.send_header("Content-Type", "application/json")
-        self.send_header("X-Repo-Commit", COMMIT)
-        self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()[:40]}"')
+        self.send_header("X-Repo-Commit", commit)
+        self.send_header("ETag", f'"{etag}"')
         if error:
             self.send_header("X-Error-Code", error)
             self.send_header("X-Error-Message", "said by the hub of the tests")
         self.end_headers()
-        if body:
-            self.wfile.write(content)
+        if not body:
+            return
+        if fault is not None:
+            self.wfile.write(content[start : start + fault.after])
+            self.wfile.flush()
+            time.sleep(fault.pause)
+            if fault.cut:
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
+                return
+            start += fault.after
+        with contextlib.suppress(OSError):  # the client has lost patience
+            self.wfile.write(content[start:])

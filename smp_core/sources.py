@@ -1,0 +1,123 @@
+"""What ``encoder_weights`` means: a weight set of the encoder, a file, a folder, a Hub repository, or nothing.
+
+Nothing here imports torch, and nothing is fetched.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from smp_core.errors import OptionError
+from smp_core.plugin import EncoderSpec
+
+Weights = bool | str | Path | None
+"""True (the default weights), a name, a local file or folder, a Hub repository, or None (and False) for random ones."""
+
+HUB_PREFIX = "hf-hub:"
+_REPOSITORY = re.compile(r"(?P<repo_id>[\w.-]+/[\w.-]+)(@(?P<revision>[^\s@]+))?")
+
+# The first of these that a folder or repository holds is its weight file.
+PREFERRED_FILES = ("model.safetensors", "pytorch_model.bin")
+_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+
+
+@dataclass(frozen=True)
+class HubRepository:
+    """A Hub repository that a user names: ``"hf-hub:owner/name@revision"``."""
+
+    repo_id: str
+    revision: str | None
+
+    def __str__(self) -> str:
+        return f"{HUB_PREFIX}{self.repo_id}{f'@{self.revision}' if self.revision else ''}"
+
+
+Chosen = str | Path | HubRepository
+"""The name of a weight set, a file, or a repository."""
+
+
+def choose_weights(spec: EncoderSpec, weights: Weights) -> Chosen | None:
+    """What ``encoder_weights`` means for an encoder.
+
+    A name of a weight set means that set, also where there is a file or folder of the same name: ``"./imagenet"`` is
+    the file. A `Path` always means the file or folder.
+
+    Returns:
+        The name of a weight set, a file, a repository, or None for random weights.
+
+    Raises:
+        OptionError: nothing of all that, a folder without one obvious weight file, or a malformed repository.
+    """
+    if weights is None or weights is False:
+        return None
+    if weights is True:
+        if spec.default_weights is None:
+            raise OptionError(
+                f"encoder {spec.name!r} has no pretrained weights; pass encoder_weights=None, or a local file"
+            )
+        return spec.default_weights
+    if isinstance(weights, str) and weights in spec.weights:
+        return weights
+    if isinstance(weights, str) and weights.startswith(HUB_PREFIX):
+        return _repository(weights)
+    if isinstance(weights, (str, Path)) and str(weights):
+        path = Path(weights)
+        if path.is_file():
+            return path
+        if path.is_dir():
+            return _file_in(path, spec)
+    raise OptionError(
+        f"encoder_weights={weights!r} is neither a weight set of encoder {spec.name!r} ({_names(spec)}) nor a local "
+        "file or folder; expected True, None, one of these names, the path of a .safetensors or torch file or of a "
+        f"folder with one, or '{HUB_PREFIX}owner/name[@revision]'"
+    )
+
+
+def _names(spec: EncoderSpec) -> str:
+    return ", ".join(spec.weights) or "none"
+
+
+def _repository(weights: str) -> HubRepository:
+    found = _REPOSITORY.fullmatch(weights.removeprefix(HUB_PREFIX))
+    if found is None:
+        raise OptionError(
+            f"encoder_weights={weights!r} names no Hub repository; expected '{HUB_PREFIX}owner/name', or "
+            f"'{HUB_PREFIX}owner/name@revision' with a commit, tag or branch"
+        )
+    return HubRepository(found["repo_id"], found["revision"])
+
+
+def _file_in(folder: Path, spec: EncoderSpec) -> Path:
+    names = sorted(item.name for item in folder.iterdir() if item.is_file())
+    chosen = obvious_file(names)
+    if chosen is None:
+        raise OptionError(
+            f"encoder_weights={str(folder)!r} is a folder (and no weight set of encoder {spec.name!r}: {_names(spec)}) "
+            f"{describe_files(names)}; pass the path of the file"
+        )
+    return folder / chosen
+
+
+def obvious_file(names: Iterable[str]) -> str | None:
+    """The file of a folder or repository that holds the weights, where that is beyond doubt.
+
+    ``model.safetensors``, else ``pytorch_model.bin``, else the only file that ends as weights do; files in folders
+    of their own (checkpoints, optimizer states) do not count.
+    """
+    here = [name for name in names if "/" not in name]
+    for name in PREFERRED_FILES:
+        if name in here:
+            return name
+    weights = [name for name in here if name.endswith(_SUFFIXES)]
+    return weights[0] if len(weights) == 1 else None
+
+
+def describe_files(names: Iterable[str]) -> str:
+    """Why there is no obvious weight file among these, for an error: what was expected, and what is there."""
+    names = list(names)
+    shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+    expected = f"{' or '.join(PREFERRED_FILES)}, or one file that ends in {', '.join(_SUFFIXES)}"
+    return f"without one obvious weight file: expected {expected}; it holds {shown or 'no file'}"

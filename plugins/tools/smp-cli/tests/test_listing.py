@@ -139,6 +139,75 @@ def test_show_encoder(run):
     assert not any(line.endswith(": ") for line in lines)
 
 
+def sections(text: str) -> dict[str, dict[str, str]]:
+    """What `smp show` prints into a pipe: rows by title and label."""
+    found: dict[str, dict[str, str]] = {}
+    title = ""
+    for line in text.splitlines():
+        if line.startswith("  "):
+            label, _, value = line.strip().partition(": ")
+            found[title][label] = value
+        elif line:
+            title = line
+            found[title] = {}
+    return found
+
+
+def test_show_every_licence(run):
+    found = sections(run("show", "resnet50").stdout)
+    assert {title: rows["licence"] for title, rows in found.items()} == {
+        "resnet50": "MIT",
+        "weights imagenet (default)": "BSD-3-Clause",
+        "weights ssl": "CC-BY-NC-4.0",
+        "weights swsl": "CC-BY-NC-4.0",
+    }
+    assert found["resnet50"]["its licence"] == "MIT"
+    found = sections(run("show", "unet").stdout)
+    assert (found["unet"]["licence"], found["unet"]["its licence"]) == ("MIT", "MIT")
+
+
+ACME = """
+from smp_core.plugin import EncoderSpec, WeightsSpec, hookimpl
+
+@hookimpl
+def smp_encoders():
+    weights = {
+        "free": WeightsSpec(repo_id="acme/free", license="Apache-2.0"),
+        "found": WeightsSpec(repo_id="acme/found"),
+        "research": WeightsSpec(repo_id="acme/research", license="CC-BY-NC-4.0"),
+    }
+    shape = {"target": "a:b", "out_channels": (3, 8), "reductions": (1, 2)}
+    return [EncoderSpec(name="acme_tiny", weights=weights, default_weights="free", **shape)]
+"""
+
+
+@pytest.mark.parametrize(
+    ("declared", "shown"),
+    [
+        ("", "unknown"),
+        ("License:\n", "unknown"),
+        ("License-Expression: Apache-2.0\nLicense: something older\n", "Apache-2.0"),
+        ("License: BSD 3-Clause\n        Copyright (c) nobody\n        All rights reserved\n", "BSD 3-Clause"),
+        ("Classifier: Typing :: Typed\nClassifier: License :: OSI Approved :: MIT License\n", "MIT License"),
+    ],
+)
+def test_show_what_a_strangers_plugin_declares(smp, tmp_path, declared, shown):
+    metadata = tmp_path / "acme_smp_tiny-0.3.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: acme-smp-tiny\nVersion: 0.3\n{declared}\nText\n")
+    (metadata / "entry_points.txt").write_text("[smp_core]\ntiny = acme_smp_tiny\n")
+    (tmp_path / "acme_smp_tiny.py").write_text(ACME)
+    path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH", ""))))
+    found = sections(smp("show", "acme_tiny", environment={"PYTHONPATH": path}).stdout)
+    assert {title: rows["licence"] for title, rows in found.items()} == {
+        "acme_tiny": "unknown",
+        "weights free (default)": "Apache-2.0",
+        "weights found": "unknown",
+        "weights research": "CC-BY-NC-4.0",
+    }
+    assert found["acme_tiny"]["its licence"] == shown
+
+
 def test_show_architecture_with_its_options(run):
     lines = run("show", "unet").stdout.splitlines()
     assert "  kind: architecture" in lines

@@ -1,0 +1,3 @@
+"""Dual path network encoders for smp-core."""
+
+__version__ = "1.0.0"

@@ -282,7 +282,7 @@ def parity(session: nox.Session) -> None:
     """Comparison with segmentation_models_pytorch 0.6.0; ``-- --all`` adds the long sweep."""
     python = _with_peer(session)
     everything = "--all" in session.posargs
-    arguments = [item for item in session.posargs if item != "--all"] or _plugin_tests()
+    arguments = [item for item in session.posargs if item != "--all"] or ["tests", *_plugin_tests()]
     marker = "parity" if everything else "parity and not slow"
     session.run(python, "-m", "pytest", "-m", marker, *arguments, external=True)
 

@@ -1,0 +1,3 @@
+"""MobileOne encoders for smp-core."""
+
+__version__ = "1.0.0"

@@ -126,7 +126,7 @@ class _SoftmaxLovasz(torch.autograd.Function):
         order = (_ABOVE - errors.view(torch.int32)).sort().indices
         steps = torch.empty_like(errors)
         steps[order] = jaccard_steps(flags[order])
-        value = torch.dot(errors, steps)
+        value = (errors * steps).sum()
         if gradient is not None:
             steps *= flags.mul_(-2 * share).add_(share)
             if valid is not None:

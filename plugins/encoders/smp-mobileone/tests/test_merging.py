@@ -104,7 +104,10 @@ def test_a_module_that_holds_the_encoder_is_merged_as_a_whole():
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-def test_it_is_scripted_and_exported():
-    small, x = settled("mobileone_s4", depth=4).merged(), torch.randn(2, 3, 64, 64)
+@pytest.mark.parametrize(
+    ("name", "depth"), [("mobileone_s0", 2), pytest.param("mobileone_s4", 4, marks=pytest.mark.slow)]
+)
+def test_it_is_scripted_and_exported(name, depth):
+    small, x = settled(name, depth=depth).merged(), torch.randn(2, 3, 64, 64)
     assert_equal(small, torch.jit.script(small), x)
     assert_equal(small, torch.export.export(small, (x,)).module(), x)

@@ -10,7 +10,9 @@ import smp_core
 
 
 # (name, depth): s0 has four branches from the second block on, s4 has attention from the fourth stage on.
-@pytest.mark.parametrize(("name", "depth"), [("mobileone_s0", 2), ("mobileone_s4", 4)])
+@pytest.mark.parametrize(
+    ("name", "depth"), [("mobileone_s0", 2), pytest.param("mobileone_s4", 4, marks=pytest.mark.slow)]
+)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_other_forms_have_the_same_numbers(name, depth):
     encoder = smp_core.create_encoder(name, weights=None, depth=depth).eval()
@@ -20,7 +22,7 @@ def test_other_forms_have_the_same_numbers(name, depth):
         "exported": torch.export.export(encoder, (x,)).module(),
         "compiled": torch.compile(encoder, fullgraph=True, backend="eager"),
         "copied": copy.deepcopy(encoder),
-        "pickled": pickle.loads(pickle.dumps(encoder)),  # noqa: S301  # our own
+        "pickled": pickle.loads(pickle.dumps(encoder)),
     }
     with torch.no_grad():
         expected = encoder(x)

@@ -154,7 +154,7 @@ class EfficientNetEncoder(EncoderBase):
         return features
 
 
-_ACTIVATIONS = ("silu", "relu6")
+_ACTIVATIONS = ("swish", "relu6")
 
 # Number of stages that each depth takes.
 _STAGES_AT_DEPTH = (0, 0, 2, 3, 5, 7)
@@ -168,7 +168,7 @@ class TimmEfficientNetEncoder(EncoderBase):
     Args:
         widths: channels of the stem and of each of the seven stages.
         repeats: number of blocks of each stage.
-        activation: ``"silu"``, or ``"relu6"`` as in EfficientNet-Lite.
+        activation: ``"swish"``, or ``"relu6"`` as in EfficientNet-Lite.
         squeeze_excite: whether blocks have squeeze-and-excitation; those of EfficientNet-Lite have not.
         in_channels, depth, output_stride: see `smp_core.encoder.EncoderBase`; depth 1 to 5.
 
@@ -182,7 +182,7 @@ class TimmEfficientNetEncoder(EncoderBase):
         self,
         widths: Sequence[int],
         repeats: Sequence[int],
-        activation: str = "silu",
+        activation: str = "swish",
         squeeze_excite: bool = True,
         *,
         in_channels: int = 3,

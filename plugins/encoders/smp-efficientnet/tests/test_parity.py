@@ -123,10 +123,21 @@ def test_whole_model(name):
     parity.assert_same_numbers(ours.eval(), theirs.eval(), image(size=(64, 64)))
 
 
+def test_every_name_is_here():
+    assert sorted(ALL) == smp_core.list_encoders(provider="smp-efficientnet")
+
+
+def test_the_largest_has_the_same_keys():
+    with torch.device("meta"):  # two gigabytes of parameters otherwise
+        theirs = smp.encoders.get_encoder("timm-efficientnet-l2", weights=None)
+        ours = smp_core.create_encoder("timm-efficientnet-l2", weights=None)
+    parity.assert_same_keys(ours, theirs, dropped=lambda key: key.startswith(HEADS))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in ALL if not name.endswith("-l2")])
 def test_every_name(name):
-    ours, theirs, x = compare(name, size=(64, 64))
+    ours, theirs, _ = compare(name, size=(64, 64))
     count = sum(item.numel() for item in ours.parameters())
     unused = sum(item.numel() for key, item in theirs.named_parameters() if key.startswith(HEADS))
     assert count == sum(item.numel() for item in theirs.parameters()) - unused

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from smp_core.errors import OptionError
@@ -45,7 +44,7 @@ class ConvNorm(nn.Module):
 
 
 class SelectiveKernelAttention(nn.Module):
-    """The share of the first of two branches, from their pooled sum: (N, channels, 1, 1) -> the same, in 0..1.
+    """The shares of two branches, from their pooled sum: (N, channels, 1, 1) -> (N, 2, channels, 1, 1).
 
     Args:
         channels: of a branch.
@@ -60,9 +59,9 @@ class SelectiveKernelAttention(nn.Module):
         self.fc_select = nn.Conv2d(reduced_channels, 2 * channels, 1, bias=False)
 
     def forward(self, pooled: Tensor) -> Tensor:
-        first, second = self.fc_select(self.act(self.bn(self.fc_reduce(pooled)))).chunk(2, dim=1)
-        # A softmax over two is a sigmoid of the difference.
-        return torch.sigmoid(first - second)
+        scores: Tensor = self.fc_select(self.act(self.bn(self.fc_reduce(pooled))))
+        shares: Tensor = scores.unflatten(1, (2, -1)).softmax(dim=1)
+        return shares
 
 
 class SelectiveKernel(nn.Module):
@@ -88,9 +87,8 @@ class SelectiveKernel(nn.Module):
         halves = x.chunk(2, dim=1)
         first: Tensor = self.paths[0](halves[0])
         second: Tensor = self.paths[1](halves[1])
-        # The mean of the sum, without storing the sum; the weighted mean, without storing both products.
-        share = self.attn(first.mean((2, 3), keepdim=True) + second.mean((2, 3), keepdim=True))
-        return torch.lerp(second, first, share)
+        shares: Tensor = self.attn((first + second).mean((2, 3), keepdim=True))
+        return first * shares[:, 0] + second * shares[:, 1]
 
 
 class SelectiveKernelBasic(nn.Module):

@@ -26,6 +26,8 @@ class Encoder(Protocol):
         tokens: True where ``forward`` returns ``(features, prefix_tokens)``: two lists of the same length, the second
             one of tensors (N, number of prefix tokens, C).
         num_prefix_tokens: that number, for a ``tokens`` encoder where it is not 1; it may be 0.
+        channels_last: True where the encoder is faster with the channels of the input innermost in memory, as most
+            convolutions are on the CPU; then a model over the encoder gives it such an input. It must take either.
         full_resolution: True where ``features[0]`` is a stage of the encoder (VGG) and not the input itself.
     """
 
@@ -95,6 +97,9 @@ class EncoderBase(nn.Module):
 
     first_convolution: ClassVar[str] = ""
     """Name of the convolution that sees the input, whose pretrained weight is patched; empty where there is none."""
+
+    channels_last: ClassVar[bool] = False
+    """See `Encoder`; a family that has measured it says True."""
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ from torch.nn import functional
 from smp_core.encoder import check_encoder
 from smp_core.errors import InputError
 from smp_core.inputs import Preprocessing
+from smp_core.layers import channels_innermost, rows_innermost
 from smp_core.saving import push_to_hub, save_pretrained
 
 
@@ -59,6 +60,7 @@ class SegmentationModel(nn.Module):
         self._enlarged, self._reduced = (1, 1) if scale[0] == scale[1] else scale
         # 0 where the encoder does not say: then its own first layer is the judge.
         self.in_channels: int = getattr(encoder, "in_channels", 0)
+        self._channels_last = bool(getattr(encoder, "channels_last", False))
         self.preprocessing: Preprocessing | None = None
         self._config: dict[str, Any] = {}
         self._encoder_is_frozen = False
@@ -79,8 +81,13 @@ class SegmentationModel(nn.Module):
         """
         if not torch.jit.is_scripting():
             self._check_input(x)
-        features = self.encoder(self._pad(x))
+        image = self._pad(x)
+        if self._channels_last:
+            image = channels_innermost(image)
+        features = self.encoder(image)
         masks = self._crop(self.segmentation_head(self.decoder(features)), x.shape[2], x.shape[3])
+        if self._channels_last:
+            masks = rows_innermost(masks)
         if self.classification_head is not None:
             return masks, self.classification_head(features[-1])
         return masks

@@ -112,7 +112,7 @@ class ResizedConcatConv1x1(nn.Conv2d):
 
 
 class ResizedConcatBlock(nn.Sequential):
-    """`ResizedConcatConv1x1`, norm, activation and, maybe, dropout; state-dict keys ``0`` convolution, ``1`` norm.
+    """`ResizedConcatConv1x1` or its 3x3 kin, norm, activation, maybe dropout; keys ``0`` convolution, ``1`` norm.
 
     >>> convolution = ResizedConcatConv1x1((8, 16), 4, resizing=("none", "after"))
     >>> block = ResizedConcatBlock(convolution, nn.BatchNorm2d(4), nn.ReLU())
@@ -122,7 +122,7 @@ class ResizedConcatBlock(nn.Sequential):
 
     def __init__(
         self,
-        convolution: ResizedConcatConv1x1,
+        convolution: nn.Conv2d,
         norm: nn.Module,
         activation: nn.Module,
         dropout: nn.Module | None = None,
@@ -130,6 +130,6 @@ class ResizedConcatBlock(nn.Sequential):
         super().__init__(convolution, norm, activation, nn.Identity() if dropout is None else dropout)
 
     def forward(self, maps: list[Tensor], height: int, width: int) -> Tensor:  # type: ignore[override]
-        """As `ResizedConcatConv1x1.forward`, then the rest."""
+        """As the convolution's, then the rest."""
         out: Tensor = self[3](self[2](self[1](self[0](maps, height, width))))
         return out

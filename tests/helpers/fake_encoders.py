@@ -112,7 +112,7 @@ class FakeTransformer(nn.Module):
         for index in self.indices:
             state = states[index]
             patches = state[:, self.num_prefix_tokens :].transpose(1, 2)
-            features.append(patches.reshape(x.shape[0], TOKEN_CHANNELS, height, width))
+            features.append(patches.unflatten(2, [height, width]))
             prefix_tokens.append(state[:, : self.num_prefix_tokens])
         return features, prefix_tokens
 

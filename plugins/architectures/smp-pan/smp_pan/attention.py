@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -56,9 +58,7 @@ class FPABlock(nn.Module):
         self.smallest = 8
 
     def forward(self, x: Tensor) -> Tensor:
-        weights = self._pyramid(_enlarge_tiny(x, self.smallest))
-        if not is_recording():
-            weights = weights[:, :, : x.shape[2], : x.shape[3]]
+        weights = _cut(self._pyramid(_enlarge_tiny(x, self.smallest)), x.shape[2], x.shape[3])
         mean: Tensor = self.branch1(x)
         projected: Tensor = self.mid(x)
         # One pass: mean is one value a channel.
@@ -68,10 +68,35 @@ class FPABlock(nn.Module):
         """(N, in_channels, H, W) -> (N, 1, H, W), H and W at least 8."""
         half: Tensor = self.down1(x)
         quarter: Tensor = self.down2(half)
-        eighth: Tensor = self.down3(quarter)
-        quarter = self.conv2(quarter) + _resize(eighth, quarter.shape[2], quarter.shape[3])
+        quarter = self.conv2(quarter) + self._deepest(quarter)
         half = self.conv1(half) + _resize(quarter, half.shape[2], half.shape[3])
         return _resize(half, x.shape[2], x.shape[3])
+
+    def _deepest(self, quarter: Tensor) -> Tensor:
+        """What the eighth adds to the quarter: (N, 1, H, W), same out."""
+        if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
+            if is_recording():
+                return self._deepest_of_any_size(quarter)
+        return _resize(self.down3(quarter), quarter.shape[2], quarter.shape[3])
+
+    def _deepest_of_any_size(self, quarter: Tensor) -> Tensor:
+        """As `_deepest`, with a row and a column more, of zeros, in every map.
+
+        The eighth may be a single pixel, and a graph with such a map holds for no other size.
+        """
+        height, width = quarter.shape[2], quarter.shape[3]
+        pool, first, second = self.down3
+        rows, columns = _is_below(height // 2, quarter), _is_below(width // 2, quarter)
+        inside = rows[:, None] * columns
+        x = quarter  # what comes below and to the right of it does not matter
+        x = torch.cat([x, x[:, :, :2]], dim=2)
+        x = torch.cat([x, x[:, :, :, :2]], dim=3)
+        x = first(pool(x) * inside) * inside
+        x = second(x)
+        # Products of as many matrices as images: torch would fold one matrix by asking for its strides.
+        upper = _interpolation(height, height // 2, x).expand(x.shape[0], -1, -1)
+        right = _interpolation(width, width // 2, x).t().expand(x.shape[0], -1, -1)
+        return torch.bmm(torch.bmm(upper, x.squeeze(1)), right).unsqueeze(1)
 
 
 class GAUBlock(nn.Module):
@@ -105,11 +130,42 @@ def _resize(x: Tensor, height: int, width: int) -> Tensor:
     return functional.interpolate(x, size=[height, width], mode="bilinear", align_corners=True)
 
 
+def _is_below(size: int, like: Tensor) -> Tensor:
+    """``size`` ones and a zero."""
+    return (torch.arange(size + 1, device=like.device) < size).to(like.dtype)
+
+
+def _interpolation(resized: int, size: int, like: Tensor) -> Tensor:
+    """The matrix that interpolates ``size`` values, corners aligned, and ignores one more: (resized, size + 1)."""
+    place = torch.arange(resized, device=like.device)[:, None] * (size - 1) / (resized - 1)
+    distance = (place - torch.arange(size + 1, device=like.device)).abs()
+    return (1 - distance).clamp(min=0).to(like.dtype)
+
+
+def _cut(x: Tensor, height: int, width: int) -> Tensor:
+    if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
+        if is_recording():
+            # A slice up to a symbolic size has to be proved no larger than the map.
+            rows, columns = torch.arange(height, device=x.device), torch.arange(width, device=x.device)
+            return x.index_select(2, rows).index_select(3, columns)
+    return x[:, :, :height, :width]
+
+
 def _enlarge_tiny(x: Tensor, smallest: int) -> Tensor:
-    """Pad a map below the smallest size with zeros, right and bottom."""
-    if is_recording():
-        return x
+    """Bring a map to the smallest size at least, by repeating its last row and column."""
+    if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
+        if is_recording():
+            # One graph for every size: the repetition is written so that it holds also where there is none.
+            return _repeat_last(_repeat_last(x, 2, smallest), 3, smallest)
     rows, columns = max(smallest - x.shape[2], 0), max(smallest - x.shape[3], 0)
     if rows + columns == 0:
         return x
-    return functional.pad(x, [0, columns, 0, rows])
+    return functional.pad(x, [0, columns, 0, rows], mode="replicate")
+
+
+def _repeat_last(x: Tensor, dim: int, smallest: int) -> Tensor:
+    size = x.shape[dim]
+    # While a trace is recorded, sizes are tensors.
+    length: Any = torch.as_tensor(size).clamp(min=smallest) if torch.jit.is_tracing() else torch.sym_max(size, smallest)
+    places = torch.arange(length, device=x.device)
+    return x.index_select(dim, places.clamp(max=size - 1))

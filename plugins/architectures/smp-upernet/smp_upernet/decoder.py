@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from smp_core.layers import ConvNormAct, LayerNorm2d, PooledConvNormAct, initialise_decoder
+from smp_core.layers import (
+    ConvNormAct,
+    LayerNorm2d,
+    PooledConvNormAct,
+    ResizedConcatBlock,
+    ResizedConcatConv3x3,
+    build_norm,
+    initialise_decoder,
+)
+from smp_core.layers.conv import activation_after, needs_bias
 from smp_core.layers.norm import Norm
 from smp_core.layers.pyramid_pooling import POOL_SIZES
-from smp_core.layers.recording import is_recording
+from smp_core.layers.recording import is_eager, is_recording
 
 _SHALLOWEST = 4
 
@@ -28,14 +36,12 @@ class PSPModule(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, norm: Norm) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(PooledConvNormAct(in_channels, out_channels, size, norm) for size in POOL_SIZES)
-        self.out_conv = ConvNormAct(
-            in_channels + len(POOL_SIZES) * out_channels, out_channels, kernel_size=3, padding=1
-        )
+        self.out_conv = _fusion([in_channels, *(out_channels for _ in POOL_SIZES)], out_channels, "batchnorm")
 
     def forward(self, x: Tensor) -> Tensor:
         maps = [x]
-        maps.extend([_resize(block(x), x.shape[2], x.shape[3]) for block in self.blocks])
-        out: Tensor = self.out_conv(torch.cat(maps, dim=1))
+        maps.extend([block(x) for block in self.blocks])
+        out: Tensor = self.out_conv(maps, x.shape[2], x.shape[3])
         return out
 
 
@@ -54,7 +60,7 @@ class FPNLateralBlock(nn.Module):
     def forward(self, feature: Tensor, below: Tensor) -> Tensor:
         """(N, in_channels, H, W) and (N, out_channels, h, w) -> (N, out_channels, H, W)."""
         out: Tensor = self.conv_norm_relu(feature)
-        return _resize(below, out.shape[2], out.shape[3]) + out
+        return functional.interpolate(below, size=[out.shape[2], out.shape[3]], mode="bilinear", align_corners=False) + out
 
 
 class UPerNetDecoder(nn.Module):
@@ -90,7 +96,7 @@ class UPerNetDecoder(nn.Module):
         self.fpn_conv_blocks = nn.ModuleList(
             ConvNormAct(out_channels, out_channels, kernel_size=3, padding=1, norm=norm) for _ in laterals
         )
-        self.fusion_block = ConvNormAct(len(channels) * out_channels, out_channels, kernel_size=3, padding=1, norm=norm)
+        self.fusion_block = _fusion([out_channels for _ in channels], out_channels, norm)
         initialise_decoder(self)
 
     def forward(self, features: list[Tensor]) -> Tensor:
@@ -98,21 +104,29 @@ class UPerNetDecoder(nn.Module):
         levels: list[Tensor] = []
         for index, norm in enumerate(self.feature_norms):
             level: Tensor = norm(features[self.first + index])
-            # The norm's result has its channels innermost; a graph for every size would test for that at each one.
-            levels.append(level.contiguous() if is_recording() else level)
+            levels.append(level.contiguous() if _wants_rows(level) else level)
         x: Tensor = self.psp(levels[-1])
         states = [x]
         for index, lateral in enumerate(self.fpn_lateral_blocks):
             x = lateral(levels[-2 - index], x)
             states.append(x)
-        height, width = x.shape[2], x.shape[3]
-        maps: list[Tensor] = [_resize(states[0], height, width)]
+        # Deepest first, as the blocks are; the fusion takes them shallowest first.
+        maps = [states[0]]
         for index, block in enumerate(self.fpn_conv_blocks):
-            maps.append(_resize(block(states[1 + index]), height, width))
+            maps.append(block(states[1 + index]))
         maps.reverse()
-        out: Tensor = self.fusion_block(torch.cat(maps, dim=1))
+        out: Tensor = self.fusion_block(maps, x.shape[2], x.shape[3])
         return out
 
 
-def _resize(x: Tensor, height: int, width: int) -> Tensor:
-    return functional.interpolate(x, size=[height, width], mode="bilinear", align_corners=False)
+def _fusion(branch_channels: Sequence[int], out_channels: int, norm: Norm) -> ResizedConcatBlock:
+    convolution = ResizedConcatConv3x3(branch_channels, out_channels, bias=needs_bias(norm))
+    return ResizedConcatBlock(convolution, build_norm(norm, out_channels), activation_after(norm))
+
+
+def _wants_rows(x: Tensor) -> bool:
+    """Whether to undo the layout of the feature norms, whose result has its channels innermost.
+
+    The fusion multiplies rows and columns; and a graph for every size would test for the layout at each convolution.
+    """
+    return is_recording() or (is_eager() and x.device.type == "cpu")

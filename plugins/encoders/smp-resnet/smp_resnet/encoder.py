@@ -101,6 +101,7 @@ class ResNetEncoder(EncoderBase):
     """
 
     first_convolution: ClassVar[str] = "conv1"
+    channels_last: ClassVar[bool] = True
 
     def __init__(
         self,

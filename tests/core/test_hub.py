@@ -113,7 +113,7 @@ def test_an_unreachable_hub(tmp_path: Path) -> None:
     )
     assert model[0] == "CheckpointError"
     assert model[1].startswith(
-        "'acme/model' is not a local folder, and could not be fetched from the Hub (revision main): ConnectError: "
+        "'acme/model' is not a local folder, and could not be fetched from the Hub (revision main): Connect"
     )
     assert push[0] == "CheckpointError"
     assert push[1].startswith("could not upload to the Hub repository 'acme/model': ")

@@ -60,7 +60,8 @@ class FPNLateralBlock(nn.Module):
     def forward(self, feature: Tensor, below: Tensor) -> Tensor:
         """(N, in_channels, H, W) and (N, out_channels, h, w) -> (N, out_channels, H, W)."""
         out: Tensor = self.conv_norm_relu(feature)
-        return functional.interpolate(below, size=[out.shape[2], out.shape[3]], mode="bilinear", align_corners=False) + out
+        below = functional.interpolate(below, size=[out.shape[2], out.shape[3]], mode="bilinear", align_corners=False)
+        return below + out
 
 
 class UPerNetDecoder(nn.Module):

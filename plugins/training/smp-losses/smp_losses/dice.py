@@ -16,7 +16,9 @@ class DiceLoss(RegionLoss):
     Milletari et al.: *V-Net: fully convolutional neural networks for volumetric medical image segmentation*,
     https://arxiv.org/abs/1606.04797; here with plain, not squared sums in the denominator, as in SMP.
 
-    The sums run over all pixels of the batch that are not ignored, class by class.
+    The sums run over all pixels of the batch that are not ignored, class by class. Labels between 0 and 1 (binary and
+    multilabel) have min(p, t) in common with a probability, not p t, so that p = t is perfect: Wang et al.: *Dice
+    semimetric losses*, https://arxiv.org/abs/2303.16296.
 
     Where the value is not SMP's, ``smp_values=True`` gives SMP's:
 

@@ -8,6 +8,7 @@ torch's gather stops on it with a device-side assertion.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -74,13 +75,15 @@ def flatten(mode: str, y_pred: Tensor, y_true: Tensor, ignore_index: int | None,
     _check_maps(mode, y_pred, y_true, where)
     n = pred.shape[0]
     channels = 1 if mode == "binary" else pred.shape[1]
-    target = y_true.reshape(n, channels, -1)
+    # Written out: reshape cannot infer the length of an axis of an empty batch.
+    pixels = math.prod(pred.shape[1 if mode == "binary" else 2 :])
+    target = y_true.reshape(n, channels, pixels)
     valid = None if ignore_index is None else target != ignore_index
     if valid is not None:
         target = target.masked_fill(~valid, 0)
     if _may_look_at(target):
         _check_range(target, 1, f"{where}: y_true must lie within 0 and 1", ignore_index)
-    return Flat(pred.reshape(n, channels, -1), target.to(pred.dtype), valid)
+    return Flat(pred.reshape(n, channels, pixels), target.to(pred.dtype), valid)
 
 
 def _flatten_indices(pred: Tensor, y_true: Tensor, ignore_index: int | None, where: str) -> Flat:
@@ -95,14 +98,15 @@ def _flatten_indices(pred: Tensor, y_true: Tensor, ignore_index: int | None, whe
         )
     if y_true.is_floating_point() or y_true.dtype == torch.bool:
         raise TypeError(f"{where}: y_true must hold class indices in an integer dtype, got {y_true.dtype}")
-    target = y_true.reshape(n, -1).long()
+    pixels = math.prod(shape[2:])
+    target = y_true.reshape(n, pixels).long()
     valid = None if ignore_index is None else target != ignore_index
     if valid is not None:
         target = target.masked_fill(~valid, 0)
     if _may_look_at(target):
         expected = f"{where}: labels of {classes} classes must be integers from 0 to {classes - 1}"
         _check_range(target, classes - 1, expected, ignore_index)
-    return Flat(pred.reshape(n, classes, -1), target, valid)
+    return Flat(pred.reshape(n, classes, pixels), target, valid)
 
 
 def _check_tensors(y_pred: Tensor, y_true: Tensor, where: str) -> None:

@@ -16,7 +16,9 @@ class JaccardLoss(RegionLoss):
     Rahman and Wang: *Optimizing intersection-over-union in deep neural networks for image segmentation*, ISVC 2016,
     https://doi.org/10.1007/978-3-319-50835-1_22.
 
-    The sums run over all pixels of the batch that are not ignored, class by class.
+    The sums run over all pixels of the batch that are not ignored, class by class. Labels between 0 and 1 (binary and
+    multilabel) have min(p, t) in common with a probability, not p t, so that p = t is perfect: Wang et al.: *Dice
+    semimetric losses*, https://arxiv.org/abs/2303.16296.
 
     Where the value is not SMP's, ``smp_values=True`` gives SMP's:
 

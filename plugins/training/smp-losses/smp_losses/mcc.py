@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from smp_losses.compose import Loss
@@ -96,7 +97,7 @@ class MCCLoss(Loss):
         """
         flat = flatten(self.mode, y_pred, y_true, self.ignore_index, "MCCLoss")
         weights = weights_like(self.class_weights, flat.classes, flat.pred, "MCCLoss")
-        sums = region_sums(flat, self.mode, self.from_logits)
+        sums = region_sums(flat, self.mode, self.from_logits, torch.mul)
         count = self._count(flat)
         defined = None if self.smp_values else (sums.labelled > 0) & (sums.labelled < count)
         return class_mean(1 - self._coefficient(sums, count), weights, defined)

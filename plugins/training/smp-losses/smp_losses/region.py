@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ class RegionSums:
     """Sums over all pixels that count, each of shape (C,).
 
     Attributes:
-        both: of probability times label.
+        both: of what probability and label have in common.
         predicted: of probabilities.
         labelled: of labels.
     """
@@ -29,8 +29,14 @@ class RegionSums:
         self.labelled = labelled
 
 
-def region_sums(flat: Flat, mode: str, from_logits: bool) -> RegionSums:
-    """The sums of a prediction; differentiable with regard to it, twice too."""
+def region_sums(
+    flat: Flat, mode: str, from_logits: bool, common: Callable[[Tensor, Tensor], Tensor] = torch.minimum
+) -> RegionSums:
+    """The sums of a prediction; differentiable with regard to it, twice too.
+
+    What a probability and a label of 0 or 1 have in common is their product and the smaller of the two alike. For soft
+    labels ``common`` decides; with the smaller one, a prediction equal to its label is perfect.
+    """
     if mode == "multiclass":
         labelled = class_sums(_ones(flat), flat.target, flat.classes).sum(0)
         if not from_logits:
@@ -44,7 +50,7 @@ def region_sums(flat: Flat, mode: str, from_logits: bool) -> RegionSums:
     probability = flat.pred.sigmoid() if from_logits else flat.pred
     if flat.valid is not None:
         probability = probability * flat.valid
-    both = (probability * flat.target).sum((0, 2))
+    both = common(probability, flat.target).sum((0, 2))
     return RegionSums(both, probability.sum((0, 2)), flat.target.sum((0, 2)))
 
 

@@ -28,7 +28,9 @@ class TverskyLoss(RegionLoss):
     https://arxiv.org/abs/1706.05721; the power is that of the focal Tversky loss, https://arxiv.org/abs/1810.07842.
     With alpha = beta = 0.5 it is the Dice loss, with alpha = beta = 1 the Jaccard loss.
 
-    The sums run over all pixels of the batch that are not ignored, class by class.
+    The sums run over all pixels of the batch that are not ignored, class by class. Labels between 0 and 1 (binary and
+    multilabel) have min(p, t) in common with a probability, not p t, so that p = t is perfect: Wang et al.: *Dice
+    semimetric losses*, https://arxiv.org/abs/2303.16296.
 
     Where the value is not SMP's, ``smp_values=True`` gives SMP's:
 

@@ -13,7 +13,9 @@ from smp_losses.lovasz_extension import _plain, softmax_lovasz
 MODES = ["binary", "multiclass", "multilabel"]
 
 CASES = {
-    **{f"{name}-{mode}": (name, {"mode": mode}) for name in ("DiceLoss", "JaccardLoss", "LovaszLoss") for mode in MODES},
+    **{
+        f"{name}-{mode}": (name, {"mode": mode}) for name in ("DiceLoss", "JaccardLoss", "LovaszLoss") for mode in MODES
+    },
     **{f"TverskyLoss-{mode}": ("TverskyLoss", {"mode": mode, "alpha": 0.3, "gamma": 0.75}) for mode in MODES},
     **{f"MCCLoss-{mode}": ("MCCLoss", {"mode": mode, "from_logits": True}) for mode in MODES},
     **{f"FocalLoss-{mode}": ("FocalLoss", {"mode": mode}) for mode in MODES},

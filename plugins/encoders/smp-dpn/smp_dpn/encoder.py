@@ -60,18 +60,17 @@ class DPNEncoder(EncoderBase):
         with torch.device("meta"):
             source: Any = timm.create_model(model, pretrained=False, in_chans=in_channels, num_classes=0)
         layers = dict(source.features.named_children())
-
-        def names(stage: int) -> list[str]:
-            """The layers that the published weights name as those of a stage, in order; 1 is the stem."""
-            return [name for name in layers if name.startswith(f"conv{stage}_")]
-
-        for stage in (4, 5):
-            for name in names(stage):
+        kept = ["conv1_1", "conv1_pool"][: min(depth, 2)]
+        # The places of the layers whose results are features as they are, and of those whose results are both paths.
+        self._activated: list[int] = [0]
+        self._joined: list[int] = []
+        for stage in range(2, depth + 1):
+            names = [name for name in layers if name.startswith(f"conv{stage}_")]
+            for name in names:
                 self.dilate(layers[name], reduction=2**stage)
-        kept = ["conv1_1", *(["conv1_pool"] if depth > 1 else []), *(n for s in range(2, depth + 1) for n in names(s))]
+            kept += names
+            (self._activated if stage == 5 else self._joined).append(len(kept) - 1)
         self.features = nn.Sequential(OrderedDict((name, layers[name]) for name in kept))
-        # Which layers' results are features, counted from 0.
-        self._taps = [kept.index(names(stage)[-1]) if stage > 1 else 0 for stage in range(1, depth + 1)]
         self.to_empty(device=torch.get_default_device())
         _initialise(self)
 
@@ -80,7 +79,9 @@ class DPNEncoder(EncoderBase):
         features = [x]
         for index, layer in enumerate(self.features):
             x = layer(x)
-            if index in self._taps:
+            if index in self._activated:
+                features.append(x)
+            elif index in self._joined:
                 features.append(nn.functional.relu(x))
         return features
 

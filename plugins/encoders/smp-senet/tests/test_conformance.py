@@ -1,6 +1,20 @@
 """Everything that smp-core asks of an encoder."""
 
-from smp_testing import conformance
+import pytest
 
-# Every kind of block of the family is in se_resnext50_32x4d, which is compiled, exported and scripted for all of them.
+from smp_testing import collect, conformance
+
+# se_resnext50_32x4d has every kind of block of the family, but for the stem of senet154.
 test_conformance = conformance("smp-senet", numbers_up_to=26_000_000, traced_up_to=26_000_000)
+
+_LARGE = [
+    check
+    for check in collect("smp-senet", numbers_up_to=120_000_000, traced_up_to=120_000_000)
+    if check.case.name == "senet154" and check.check.traces
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("check", _LARGE, ids=lambda check: check.id)
+def test_large_encoders_are_traced(check):
+    check.run()

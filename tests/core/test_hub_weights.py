@@ -212,7 +212,10 @@ def test_a_connection_that_is_always_cut(hub: Hub, client: Client) -> None:
     hub.files["acme/broken"] = {"model.safetensors": content}
     hub.faults["model.safetensors"] = [Fault(after=1000, cut=True), *[Fault(after=0, cut=True)] * 20]
     script = by_spec("acme/broken", revision=COMMIT, sha256=sha256(content))
-    assert_error(client.run(script), could_not("acme/broken", r"\w+: .*(peer closed connection|Connection broken)", revision=COMMIT))
+    assert_error(
+        client.run(script),
+        could_not("acme/broken", r"\w+: .*(peer closed connection|Connection broken)", revision=COMMIT),
+    )
     # What came is nowhere, so that it cannot be taken for the file: the next attempt starts anew.
     assert not list((client.home / "hub" / "models--acme--broken" / "snapshots").glob("*/*"))
     hub.faults.clear()

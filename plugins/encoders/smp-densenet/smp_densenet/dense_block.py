@@ -1,9 +1,11 @@
-"""Dense layers and dense blocks of DenseNet (Huang et al., arXiv:1608.06993), in the form that every runtime knows."""
+"""Dense layers and dense blocks of DenseNet (Huang et al., arXiv:1608.06993)."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+
+from smp_densenet.eager import can_share_buffer, run_with_buffer
 
 
 class DenseLayer(nn.Module):
@@ -30,14 +32,18 @@ class DenseLayer(nn.Module):
 
     def grow(self, x: Tensor) -> Tensor:
         """The second half: (N, bottleneck * growth, H, W) -> (N, growth, H, W)."""
-        out: Tensor = self.conv2(self.relu2(self.norm2(x)))
-        return out
+        # One name for all, so that without gradients each map is freed once the next one is there.
+        x = self.norm2(x)
+        x = self.relu2(x)
+        x = self.conv2(x)
+        return x
 
 
 class DenseBlock(nn.Sequential):
     """Dense layers, each of which sees the block's input and all results before its own.
 
-    (N, in_channels, H, W) -> (N, in_channels + layers * growth, H, W).
+    (N, in_channels, H, W) -> (N, in_channels + layers * growth, H, W). Compiled, exported and scripted, and wherever
+    the layers are not as they were built, the plain form runs; otherwise that of `smp_densenet.eager`.
     """
 
     def __init__(self, layers: int, in_channels: int, growth: int, bottleneck: int) -> None:
@@ -46,6 +52,10 @@ class DenseBlock(nn.Sequential):
             self.add_module(f"denselayer{index + 1}", DenseLayer(in_channels + index * growth, growth, bottleneck))
 
     def forward(self, x: Tensor) -> Tensor:
+        if not torch.jit.is_scripting():  # TorchScript skips a branch only under this very condition
+            layers = list(self.children())
+            if can_share_buffer(layers, x):  # type: ignore[arg-type]
+                return run_with_buffer(layers, x)  # type: ignore[arg-type]
         for layer in self:
             x = torch.cat([x, layer(x)], dim=1)
         return x

@@ -1,4 +1,8 @@
-"""The DenseNet family against segmentation_models_pytorch 0.6.0: the same keys, features, gradients."""
+"""The DenseNet family against segmentation_models_pytorch 0.6.0: the same keys, features, gradients.
+
+In training mode numbers are compared in float64: with batch statistics over the few values of the deepest maps, the
+peer is itself up to 4e-5 away from what it gives in float64.
+"""
 
 import pytest
 import torch
@@ -14,54 +18,67 @@ pytestmark = pytest.mark.parity
 NAMES = [spec.name for spec in smp_encoders()]
 
 
-def pair(name, *, depth=5, in_channels=3):
+def pair(name="densenet121", *, depth=5, in_channels=3):
     torch.manual_seed(0)
     theirs = smp.encoders.get_encoder(name, in_channels=in_channels, depth=depth, weights=None)
     ours = smp_core.create_encoder(name, in_channels=in_channels, depth=depth, weights=None)
     parity.randomise_norms(theirs)
     ours.load_state_dict(theirs.state_dict())
-    return ours, theirs
+    return ours.eval(), theirs.eval()
 
 
 def image(in_channels=3, size=(64, 96)):
     return torch.randn(2, in_channels, *size, generator=torch.Generator().manual_seed(2))
 
 
-def compare(name, *, training=False, size=(64, 96), **arguments):
-    ours, theirs = pair(name, **arguments)
-    x = image(arguments.get("in_channels", 3), size)
-    parity.assert_same_numbers(ours.train(training), theirs.train(training), x)
-    assert_same_buffers(ours, theirs)
-    if min(size) >= 32:
-        parity.assert_same_gradients(ours, theirs, x[:, :, :40, :33])  # float64 is slow
-
-
-def assert_same_buffers(ours, theirs):
-    """Running statistics after a step, of the layers that both have."""
+def assert_same_step(ours, theirs, x):
+    """The features of a training step, every parameter's gradient, and the running statistics after it, in float64."""
+    ours.double().train()
+    theirs.double().train()
+    parity.assert_same_numbers(ours, theirs, x.double(), tolerance=1e-10)
+    for module in (ours, theirs):
+        module.zero_grad()
+        sum(feature.square().mean() for feature in module(x.double())[1:]).backward()
+    reference = dict(theirs.named_parameters())
+    for key, value in ours.named_parameters():
+        assert parity.relative_difference(value.grad, reference[key].grad) <= 1e-8, key
     reference = dict(theirs.named_buffers())
     for key, value in ours.named_buffers():
-        assert parity.relative_difference(value, reference[key]) <= 1e-5, key
+        assert parity.relative_difference(value, reference[key]) <= 1e-10, key
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
-@pytest.mark.parametrize("name", ["densenet121"])
-def test_depths(name, depth):
-    compare(name, depth=depth)
+def test_depths(depth):
+    ours, theirs = pair(depth=depth)
+    parity.assert_same_numbers(ours, theirs, image())
+    parity.assert_same_gradients(ours, theirs, image(size=(40, 33)))
+    assert_same_step(ours, theirs, image(size=(64, 64)))
 
 
 @pytest.mark.parametrize("in_channels", [1, 2, 3, 4, 13])
 def test_input_channels(in_channels):
-    compare("densenet121", in_channels=in_channels, depth=2)
+    parity.assert_same_numbers(*pair(in_channels=in_channels, depth=2), image(in_channels))
 
 
-@pytest.mark.parametrize("size", [(32, 32), (33, 97), (65, 64)], ids=str)
+@pytest.mark.parametrize("size", [(32, 32), (33, 97), (65, 64), (63, 62)], ids=str)
 def test_odd_sizes(size):
-    compare("densenet121", size=size)
+    parity.assert_same_numbers(*pair(), image(size=size))
 
 
-@pytest.mark.parametrize("name", ["densenet121"])
-def test_training_mode(name):
-    compare(name, training=True)
+def test_training_in_float32():
+    """Where the deepest map has enough values for statistics that are not of rounding errors."""
+    ours, theirs = pair(depth=3)
+    parity.assert_same_numbers(ours.train(), theirs.train(), image())
+
+
+def test_plain_form():
+    """The form of compiled and exported graphs; a watched norm asks for it too."""
+    ours, theirs = pair()
+    for block in (1, 2, 3, 4):
+        layer = ours.get_submodule(f"features.denseblock{block}.denselayer1.norm1")
+        layer.register_forward_hook(lambda *_: None)
+    parity.assert_same_numbers(ours, theirs, image())
+    assert_same_step(ours, theirs, image(size=(64, 64)))
 
 
 @pytest.mark.parametrize("spec", smp_encoders(), ids=lambda spec: spec.name)
@@ -83,13 +100,11 @@ def test_the_spec_is_the_peers(spec):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_name(name):
     ours, theirs = pair(name)
-    for training in (False, True):
-        parity.assert_same_numbers(ours.train(training), theirs.train(training), image(size=(64, 64)))
-        assert_same_buffers(ours, theirs)
+    x = image(size=(64, 64))
+    parity.assert_same_numbers(ours, theirs, x)
+    assert_same_step(ours, theirs, x)
 
 
-@pytest.mark.parametrize("name", ["densenet121"])
-def test_whole_model(name):
-    """A whole model's state dict loads, encoder and decoder."""
+def test_whole_model():
     options = {"decoder_channels": (32, 16, 16, 8, 8), "classes": 2}
-    parity.compare_architecture("unet", smp.Unet, options, encoder=name, size=(32, 64), gradients=False)
+    parity.compare_architecture("unet", smp.Unet, options, encoder="densenet121", size=(32, 64), gradients=False)

@@ -87,9 +87,9 @@ class DPNEncoder(EncoderBase):
 
 
 def _initialise(encoder: nn.Module) -> None:
-    """Kaiming normal (fan out, ReLU) for convolutions; batch norms start as the identity."""
+    """Kaiming normal (fan in, as right for grouped ones, ReLU) for convolutions; norms start as the identity."""
     for layer in encoder.modules():
         if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="relu")
         elif isinstance(layer, nn.BatchNorm2d):
             layer.reset_parameters()

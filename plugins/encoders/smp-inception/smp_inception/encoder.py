@@ -148,13 +148,13 @@ def _outline(model: str, in_channels: int) -> Any:
 
 
 def _finish(encoder: nn.Module) -> None:
-    """Pad, allocate, initialise: Kaiming normal (fan out, ReLU) for convolutions, zero for their biases."""
+    """Pad, allocate, initialise: Kaiming normal (fan in, ReLU) for convolutions, zero for their biases."""
     encoder.to_empty(device=torch.get_default_device())
     for layer in encoder.modules():
         if isinstance(layer, nn.Conv2d):
             if layer.kernel_size == (3, 3):
                 layer.padding = (1, 1)
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="relu")
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
         elif isinstance(layer, nn.BatchNorm2d):

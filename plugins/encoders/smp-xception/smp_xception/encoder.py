@@ -102,9 +102,9 @@ class XceptionEncoder(EncoderBase):
 
 
 def _initialise(encoder: nn.Module) -> None:
-    """Kaiming normal (fan out, ReLU) for convolutions; batch norms start as the identity."""
+    """Kaiming normal (fan in, linear: a ReLU follows half of them) for convolutions; norms start as the identity."""
     for layer in encoder.modules():
         if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="linear")
         elif isinstance(layer, nn.BatchNorm2d):
             layer.reset_parameters()

@@ -5,7 +5,11 @@ Nothing here imports torch.
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 # What to try again when the Hub itself says that it is busy; the client waits as long as the answer tells it to.
 _BUSY = (408, 429, 500, 502, 503, 504)
@@ -73,6 +77,19 @@ def cached_snapshot(repo_id: str, revision: str | None) -> Path | None:
         # Newer clients refuse a folder that they know to be incomplete, and say where it is.
         found = getattr(error, "snapshot_path", None)
         return Path(found) if found else None
+
+
+def published_sha256(path: Path) -> str | None:
+    """The checksum that the Hub published for a fetched file, or None where it published none.
+
+    The client names a file in its cache after the Hub's entity tag, which for large files is their sha256, and links to
+    it. It does not compare the two: a file that is damaged later, on its disk, it takes for sound.
+    """
+    try:
+        target = Path(os.readlink(path))  # one link only: a cache shared by several users names files otherwise
+    except OSError:  # no link, on systems that have none
+        return None
+    return target.name if target.parent.name == "blobs" and _SHA256.fullmatch(target.name) else None
 
 
 def _is_cached(repo_id: str, filename: str, revision: str | None) -> bool:

@@ -188,7 +188,7 @@ def _read_remote(remote: _Remote, path: Path) -> tuple[dict[str, Tensor], Path]:
 
 
 def _read_verified(path: Path, remote: _Remote) -> dict[str, Tensor]:
-    wrong = _wrong_checksum(path, remote.sha256)
+    wrong = _wrong_checksum(path, remote.sha256 or hub.published_sha256(path))
     if wrong:
         raise WeightsError(f"{remote.title}: {wrong}")
     return read_state_dict(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,27 @@ def test_a_readable_file_in_the_cache_with_another_checksum(hub: Hub, client: Cl
     assert client.run(script) == expected
     cached(client.home, "acme/swapped").write_bytes(other)
     assert client.run(script) == expected
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the cache has no links there that say what the Hub published")
+def test_a_checksum_that_only_the_hub_knows(hub: Hub, client: Client) -> None:
+    (content, expected), (other, _) = weights(0), weights(1)
+    hub.files["acme/large"] = {"model.safetensors": content}
+    hub.large.add("acme/large")
+    scripts = (by_spec("acme/large"), by_user(f"hf-hub:acme/large@{COMMIT}"))
+    for script in scripts:
+        assert client.run(script) == expected
+        cached(client.home, "acme/large").write_bytes(other)
+        assert client.run(script) == expected
+        assert cached(client.home, "acme/large").read_bytes() == content
+    hub.files["acme/large"] = {}
+    cached(client.home, "acme/large").write_bytes(other)
+    assert_error(
+        client.run(scripts[1]),
+        rf"^weights 'hf-hub:acme/large@{COMMIT}' of encoder 'toy_encoder': .*model\.safetensors has sha256 "
+        rf"{sha256(other)}, expected {sha256(content)}\nThe file is damaged, and could not be fetched again from the "
+        rf"Hub repository 'acme/large' \(revision {COMMIT}\): \w*EntryNotFoundError: 404",
+    )
 
 
 # --- connections that break

@@ -41,6 +41,7 @@ class Hub:
         created: what repositories were asked for.
         tokens: that a private repository, and POST, ask for.
         faults: of the next answers to GET for a file, by its name, in order.
+        large: repositories whose files have their sha256 as entity tag, as large files do.
         status: what is answered instead to every request for a file.
     """
 
@@ -50,11 +51,12 @@ class Hub:
     created: list[dict[str, Any]] = field(default_factory=list)
     tokens: dict[str, str] = field(default_factory=dict)
     faults: dict[str, list[Fault]] = field(default_factory=dict)
+    large: set[str] = field(default_factory=set)
     status: int = 200
 
     def clear(self) -> None:
         """Make it as empty as it started."""
-        for held in (self.files, self.requests, self.created, self.tokens, self.faults):
+        for held in (self.files, self.requests, self.created, self.tokens, self.faults, self.large):
             held.clear()
         self.status = 200
 
@@ -190,7 +192,8 @@ class _Handler(BaseHTTPRequestHandler):
         commit: str = COMMIT,
         fault: Fault | None = None,
     ) -> None:
-        etag = hashlib.sha256(content).hexdigest()[:40]
+        large = any(self.path.startswith(f"/{repo}/") for repo in self.hub.large)
+        etag = hashlib.sha256(content).hexdigest()[: None if large else 40]
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
         start = int(asked[1]) if asked and body else 0
         self.send_response(206 if start else status)

@@ -31,6 +31,17 @@ class DropPath(nn.Module):
         return f"rate={self.rate:.3f}"
 
 
+class DropConnect(DropPath):
+    """`DropPath` as the TensorFlow models draw it: from uniform numbers, so that seeded runs can be repeated."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0.0:
+            return x
+        kept = 1.0 - self.rate
+        uniform = torch.rand((x.shape[0], 1, 1, 1), dtype=x.dtype, device=x.device)
+        return x / kept * torch.floor(kept + uniform)
+
+
 class FixedPadding(nn.Module):
     """Zeros around a map, one more below and on the right than above and on the left: (N, C, H, W) -> (N, C, ...).
 
@@ -209,7 +220,7 @@ class MBConv(nn.Module):
         kernel_size, stride: of the depth-wise convolution.
         expansion: of its width, relative to ``in_channels``; 1 means no expanding convolution.
         size: nominal height and width of the input, for which the padding is computed.
-        drop_path: rate of `DropPath`.
+        drop_path: rate of `DropConnect`.
     """
 
     def __init__(
@@ -240,7 +251,7 @@ class MBConv(nn.Module):
         self._project_conv = nn.Conv2d(width, out_channels, 1, bias=False)
         self._bn2 = tf_batch_norm(out_channels)
         self.act = nn.SiLU(inplace=True)
-        self.drop_path = DropPath(drop_path)
+        self.drop_path = DropConnect(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = x

@@ -55,8 +55,8 @@ def without_drop_path(*encoders):
         if hasattr(encoder, "_drop_connect_rate"):
             encoder._drop_connect_rate = 0.0
         for layer in encoder.modules():
-            for rate in ("rate", "drop_prob"):
-                if type(layer).__name__ == "DropPath" and hasattr(layer, rate):
+            for rate in ("rate", "drop_prob"):  # ours and the reference's
+                if hasattr(layer, rate):
                     setattr(layer, rate, 0.0)
 
 
@@ -114,6 +114,17 @@ def test_training_mode(name):
 
 
 @pytest.mark.parametrize("name", ["efficientnet-b0", "timm-efficientnet-b0"])
+def test_drop_path_draws_the_same_numbers(name):
+    outputs = []
+    for encoder in build(name):
+        torch.manual_seed(3)
+        with torch.no_grad():
+            outputs.append(encoder.train()(image().repeat(4, 1, 1, 1)))
+    for mine, reference in zip(*outputs, strict=True):
+        assert parity.relative_difference(mine, reference) <= 1e-5
+
+
+@pytest.mark.parametrize("name", ["efficientnet-b0", "timm-efficientnet-b0"])
 def test_whole_model(name):
     torch.manual_seed(0)
     theirs = smp.Unet(name, encoder_weights=None)
@@ -141,5 +152,7 @@ def test_every_name(name):
     count = sum(item.numel() for item in ours.parameters())
     unused = sum(item.numel() for key, item in theirs.named_parameters() if key.startswith(HEADS))
     assert count == sum(item.numel() for item in theirs.parameters()) - unused
+    without_drop_path(ours, theirs)
+    parity.assert_same_numbers(ours.train(), theirs.train(), image(size=(64, 64)))
     for output_stride in (8, 16):
         compare(name, size=(32, 32), output_stride=output_stride)

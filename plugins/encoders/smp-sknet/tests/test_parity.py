@@ -94,5 +94,6 @@ def test_whole_model():
 def test_every_name(name):
     ours, theirs, _ = compare(name, size=(64, 64))
     assert sum(item.numel() for item in ours.parameters()) == sum(item.numel() for item in theirs.parameters())
+    parity.assert_same_numbers(ours.train(), theirs.train(), image(size=(64, 64)))
     for output_stride in (8, 16):
         compare(name, size=(32, 32), output_stride=output_stride)

@@ -21,7 +21,7 @@ import time
 import warnings
 from collections.abc import Callable
 
-# The profiler reports its every start otherwise; to be said before torch is imported.
+# The profiler complains of absent GPUs otherwise; to be said before torch is imported.
 os.environ.setdefault("KINETO_LOG_LEVEL", "5")
 
 import segmentation_models_pytorch as peer

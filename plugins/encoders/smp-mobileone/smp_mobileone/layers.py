@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from smp_core.errors import CreationError
+from smp_core.layers.recording import is_eager
 
 
 class ConvNorm(nn.Module):
@@ -22,7 +23,14 @@ class ConvNorm(nn.Module):
         self.bn = nn.BatchNorm2d(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.bn(self.conv(x))
+        stride = self.conv.stride[0]
+        if self.conv.kernel_size[0] == 1 and stride > 1 and is_eager():
+            # The same as the strided convolution, whose gradient for channels-last images of a few channels makes torch
+            # (2.14, on the CPU) reach beyond their memory. A recorded graph is not trained.
+            x = F.conv2d(x[:, :, ::stride, ::stride], self.conv.weight, groups=self.conv.groups)
+        else:
+            x = self.conv(x)
+        out: Tensor = self.bn(x)
         return out
 
 

@@ -88,9 +88,9 @@ class FPABlock(nn.Module):
         pool, first, second = self.down3
         rows, columns = _is_below(height // 2, quarter), _is_below(width // 2, quarter)
         inside = rows[:, None] * columns
-        x = quarter  # what comes below and to the right of it does not matter
-        x = torch.cat([x, x[:, :, :2]], dim=2)
-        x = torch.cat([x, x[:, :, :, :2]], dim=3)
+        # Not padding, which ONNX Runtime would merge into the pooling, which takes no padding as large as its window.
+        x = torch.cat([quarter, quarter.new_zeros(quarter.shape[0], 1, 2, width)], dim=2)
+        x = torch.cat([x, x.new_zeros(quarter.shape[0], 1, height + 2, 2)], dim=3)
         x = first(pool(x) * inside) * inside
         x = second(x)
         # Products of as many matrices as images: torch would fold one matrix by asking for its strides.

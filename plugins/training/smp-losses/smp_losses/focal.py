@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from smp_losses.compose import Loss
-from smp_losses.focal_terms import FocalOptions, index_sums, terms_of_indices, terms_of_maps
-from smp_losses.inputs import Flat, flatten
+from smp_losses.focal_terms import FocalOptions, index_sums, map_sums, terms_of_indices, terms_of_maps
+from smp_losses.inputs import Flat, flatten, known_hard
 from smp_losses.modes import check_mode, check_reduction
 from smp_losses.reduce import class_mean, safe_ratio, weights_like, weights_tensor
 
@@ -117,8 +118,11 @@ class FocalLoss(Loss):
         weights = weights_like(self.class_weights, flat.classes, flat.pred, "FocalLoss")
         x = flat.pred if self.from_logits else self._logits(flat.pred)
         options = FocalOptions(self.alpha, self.gamma, self.reduced_threshold)
-        if self.mode == "multiclass" and not self.normalized and self.reduction != "none":
+        summed = not self.normalized and self.reduction != "none"
+        if summed and self.mode == "multiclass":
             sums = index_sums(x, flat.target, flat.valid, options)
+        elif summed and not torch.compiler.is_compiling() and known_hard(y_true, flat.target):
+            sums = map_sums(x, flat.target, flat.valid, options)
         else:
             terms = self._terms(x, flat, options)
             if self.reduction == "none":

@@ -169,3 +169,44 @@ class _IndexSums(torch.autograd.Function):
             (result,) = torch.autograd.grad(sums, x, grads[0], create_graph=True)
             return result, None, None, None, None
         return gradient * grads[0].view(1, -1, 1), None, None, None, None
+
+
+def map_sums(x: Tensor, target: Tensor, valid: Tensor | None, options: FocalOptions) -> Tensor:
+    """Sums of the focal terms per class, (C,), over what counts; target 0 or 1, and like valid of the shape of x."""
+    share = None if valid is None else valid.to(x.dtype)
+    if options.alpha is not None:
+        alphas = target * (2 * options.alpha - 1) + (1 - options.alpha)
+        share = alphas if share is None else alphas * share
+    needs_gradient = torch.is_grad_enabled() and x.requires_grad
+    sums: Tensor = _SignedSums.apply(x * (1 - 2 * target), share, options, needs_gradient)
+    return sums
+
+
+def _plain_signed_sums(z: Tensor, share: Tensor | None, options: FocalOptions) -> Tensor:
+    factor, entropy = terms_of_signed(z, options.gamma, options.threshold)
+    terms = factor * entropy
+    return (terms if share is None else terms * share).sum((0, 2))
+
+
+class _SignedSums(torch.autograd.Function):
+    """Sums per class of the focal terms of signed logits; the gradient is made along with the sums."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, share: Tensor | None, options: FocalOptions, needs_gradient: bool) -> Tensor:
+        terms, gradient = _negatives(z, options.gamma, options.threshold, needs_gradient)
+        if share is not None:
+            terms *= share
+            if gradient is not None:
+                gradient *= share
+        ctx.options = options
+        ctx.save_for_backward(z, share, gradient)
+        return terms.sum((0, 2))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        z, share, gradient = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            sums = _plain_signed_sums(z, share, ctx.options)
+            (result,) = torch.autograd.grad(sums, z, grads[0], create_graph=True)
+            return result, None, None, None
+        return gradient * grads[0].view(1, -1, 1), None, None, None

@@ -86,6 +86,20 @@ def flatten(mode: str, y_pred: Tensor, y_true: Tensor, ignore_index: int | None,
     return Flat(pred.reshape(n, channels, pixels), target.to(pred.dtype), valid)
 
 
+def known_hard(y_true: Tensor, target: Tensor) -> bool:
+    """Whether all labels are known to be 0 or 1: by their dtype, or by a look where that is free.
+
+    Args:
+        y_true: the labels as they came.
+        target: the same in :class:`Flat`.
+    """
+    if not y_true.is_floating_point():
+        return True
+    if torch.compiler.is_compiling() or target.device.type != "cpu":
+        return False
+    return bool(((target == 0) | (target == 1)).all())
+
+
 def _flatten_indices(pred: Tensor, y_true: Tensor, ignore_index: int | None, where: str) -> Flat:
     shape = tuple(pred.shape)
     if pred.ndim < 2:

@@ -134,6 +134,24 @@ def test_ignored_pixels_have_no_gradient_and_no_share(case):
     torch.testing.assert_close(loss(torch.where(ignored, 7.0, x), y), value)
 
 
+@pytest.mark.parametrize("threshold", [None, 0.4])
+@pytest.mark.parametrize("alpha", [None, 0.3])
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_hard_labels_have_the_values_of_soft_ones(gamma, alpha, threshold):
+    generator = torch.Generator().manual_seed(0)
+    x = (torch.randn(2, 3, 200, generator=generator) * 10).requires_grad_()
+    y = torch.randint(0, 2, x.shape, generator=generator).float()
+    loss = smp_losses.FocalLoss("multilabel", alpha, gamma, reduced_threshold=threshold, reduction="sum")
+    # One pixel with a soft label takes the other path for all of them.
+    soft = torch.cat([y, torch.full((2, 3, 1), 0.5)], 2)
+    more = torch.cat([x, torch.zeros(2, 3, 1)], 2)
+    alone = loss(torch.zeros(2, 3, 1), torch.full((2, 3, 1), 0.5))
+    ours, plain = loss(x, y), loss(more, soft) - alone
+    torch.testing.assert_close(ours, plain)
+    a, b = (torch.autograd.grad(value, x)[0] for value in (ours, plain))
+    torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
+
+
 def test_long_sums_in_float32_keep_their_digits():
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(1, 5, 512, 512, generator=generator) * 3

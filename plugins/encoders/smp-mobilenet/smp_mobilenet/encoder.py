@@ -68,6 +68,7 @@ class MobileNetV2Encoder(EncoderBase):
     """
 
     first_convolution: ClassVar[str] = "features.0.0"
+    channels_last: ClassVar[bool] = True
 
     def __init__(self, *, in_channels: int = 3, depth: int = 5, output_stride: int = 32) -> None:
         super().__init__(

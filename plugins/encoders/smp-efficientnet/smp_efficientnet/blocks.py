@@ -83,17 +83,13 @@ def padding_before(kernel_size: int, stride: int, size: int) -> tuple[nn.Module,
 
 
 class Swish(nn.Module):
-    """x * sigmoid(x), elementwise.
+    """x * sigmoid(x), elementwise, as the product and not as torch's fused form, from which it differs by rounding.
 
-    Training amplifies differences of rounding: with small batches, normalisation by batch statistics does. There the
-    product has the form in which published models were trained, so that runs can be repeated; elsewhere the fused form
-    gives the same up to rounding, faster and in place.
+    Normalisation by small batches, and gates of large maps, amplify that: the product repeats what published models do.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training:
-            return x * torch.sigmoid(x)
-        return functional.silu(x, inplace=True)
+        return x * torch.sigmoid(x)
 
 
 class SqueezeExcite(nn.Module):

@@ -228,16 +228,20 @@ def _ours_needed(requirements: list[str]) -> list[str]:
 
 @nox.session
 def wheels(session: nox.Session) -> None:
-    """Each wheel with only the wheels that it declares: imports, is discovered, passes its own tests."""
+    """Each wheel with only the wheels that it declares: imports, is discovered, creates, passes its own tests.
+
+    ``-- NAME ...`` for some; ``-- --no-tests`` leaves out the plugins' own tests, which the session "tests" runs too.
+    """
     build(session)
     python = third_party(session)
-    chosen = [distributions()[name] for name in session.posargs] if session.posargs else distributions().values()
+    names = [item for item in session.posargs if item != "--no-tests"]
+    chosen = [distributions()[name] for name in names] if names else distributions().values()
     for item in chosen:
         _check_imports(session, item)
         alone = _install_wheels(session, python, item, item.dependencies, "alone")
         check = [python, "tests/wheels/check_installed.py", item.name, item.package]
         session.run(*check, external=True, env={"PYTHONPATH": str(alone)})
-        if item.folder != ROOT:
+        if item.folder != ROOT and "--no-tests" not in session.posargs:
             target = _install_wheels(session, python, item, [*item.dependencies, *item.test_dependencies], "tests")
             command = [python, "-m", "pytest", "-q", "-n", "2", *FAST, "-p", "no:cacheprovider"]
             variables = {"PYTHONPATH": str(target), "OMP_NUM_THREADS": "1"}

@@ -86,8 +86,7 @@ class SegmentationModel(nn.Module):
             image = channels_innermost(image)
         features = self.encoder(image)
         masks = self._crop(self.segmentation_head(self.decoder(features)), x.shape[2], x.shape[3])
-        if self._channels_last:
-            masks = rows_innermost(masks)
+        masks = rows_innermost(masks)
         if self.classification_head is not None:
             return masks, self.classification_head(features[-1])
         return masks

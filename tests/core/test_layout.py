@@ -1,0 +1,53 @@
+"""Encoders that want the channels innermost in memory get them so, and nobody else notices."""
+
+import pytest
+import torch
+from toy_models import ToyEncoder
+
+import smp_core
+
+
+class Watching(ToyEncoder):
+    """Remembers the layout of its input."""
+
+    channels_last = True
+
+    def forward(self, x):
+        self.seen = x.is_contiguous(memory_format=torch.channels_last)
+        return super().forward(x)
+
+
+class Indifferent(Watching):
+    channels_last = False
+
+
+def model_over(encoder):
+    torch.manual_seed(0)
+    return smp_core.create("toy", encoder, encoder_weights=None, classes=3)
+
+
+@pytest.mark.usefixtures("toys")
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("size", [(32, 48), (33, 17)], ids=str)
+def test_the_input_is_arranged_and_the_result_is_not(training, size):
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, *size)
+    results = []
+    for kind in (Watching, Indifferent):
+        torch.manual_seed(1)
+        model = model_over(kind()).train(training)
+        results.append(model(x))
+        assert model.encoder.seen is kind.channels_last
+    assert x.is_contiguous()
+    assert all(result.is_contiguous() for result in results)
+    torch.testing.assert_close(results[0], results[1])
+
+
+@pytest.mark.usefixtures("toys")
+def test_a_compiled_model_is_left_to_the_compiler():
+    seen = []
+    model = model_over(Watching()).eval()
+    x = torch.randn(1, 3, 32, 32)
+    model.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].stride()))
+    torch.compile(model, backend="eager")(x)
+    assert seen[0] == x.stride()

@@ -5,8 +5,7 @@ import random
 import pytest
 import torch
 
-import smp_core
-from smp_core.errors import IncompatibleError, OptionError
+from smp_core.errors import IncompatibleError
 
 smp = pytest.importorskip("segmentation_models_pytorch", reason="the peer is installed in the parity session only")
 parity = pytest.importorskip("smp_testing.parity")
@@ -36,11 +35,8 @@ ONE_AT_A_TIME = [
     {"decoder_aspp_dropout": 0.0},
     {"decoder_aspp_dropout": 1.0},
     *({"upsampling": factor} for factor in (1, 3, 8)),
-    {"in_channels": 1},
     {"in_channels": 5},
-    {"classes": 5},
-    {"classes": 4, "activation": "softmax2d"},
-    {"aux_params": {"classes": 4, "pooling": "max", "dropout": 0.5, "activation": "sigmoid"}},
+    *parity.COMMON_OPTIONS,
 ]
 
 
@@ -58,21 +54,14 @@ def test_shallow_encoders(depth, stride):
 
 def random_options(name, seed):
     draw = random.Random(seed)
-    options = {
-        "encoder_depth": draw.randint(1 if name == "deeplabv3" else 3, 5),
+    return parity.draw_common_options(draw, depths=range(1 if name == "deeplabv3" else 3, 6)) | {
         "encoder_output_stride": draw.choice((8, 16)),
         "decoder_channels": draw.randrange(4, 150),
         "decoder_atrous_rates": tuple(draw.randint(1, 40) for _ in range(3)),
         "decoder_aspp_separable": draw.random() < 0.5,
         "decoder_aspp_dropout": draw.choice((0.0, 0.5, 1.0)),
         "upsampling": draw.choice((None, 1, 4, 8) if name == "deeplabv3" else (1, 2, 4)),
-        "in_channels": draw.randint(1, 6),
-        "classes": draw.randint(1, 6),
-        "activation": draw.choice((None, "sigmoid", "softmax2d", "tanh")),
     }
-    if draw.random() < 0.5:
-        options["aux_params"] = {"classes": draw.randint(1, 6), "pooling": draw.choice(("avg", "max"))}
-    return options
 
 
 @both
@@ -84,45 +73,30 @@ def test_random_combinations(name, seed):
 
 @both
 def test_training_mode_moves_the_same_statistics(name):
-    ours, theirs = parity.architecture_pair(name, PEERS[name], decoder_aspp_dropout=0.0)
-    ours.train()
-    theirs.train()
-    x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(2))
-    parity.assert_same_numbers(ours, theirs, x, tolerance=1e-4)
-    reference = theirs.state_dict()
-    for key, value in ours.state_dict().items():
-        if key.endswith(("running_mean", "running_var", "num_batches_tracked")):
-            assert parity.relative_difference(value, reference[key]) <= 1e-4, key
-    parity.assert_same_gradients(ours, theirs, x)
+    parity.assert_same_statistics(*parity.architecture_pair(name, PEERS[name], decoder_aspp_dropout=0.0))
+
+
+@both
+def test_gradients_of_the_parameters(name):
+    pair = parity.architecture_pair(name, PEERS[name], decoder_aspp_dropout=0.0)
+    parity.assert_same_parameter_gradients(*pair)
 
 
 @both
 def test_dropout_drops_what_the_peer_drops(name):
-    ours, theirs = parity.architecture_pair(name, PEERS[name])
-    x = torch.randn(2, 3, 64, 64)
-    outputs = []
-    for model in (ours, theirs):
-        for module in model.decoder.modules():
-            if isinstance(module, torch.nn.Dropout):
-                module.train()
-        torch.manual_seed(3)
-        outputs.append(model(x))
-    assert parity.relative_difference(*outputs) <= 1e-4
+    parity.assert_same_dropout(*parity.architecture_pair(name, PEERS[name]))
 
 
 @both
 @pytest.mark.parametrize(("height", "width", "upsampling"), [(61, 50, None), (1, 1, None), (61, 50, 2), (61, 50, 16)])
 def test_sizes_that_the_peer_refuses(name, height, width, upsampling):
-    default = 8 if name == "deeplabv3" else 4
     options = {} if upsampling is None else {"upsampling": upsampling}
-    model = smp_core.create(name, "resnet18", encoder_weights=None, **options).eval()
-    expected = tuple(-(-size * (upsampling or default) // default) for size in (height, width))
-    assert model(torch.zeros(1, 3, height, width)).shape == (1, 1, *expected)
+    parity.assert_scales_up(name, (height, width), stride=8 if name == "deeplabv3" else 4, **options)
 
 
 @both
 def test_a_batch_of_one_trains(name):
-    model = smp_core.create(name, "resnet18", encoder_weights=None)
+    model = parity.build(name)
     norm = next(module for module in model.modules() if type(module).__name__ == "PooledBatchNorm2d")
     before = norm.running_mean.clone()
     model(torch.randn(1, 3, 64, 64)).mean().backward()
@@ -132,30 +106,29 @@ def test_a_batch_of_one_trains(name):
     assert not torch.equal(norm.running_mean, before)
 
 
+WRONG = [
+    ({"decoder_channels": 0}, "decoder_channels"),
+    ({"decoder_channels": (256,)}, "decoder_channels"),
+    ({"decoder_atrous_rates": (1, 2)}, "decoder_atrous_rates"),
+    ({"decoder_atrous_rates": (0, 1, 2)}, "decoder_atrous_rates"),
+    ({"decoder_atrous_rates": 12}, "decoder_atrous_rates"),
+    ({"decoder_aspp_dropout": -0.5}, "decoder_aspp_dropout"),
+    ({"upsampling": 0}, "upsampling"),
+    *parity.WRONG_OPTIONS,
+]
+
+
 @both
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"decoder_channels": 0},
-        {"decoder_channels": (256,)},
-        {"decoder_atrous_rates": (1, 2)},
-        {"decoder_atrous_rates": (0, 1, 2)},
-        {"decoder_atrous_rates": 12},
-        {"decoder_aspp_dropout": -0.5},
-        {"upsampling": 0},
-        {"aux_params": {"class": 2}},
-    ],
-    ids=str,
-)
-def test_wrong_values_are_refused(name, options):
-    with pytest.raises(OptionError, match=next(iter(options))):
-        smp_core.create(name, "resnet18", encoder_weights=None, **options)
+@pytest.mark.parametrize(("options", "expected"), WRONG, ids=str)
+def test_wrong_values_are_refused(name, options, expected):
+    parity.assert_refused(name, options, expected)
 
 
 @both
 def test_other_output_strides_are_refused(name):
-    with pytest.raises(IncompatibleError, match=r"encoder_output_stride of 8, 16, not 32"):
-        smp_core.create(name, "resnet18", encoder_weights=None, encoder_output_stride=32)
+    parity.assert_refused(
+        name, {"encoder_output_stride": 32}, r"encoder_output_stride of 8, 16, not 32", error=IncompatibleError
+    )
 
 
 def test_old_checkpoints_number_the_parts():
@@ -166,7 +139,7 @@ def test_old_checkpoints_number_the_parts():
         for new, number in names.items():
             key = key.replace(new, number)
         old[key] = value
-    fresh = smp_core.create("deeplabv3", "resnet18", encoder_weights=None).eval()
+    fresh = parity.build("deeplabv3").eval()
     fresh.load_state_dict(old)
     x = torch.randn(1, 3, 64, 64)
     torch.testing.assert_close(fresh(x), ours(x), rtol=0, atol=0)
@@ -180,10 +153,5 @@ def test_an_encoder_without_the_level_at_one_half(name, options):
 
 @both
 def test_checkpoints_are_read_both_ways(name, tmp_path):
-    ours, theirs, x = compare(name, {"classes": 3, "decoder_channels": 64})
-    theirs.save_pretrained(tmp_path / "theirs")
-    from_theirs = smp_core.from_pretrained(tmp_path / "theirs")
-    torch.testing.assert_close(from_theirs.predict(x), ours.predict(x), rtol=1e-5, atol=1e-5)
-    ours.save_pretrained(tmp_path / "ours")
-    from_ours = smp.from_pretrained(str(tmp_path / "ours")).eval()
-    torch.testing.assert_close(from_ours(x), theirs(x), rtol=1e-5, atol=1e-5)
+    compared = compare(name, {"classes": 3, "decoder_channels": 64})
+    parity.assert_checkpoints_are_read_both_ways(*compared, tmp_path, smp.from_pretrained)

@@ -55,13 +55,9 @@ def pair(options, encoder="tu-vit_tiny_patch16_224"):
     return ours, theirs
 
 
-def image(options, size, batch=2):
-    return torch.randn(batch, options.get("in_channels", 3), *size, generator=torch.Generator().manual_seed(2))
-
-
 def compare(options, size=(64, 96), **arguments):
     ours, theirs = pair(options, **arguments)
-    x = image(options, size)
+    x = parity.image(options.get("in_channels", 3), size)
     parity.assert_same_numbers(ours, theirs, x, tolerance=TOLERANCE)
     parity.assert_same_gradients(ours, theirs, x[:1, :, :64, :64])
 
@@ -74,12 +70,7 @@ ONE_AT_A_TIME = [
     {"encoder_output_indices": [0, 1, 2, 3]},
     {"encoder_output_indices": [11, 2, 5, -4]},
     *({"encoder_depth": depth, "decoder_intermediate_channels": (16,) * depth} for depth in (1, 2, 3)),
-    *({"in_channels": channels} for channels in (1, 4)),
-    {"classes": 5},
-    *({"classes": 4, "activation": name} for name in ("sigmoid", "softmax2d", "tanh", "identity", "clamp")),
-    {"classes": 4, "activation": nn.Sigmoid},
-    {"aux_params": {"classes": 4}},
-    {"aux_params": {"classes": 4, "pooling": "max", "dropout": 0.5, "activation": "sigmoid"}},
+    *parity.COMMON_OPTIONS,
 ]
 
 
@@ -90,26 +81,15 @@ def test_each_option_alone(options):
 
 def random_options(seed):
     draw = random.Random(seed)
-    depth = draw.randint(1, 4)
-    options = {
-        "encoder_depth": depth,
+    options = parity.draw_common_options(draw, depths=(1, 2, 3, 4))
+    depth = options["encoder_depth"]
+    if draw.random() < 0.5:
+        options["encoder_output_indices"] = draw.sample(range(12), depth)
+    return options | {
         "decoder_readout": draw.choice(("ignore", "add", "cat")),
         "decoder_intermediate_channels": tuple(draw.randrange(4, 80) for _ in range(depth)),
         "decoder_fusion_channels": draw.randrange(4, 80),
-        "in_channels": draw.randint(1, 5),
-        "classes": draw.randint(1, 6),
-        "activation": draw.choice((None, "sigmoid", "softmax2d", "tanh")),
     }
-    if draw.random() < 0.5:
-        options["encoder_output_indices"] = draw.sample(range(12), depth)
-    if draw.random() < 0.5:
-        options["aux_params"] = {
-            "classes": draw.randint(1, 6),
-            "pooling": draw.choice(("avg", "max")),
-            "dropout": draw.choice((0.0, 0.3)),
-            "activation": draw.choice((None, "sigmoid")),
-        }
-    return options
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -133,28 +113,17 @@ def test_other_patch_sizes(encoder):
     compare(SMALL, encoder=encoder)
 
 
+def pair_without_dropout():
+    models = pair(SMALL)
+    for layer in (layer for model in models for layer in model.modules()):
+        if isinstance(layer, nn.Dropout):
+            layer.p = 0.0
+    return models
+
+
 def test_training_mode_moves_the_same_statistics():
-    ours, theirs = pair(SMALL)
-    for model in (ours, theirs):
-        model.train()
-        for layer in model.modules():
-            if isinstance(layer, nn.Dropout):
-                layer.p = 0.0
-    x = image({}, (64, 64))
-    parity.assert_same_numbers(ours, theirs, x, tolerance=TOLERANCE)
-    reference = theirs.state_dict()
-    for key, value in ours.state_dict().items():
-        if key.endswith(("running_mean", "running_var")):
-            assert parity.relative_difference(value, reference[key]) <= TOLERANCE, key
+    parity.assert_same_statistics(*pair_without_dropout(), tolerance=TOLERANCE, same_order=False)
 
 
 def test_gradients_of_the_parameters():
-    ours, theirs = pair(SMALL)
-    x = image({}, (64, 64)).double()
-    gradients = []
-    for model in (ours, theirs):
-        model.double().zero_grad()
-        model(x).square().mean().backward()
-        gradients.append({name: value.grad for name, value in model.named_parameters() if name.startswith("decoder")})
-    for name, gradient in gradients[0].items():
-        assert parity.relative_difference(gradient, gradients[1][name]) <= 1e-8, name
+    parity.assert_same_parameter_gradients(*pair_without_dropout(), prefix="decoder")

@@ -1,26 +1,14 @@
 """PSPNet against segmentation_models_pytorch 0.6.0: the same keys, and with its weights the same numbers."""
 
+import functools
 import random
 
 import pytest
-import torch
-
-import smp_core
-from smp_core.errors import OptionError
 
 smp = pytest.importorskip("segmentation_models_pytorch", reason="the peer is installed in the parity session only")
 parity = pytest.importorskip("smp_testing.parity")
 
 pytestmark = pytest.mark.parity
-
-NORMS = (
-    True,
-    False,
-    "batchnorm",
-    "identity",
-    {"type": "batchnorm", "momentum": 0.3, "eps": 1e-3},
-    {"type": "instancenorm", "affine": True},
-)
 
 
 def compare(options, size=(64, 128)):
@@ -30,18 +18,15 @@ def compare(options, size=(64, 128)):
 
 ONE_AT_A_TIME = [
     {},
-    *({"decoder_use_norm": norm} for norm in NORMS),
+    *({"decoder_use_norm": norm} for norm in parity.NORMS),
     *({"encoder_depth": depth} for depth in (1, 2, 3, 4, 5)),
     *({"encoder_depth": depth, "upsampling": 2**depth} for depth in (1, 2, 4, 5)),
     {"psp_out_channels": 100},
     {"psp_dropout": 0.0},
     {"psp_dropout": 0.7},
     *({"upsampling": factor} for factor in (1, 3, 16)),
-    {"in_channels": 1},
     {"in_channels": 5},
-    {"classes": 5},
-    {"classes": 4, "activation": "softmax2d"},
-    {"aux_params": {"classes": 4, "pooling": "max", "dropout": 0.5, "activation": "sigmoid"}},
+    *parity.COMMON_OPTIONS,
 ]
 
 
@@ -52,19 +37,11 @@ def test_each_option_alone(options):
 
 def random_options(seed):
     draw = random.Random(seed)
-    options = {
-        "encoder_depth": draw.randint(1, 5),
+    return parity.draw_common_options(draw, depths=(1, 2, 3, 4, 5), norms=parity.NORMS) | {
         "psp_out_channels": draw.randrange(4, 200),
-        "decoder_use_norm": draw.choice(NORMS),
         "psp_dropout": draw.choice((0.0, 0.2, 0.9)),
         "upsampling": draw.choice((1, 2, 4, 8)),
-        "in_channels": draw.randint(1, 6),
-        "classes": draw.randint(1, 6),
-        "activation": draw.choice((None, "sigmoid", "softmax2d", "tanh")),
     }
-    if draw.random() < 0.5:
-        options["aux_params"] = {"classes": draw.randint(1, 6), "pooling": draw.choice(("avg", "max"))}
-    return options
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -75,70 +52,48 @@ def test_random_combinations(seed):
 
 @pytest.mark.parametrize("norm", ["batchnorm", {"type": "instancenorm", "affine": True}], ids=str)
 def test_training_mode_moves_the_same_statistics(norm):
-    ours, theirs = parity.architecture_pair("pspnet", smp.PSPNet, psp_dropout=0.0, decoder_use_norm=norm)
-    ours.train()
-    theirs.train()
-    x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(2))
-    parity.assert_same_numbers(ours, theirs, x, tolerance=1e-4)
-    reference = theirs.state_dict()
-    for key, value in ours.state_dict().items():
-        if key.endswith(("running_mean", "running_var", "num_batches_tracked")):
-            assert parity.relative_difference(value, reference[key]) <= 1e-4, key
-    parity.assert_same_gradients(ours, theirs, x)
+    pair = parity.architecture_pair("pspnet", smp.PSPNet, psp_dropout=0.0, decoder_use_norm=norm)
+    parity.assert_same_statistics(*pair)
+
+
+def test_gradients_of_the_parameters():
+    parity.assert_same_parameter_gradients(*parity.architecture_pair("pspnet", smp.PSPNet, psp_dropout=0.0))
 
 
 def test_dropout_drops_what_the_peer_drops():
-    ours, theirs = parity.architecture_pair("pspnet", smp.PSPNet, psp_dropout=0.5)
-    x = torch.randn(2, 3, 64, 64)
-    outputs = []
-    for model in (ours, theirs):
-        model.decoder.dropout.train()
-        torch.manual_seed(3)
-        outputs.append(model(x))
-    assert parity.relative_difference(*outputs) <= 1e-4
+    parity.assert_same_dropout(*parity.architecture_pair("pspnet", smp.PSPNet, psp_dropout=0.5))
 
 
 @pytest.mark.parametrize("norm", ["layernorm", "instancenorm"])
 def test_norms_that_the_peer_cannot_run(norm):
-    model = smp_core.create("pspnet", "resnet18", encoder_weights=None, decoder_use_norm=norm)
-    x = torch.randn(2, 3, 50, 64, requires_grad=True)
-    out = model(x)
-    assert out.shape == (2, 1, 50, 64)
-    out.mean().backward()
-    assert x.grad is not None
-    assert x.grad.isfinite().all()
+    parity.assert_trains("pspnet", decoder_use_norm=norm)
 
 
 @pytest.mark.parametrize(
     ("height", "width", "upsampling"), [(61, 50, 8), (1, 1, 8), (61, 50, 4), (61, 50, 1), (9, 8, 16)]
 )
 def test_sizes_that_the_peer_refuses(height, width, upsampling):
-    model = smp_core.create("pspnet", "resnet18", encoder_weights=None, upsampling=upsampling).eval()
-    expected = tuple(-(-size * upsampling // 8) for size in (height, width))
-    assert model(torch.zeros(1, 3, height, width)).shape == (1, 1, *expected)
+    parity.assert_scales_up("pspnet", (height, width), stride=8, upsampling=upsampling)
 
 
 def test_a_batch_of_one_trains():
-    model = smp_core.create("pspnet", "resnet18", encoder_weights=None)
-    model(torch.randn(1, 3, 64, 64)).mean().backward()
+    parity.assert_trains("pspnet", batch=1, size=(64, 64))
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"psp_out_channels": 0},
-        {"psp_out_channels": "512"},
-        {"psp_dropout": 1.5},
-        {"psp_dropout": None},
-        {"upsampling": 0},
-        {"decoder_use_norm": "groupnorm"},
-        {"aux_params": {"class": 2}},
-    ],
-    ids=str,
-)
-def test_wrong_values_are_refused(options):
-    with pytest.raises(OptionError, match=next(iter(options)) if "norm" not in str(options) else "batchnorm"):
-        smp_core.create("pspnet", "resnet18", encoder_weights=None, **options)
+WRONG = [
+    ({"psp_out_channels": 0}, "psp_out_channels"),
+    ({"psp_out_channels": "512"}, "psp_out_channels"),
+    ({"psp_dropout": 1.5}, "psp_dropout"),
+    ({"psp_dropout": None}, "psp_dropout"),
+    ({"upsampling": 0}, "upsampling"),
+    parity.WRONG_NORM,
+    *parity.WRONG_OPTIONS,
+]
+
+
+@pytest.mark.parametrize(("options", "expected"), WRONG, ids=str)
+def test_wrong_values_are_refused(options, expected):
+    parity.assert_refused("pspnet", options, expected)
 
 
 @pytest.mark.parametrize("options", [{}, {"encoder_depth": 2}, {"encoder_depth": 5}], ids=str)
@@ -147,11 +102,7 @@ def test_an_encoder_without_the_level_at_one_half(options):
 
 
 def test_checkpoints_are_read_both_ways(tmp_path):
-    ours, theirs, x = compare({"classes": 3, "psp_out_channels": 64})
-    theirs.save_pretrained(tmp_path / "theirs")
-    from_theirs = smp_core.from_pretrained(tmp_path / "theirs")
-    torch.testing.assert_close(from_theirs.predict(x), ours.predict(x), rtol=1e-5, atol=1e-5)
-    ours.save_pretrained(tmp_path / "ours")
+    compared = compare({"classes": 3, "psp_out_channels": 64})
     # The peer has stages of the encoder that this depth never runs; a file of ours holds none for them.
-    from_ours = smp.from_pretrained(str(tmp_path / "ours"), strict=False).eval()
-    torch.testing.assert_close(from_ours(x), theirs(x), rtol=1e-5, atol=1e-5)
+    read = functools.partial(smp.from_pretrained, strict=False)
+    parity.assert_checkpoints_are_read_both_ways(*compared, tmp_path, read)

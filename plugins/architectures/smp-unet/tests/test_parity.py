@@ -14,16 +14,6 @@ parity = pytest.importorskip("smp_testing.parity")
 
 pytestmark = pytest.mark.parity
 
-INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "area", "nearest-exact")
-NORMS = (
-    True,
-    False,
-    "batchnorm",
-    "identity",
-    {"type": "batchnorm", "momentum": 0.3, "eps": 1e-3},
-    {"type": "instancenorm", "affine": True},
-)
-
 
 def tolerance(options):
     """The fused layer and the sum of the two attention gates reorder sums; where neither runs, nothing does."""
@@ -37,20 +27,16 @@ def compare(options, **arguments):
 
 ONE_AT_A_TIME = [
     {},
-    *({"decoder_use_norm": norm} for norm in NORMS),
-    *({"decoder_interpolation": mode} for mode in INTERPOLATIONS),
+    *({"decoder_use_norm": norm} for norm in parity.NORMS),
+    *({"decoder_interpolation": mode} for mode in parity.INTERPOLATIONS),
     {"decoder_attention_type": "scse"},
     {"decoder_attention_type": "scse", "decoder_channels": (64, 50, 32, 24, 16)},
     {"decoder_channels": (64, 48, 24, 20, 9)},
     {"decoder_channels": [256, 128, 64, 32, 16]},
     {"encoder_depth": 4, "decoder_channels": (128, 64, 32, 16)},
     {"encoder_depth": 3, "decoder_channels": (64, 32, 16)},
-    *({"in_channels": channels} for channels in range(1, 14)),
-    {"classes": 5},
-    *({"classes": 4, "activation": name} for name in ("sigmoid", "softmax2d", "tanh", "identity", "clamp")),
-    {"classes": 4, "activation": torch.nn.Sigmoid},
-    {"aux_params": {"classes": 4}},
-    {"aux_params": {"classes": 4, "pooling": "max", "dropout": 0.5, "activation": "sigmoid"}},
+    *({"in_channels": channels} for channels in (3, *range(5, 13))),
+    *parity.COMMON_OPTIONS,
 ]
 
 
@@ -61,27 +47,11 @@ def test_each_option_alone(options):
 
 def random_options(seed):
     draw = random.Random(seed)
-    depth = draw.choice((3, 4, 5))
+    options = parity.draw_common_options(draw, norms=parity.NORMS, interpolations=parity.INTERPOLATIONS)
     attention = draw.choice((None, "scse"))
     fewest = 16 if attention else 4  # the peer cannot run an attention over fewer channels than it squeezes by
-    options = {
-        "encoder_depth": depth,
-        "decoder_channels": tuple(draw.randrange(fewest, 80) for _ in range(depth)),
-        "in_channels": draw.randint(1, 13),
-        "classes": draw.randint(1, 6),
-        "decoder_use_norm": draw.choice(NORMS),
-        "decoder_interpolation": draw.choice(INTERPOLATIONS),
-        "decoder_attention_type": attention,
-        "activation": draw.choice((None, "sigmoid", "softmax2d", "tanh")),
-    }
-    if draw.random() < 0.5:
-        options["aux_params"] = {
-            "classes": draw.randint(1, 6),
-            "pooling": draw.choice(("avg", "max")),
-            "dropout": draw.choice((0.0, 0.3)),
-            "activation": draw.choice((None, "sigmoid")),
-        }
-    return options
+    channels = tuple(draw.randrange(fewest, 80) for _ in range(options["encoder_depth"]))
+    return options | {"decoder_channels": channels, "decoder_attention_type": attention}
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -94,15 +64,11 @@ def test_random_combinations(seed):
     "options", [{}, {"decoder_attention_type": "scse"}, {"decoder_interpolation": "bilinear"}], ids=str
 )
 def test_training_mode_moves_the_same_statistics(options):
-    ours, theirs = parity.architecture_pair("unet", smp.Unet, **options)
-    ours.train()
-    theirs.train()
-    x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(2))
-    parity.assert_same_numbers(ours, theirs, x, tolerance=1e-4)
-    for (key, a), (other, b) in zip(ours.state_dict().items(), theirs.state_dict().items(), strict=True):
-        assert key == other
-        if key.endswith(("running_mean", "running_var")):
-            assert parity.relative_difference(a, b) <= 1e-4, key
+    parity.assert_same_statistics(*parity.architecture_pair("unet", smp.Unet, **options))
+
+
+def test_gradients_of_the_parameters():
+    parity.assert_same_parameter_gradients(*parity.architecture_pair("unet", smp.Unet))
 
 
 @pytest.mark.parametrize(
@@ -123,8 +89,8 @@ def test_every_resnet(encoder):
 @pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")  # the peer's
 def test_attention_over_few_channels_that_the_peer_cannot_run():
     options = {"decoder_attention_type": "scse", "decoder_channels": (64, 32, 16, 12, 8)}
-    ours = smp_core.create("unet", "resnet18", encoder_weights=None, **options)
-    theirs = smp.Unet("resnet18", encoder_weights=None, **options)
+    ours = smp_core.create("unet", parity.ENCODER, encoder_weights=None, **options)
+    theirs = smp.Unet(parity.ENCODER, encoder_weights=None, **options)
     parity.assert_same_keys(ours, theirs)
     ours.load_state_dict(theirs.state_dict())
     with pytest.raises(RuntimeError, match="expected weight to be at least 1"):
@@ -134,27 +100,15 @@ def test_attention_over_few_channels_that_the_peer_cannot_run():
 
 @pytest.mark.parametrize("norm", ["layernorm", "instancenorm"])
 def test_norms_that_the_peer_cannot_run(norm):
-    model = smp_core.create("unet", "resnet18", encoder_weights=None, decoder_use_norm=norm)
-    x = torch.randn(2, 3, 50, 64, requires_grad=True)
-    out = model(x)
-    assert out.shape == (2, 1, 50, 64)
-    out.mean().backward()
-    assert x.grad is not None
-    assert x.grad.isfinite().all()
-    assert x.grad.abs().sum() > 0
+    model = parity.assert_trains("unet", decoder_use_norm=norm)
     if norm == "layernorm":  # the peer builds it, and fails when it runs
-        theirs = smp.Unet("resnet18", encoder_weights=None, decoder_use_norm=norm)
+        theirs = smp.Unet(parity.ENCODER, encoder_weights=None, decoder_use_norm=norm)
         parity.assert_same_keys(model, theirs)
 
 
 def test_checkpoints_are_read_both_ways(tmp_path):
-    ours, theirs, x = compare({"classes": 3, "decoder_channels": (64, 32, 16, 8, 8)})
-    theirs.save_pretrained(tmp_path / "theirs")
-    from_theirs = smp_core.from_pretrained(tmp_path / "theirs")
-    torch.testing.assert_close(from_theirs.predict(x), ours.predict(x), rtol=0, atol=0)
-    ours.save_pretrained(tmp_path / "ours")
-    from_ours = smp.from_pretrained(str(tmp_path / "ours")).eval()
-    torch.testing.assert_close(from_ours(x), theirs(x), rtol=0, atol=0)
+    compared = compare({"classes": 3, "decoder_channels": (64, 32, 16, 8, 8)})
+    parity.assert_checkpoints_are_read_both_ways(*compared, tmp_path, smp.from_pretrained, tolerance=0)
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,10 @@
 """Unet++ against segmentation_models_pytorch 0.6.0: the same keys, and with its weights the same numbers."""
 
+import functools
 import random
 
 import pytest
-import torch
 
-import smp_core
-from smp_core.errors import OptionError
 from smp_unetplusplus.decoder import UnetPlusPlusDecoder
 
 smp = pytest.importorskip("segmentation_models_pytorch", reason="the peer is installed in the parity session only")
@@ -14,15 +12,6 @@ parity = pytest.importorskip("smp_testing.parity")
 
 pytestmark = pytest.mark.parity
 
-INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "area", "nearest-exact")
-NORMS = (
-    True,
-    False,
-    "batchnorm",
-    "identity",
-    {"type": "batchnorm", "momentum": 0.3, "eps": 1e-3},
-    {"type": "instancenorm", "affine": True},
-)
 SIZE = (64, 128)  # the peer takes multiples of 32 only, and gradients are compared on half of it
 
 
@@ -40,8 +29,8 @@ def compare(options, *, size=SIZE, **arguments):
 
 ONE_AT_A_TIME = [
     {},
-    *({"decoder_use_norm": norm} for norm in NORMS),
-    *({"decoder_interpolation": mode} for mode in INTERPOLATIONS),
+    *({"decoder_use_norm": norm} for norm in parity.NORMS),
+    *({"decoder_interpolation": mode} for mode in parity.INTERPOLATIONS),
     {"decoder_attention_type": "scse"},
     {"decoder_attention_type": "scse", "decoder_channels": (64, 50, 32, 24, 16)},
     {"decoder_attention_type": "scse", "decoder_interpolation": "bilinear"},
@@ -49,12 +38,7 @@ ONE_AT_A_TIME = [
     {"decoder_channels": [256, 128, 64, 32, 16]},
     {"encoder_depth": 4, "decoder_channels": (128, 64, 32, 16)},
     {"encoder_depth": 3, "decoder_channels": (64, 32, 16)},
-    *({"in_channels": channels} for channels in (1, 2, 4, 13)),
-    {"classes": 5},
-    *({"classes": 4, "activation": name} for name in ("sigmoid", "softmax2d", "tanh", "identity", "clamp")),
-    {"classes": 4, "activation": torch.nn.Sigmoid},
-    {"aux_params": {"classes": 4}},
-    {"aux_params": {"classes": 4, "pooling": "max", "dropout": 0.5, "activation": "sigmoid"}},
+    *parity.COMMON_OPTIONS,
 ]
 
 
@@ -65,27 +49,11 @@ def test_each_option_alone(options):
 
 def random_options(seed):
     draw = random.Random(seed)
-    depth = draw.choice((3, 4, 5))
+    options = parity.draw_common_options(draw, norms=parity.NORMS, interpolations=parity.INTERPOLATIONS)
     attention = draw.choice((None, "scse"))
     fewest = 16 if attention else 4  # the peer cannot run an attention over fewer channels than it squeezes by
-    options = {
-        "encoder_depth": depth,
-        "in_channels": draw.randint(1, 13),
-        "classes": draw.randint(1, 6),
-        "decoder_use_norm": draw.choice(NORMS),
-        "decoder_channels": tuple(draw.randrange(fewest, 80) for _ in range(depth)),
-        "decoder_interpolation": draw.choice(INTERPOLATIONS),
-        "decoder_attention_type": attention,
-        "activation": draw.choice((None, "sigmoid", "softmax2d", "tanh")),
-    }
-    if draw.random() < 0.5:
-        options["aux_params"] = {
-            "classes": draw.randint(1, 6),
-            "pooling": draw.choice(("avg", "max")),
-            "dropout": draw.choice((0.0, 0.3)),
-            "activation": draw.choice((None, "sigmoid")),
-        }
-    return options
+    channels = tuple(draw.randrange(fewest, 80) for _ in range(options["encoder_depth"]))
+    return options | {"decoder_channels": channels, "decoder_attention_type": attention}
 
 
 @pytest.mark.parametrize("seed", range(24))
@@ -97,88 +65,54 @@ def test_random_combinations(seed):
     "options", [{}, {"decoder_attention_type": "scse"}, {"decoder_interpolation": "bilinear"}], ids=str
 )
 def test_training_mode_moves_the_same_statistics(options):
-    ours, theirs = parity.architecture_pair("unetplusplus", smp.UnetPlusPlus, **options)
-    ours.train()
-    theirs.train()
-    x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(2))
-    parity.assert_same_numbers(ours, theirs, x, tolerance=1e-4)
-    for (key, a), b in zip(ours.state_dict().items(), map(theirs.state_dict().get, ours.state_dict()), strict=True):
-        if key.endswith(("running_mean", "running_var")):
-            assert parity.relative_difference(a, b) <= 1e-4, key
+    pair = parity.architecture_pair("unetplusplus", smp.UnetPlusPlus, **options)
+    parity.assert_same_statistics(*pair, same_order=False)
 
 
 def test_gradients_of_the_parameters():
-    ours, theirs = (model.double().train() for model in parity.architecture_pair("unetplusplus", smp.UnetPlusPlus))
-    x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(2)).double()
-    for model in (ours, theirs):
-        model(x).square().mean().backward()
-    reference = dict(theirs.named_parameters())
-    for name, parameter in ours.named_parameters():
-        # Before a norm a bias has no gradient but the rounding's, so the scale is the largest of all.
-        difference = (parameter.grad - reference[name].grad).abs().max().item()
-        assert difference <= 1e-9 * max(1.0, reference[name].grad.abs().max().item()), name
+    parity.assert_same_parameter_gradients(*parity.architecture_pair("unetplusplus", smp.UnetPlusPlus))
 
 
-@pytest.mark.parametrize("encoder", ["resnet34", "resnet50"])
+@pytest.mark.parametrize("encoder", ["resnet18", "resnet34", "resnet50"])
 def test_other_encoders(encoder):
     compare({}, size=(64, 64), encoder=encoder)
 
 
+CHANNELS = (48, 40, 32, 24, 16)
+
+
 @pytest.mark.parametrize("depth", [2, 3, 5])
 def test_an_encoder_without_the_half_resolution(depth):
-    theirs = smp.UnetPlusPlus(
-        "tu-convnext_atto", encoder_weights=None, encoder_depth=depth, decoder_channels=(48, 40, 32, 24, 16)[:depth]
-    ).eval()
-    parity.randomise_norms(theirs)
-    kept = [index for index, channels in enumerate(theirs.encoder.out_channels) if channels]
-    channels = [theirs.encoder.out_channels[index] for index in kept]
-    ours = UnetPlusPlusDecoder(channels, [2**index for index in kept], (48, 40, 32, 24, 16)[:depth]).eval()
-    parity.assert_same_keys(ours, theirs.decoder)
-    ours.load_state_dict(theirs.decoder.state_dict())
-    with torch.no_grad():
-        features = theirs.encoder(torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(2)))
-        difference = parity.relative_difference(ours([features[index] for index in kept]), theirs.decoder(features))
-    assert difference <= 1e-4
+    build = functools.partial(UnetPlusPlusDecoder, decoder_channels=CHANNELS[:depth])
+    options = {"encoder_depth": depth, "decoder_channels": CHANNELS[:depth]}
+    parity.assert_same_decoder(build, smp.UnetPlusPlus, "tu-convnext_atto", tolerance=1e-4, **options)
 
 
 def test_an_encoder_with_a_stage_of_full_resolution():
-    theirs = smp.UnetPlusPlus("vgg11_bn", encoder_weights=None, decoder_channels=(48, 40, 32, 24, 16)).eval()
-    parity.randomise_norms(theirs)
-    ours = UnetPlusPlusDecoder(
-        theirs.encoder.out_channels, (1, 2, 4, 8, 16, 32), (48, 40, 32, 24, 16), ignored_keys=["center."]
-    ).eval()
     # The peer never calls the centre block that it builds here, so ours has none.
-    parity.assert_same_keys(ours, theirs.decoder, dropped=lambda key: key.startswith("center."))
-    ours.load_state_dict(theirs.decoder.state_dict())
-    with torch.no_grad():
-        features = theirs.encoder(torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(2)))
-        assert parity.relative_difference(ours(features), theirs.decoder(features)) <= 1e-4
+    build = functools.partial(UnetPlusPlusDecoder, decoder_channels=CHANNELS, ignored_keys=["center."])
+    parity.assert_same_decoder(
+        build,
+        smp.UnetPlusPlus,
+        "vgg11_bn",
+        tolerance=1e-4,
+        dropped=lambda key: key.startswith("center."),
+        decoder_channels=CHANNELS,
+    )
 
 
 def test_any_size():
-    model = smp_core.create("unetplusplus", "resnet18", encoder_weights=None, classes=2).eval()
-    x = torch.randn(1, 3, 50, 65)
-    padded = torch.nn.functional.pad(x, (0, 31, 0, 14))
-    with torch.no_grad():
-        torch.testing.assert_close(model(x), model(padded)[..., :50, :65], rtol=0, atol=0)
+    parity.assert_pads_any_size("unetplusplus")
 
 
 @pytest.mark.parametrize("norm", ["layernorm", "instancenorm"])
 def test_norms_that_the_peer_cannot_run(norm):
-    model = smp_core.create("unetplusplus", "resnet18", encoder_weights=None, decoder_use_norm=norm)
-    x = torch.randn(2, 3, 50, 64, requires_grad=True)
-    out = model(x)
-    assert out.shape == (2, 1, 50, 64)
-    out.square().mean().backward()
-    assert x.grad is not None
-    assert x.grad.isfinite().all()
-    assert x.grad.abs().sum() > 0
+    parity.assert_trains("unetplusplus", decoder_use_norm=norm)
 
 
 WRONG = [
-    ({"decoder_use_norm": "groupnorm"}, "batchnorm"),
-    ({"activation": "relu"}, "sigmoid"),
-    ({"aux_params": {"pooling": "avg"}}, "classes"),
+    parity.WRONG_NORM,
+    *parity.WRONG_OPTIONS,
     ({"decoder_interpolation": "trilinear"}, "nearest, bilinear"),
     ({"decoder_channels": (64, 32)}, "takes 5 blocks"),
     ({"decoder_channels": (64, 32, 16, 8, 0)}, "at least 1"),
@@ -188,16 +122,9 @@ WRONG = [
 
 @pytest.mark.parametrize(("options", "expected"), WRONG, ids=str)
 def test_a_wrong_value_is_answered_with_the_right_ones(options, expected):
-    with pytest.raises(OptionError, match=expected):
-        smp_core.create("unetplusplus", "resnet18", encoder_weights=None, **options)
+    parity.assert_refused("unetplusplus", options, expected)
 
 
 def test_checkpoints_are_read_both_ways(tmp_path):
-    ours, theirs, x = compare({"classes": 3}, size=(64, 64))
-    theirs.save_pretrained(tmp_path / "theirs")
-    from_theirs = smp_core.from_pretrained(tmp_path / "theirs")
-    # Not bit by bit: matrix products sum in an order that depends on where in memory the weights are.
-    assert parity.relative_difference(from_theirs.predict(x), ours.predict(x)) <= 1e-5
-    ours.save_pretrained(tmp_path / "ours")
-    from_ours = smp.from_pretrained(str(tmp_path / "ours")).eval()
-    assert parity.relative_difference(from_ours(x), theirs(x)) <= 1e-5
+    compared = compare({"classes": 3}, size=(64, 64))
+    parity.assert_checkpoints_are_read_both_ways(*compared, tmp_path, smp.from_pretrained)

@@ -3,18 +3,13 @@
 import random
 
 import pytest
-import torch
 
-import smp_core
-from smp_core.errors import IncompatibleError, OptionError
+from smp_core.errors import IncompatibleError
 
 smp = pytest.importorskip("segmentation_models_pytorch", reason="the peer is installed in the parity session only")
 parity = pytest.importorskip("smp_testing.parity")
 
 pytestmark = pytest.mark.parity
-
-# The peer cannot run an instance norm: it meets one of a single pixel.
-NORMS = (True, False, "batchnorm", "identity", {"type": "batchnorm", "momentum": 0.3, "eps": 1e-3})
 
 
 def compare(options, size=(64, 128)):
@@ -24,16 +19,13 @@ def compare(options, size=(64, 128)):
 
 ONE_AT_A_TIME = [
     {},
-    *({"decoder_use_norm": norm} for norm in NORMS),
+    *({"decoder_use_norm": norm} for norm in parity.BATCH_NORMS),
     {"encoder_depth": 3},
     {"encoder_depth": 4},
     {"decoder_channels": 100},
     *({"upsampling": factor} for factor in (1, 3, 8)),
-    {"in_channels": 1},
     {"in_channels": 5},
-    {"classes": 5},
-    {"classes": 4, "activation": "softmax2d"},
-    {"aux_params": {"classes": 4, "pooling": "max", "dropout": 0.5, "activation": "sigmoid"}},
+    *parity.COMMON_OPTIONS,
 ]
 
 
@@ -44,18 +36,11 @@ def test_each_option_alone(options):
 
 def random_options(seed):
     draw = random.Random(seed)
-    options = {
-        "encoder_depth": draw.randint(3, 5),
+    # Not an instance norm: the peer meets one of a single pixel, and cannot run it.
+    return parity.draw_common_options(draw, norms=parity.BATCH_NORMS) | {
         "decoder_channels": draw.randrange(4, 120),
-        "decoder_use_norm": draw.choice(NORMS),
         "upsampling": draw.choice((1, 2, 4)),
-        "in_channels": draw.randint(1, 6),
-        "classes": draw.randint(1, 6),
-        "activation": draw.choice((None, "sigmoid", "softmax2d", "tanh")),
     }
-    if draw.random() < 0.5:
-        options["aux_params"] = {"classes": draw.randint(1, 6), "pooling": draw.choice(("avg", "max"))}
-    return options
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -65,65 +50,47 @@ def test_random_combinations(seed):
 
 
 def test_training_mode_moves_the_same_statistics():
-    ours, theirs = parity.architecture_pair("upernet", smp.UPerNet, decoder_channels=64)
-    ours.train()
-    theirs.train()
-    x = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(2))
-    parity.assert_same_numbers(ours, theirs, x, tolerance=1e-4)
-    reference = theirs.state_dict()
-    for key, value in ours.state_dict().items():
-        if key.endswith(("running_mean", "running_var", "num_batches_tracked")):
-            assert parity.relative_difference(value, reference[key]) <= 1e-4, key
-    parity.assert_same_gradients(ours, theirs, x)
+    pair = parity.architecture_pair("upernet", smp.UPerNet, decoder_channels=64)
+    parity.assert_same_statistics(*pair, size=(64, 96))
+
+
+def test_gradients_of_the_parameters():
+    parity.assert_same_parameter_gradients(*parity.architecture_pair("upernet", smp.UPerNet, decoder_channels=64))
 
 
 @pytest.mark.parametrize("norm", ["layernorm", "instancenorm", {"type": "instancenorm", "affine": True}], ids=str)
 def test_norms_that_the_peer_cannot_run(norm):
     options = {"decoder_use_norm": norm, "decoder_channels": 32}
-    model = smp_core.create("upernet", "resnet18", encoder_weights=None, **options)
-    x = torch.randn(2, 3, 50, 64, requires_grad=True)
-    out = model(x)
-    assert out.shape == (2, 1, 50, 64)
-    out.mean().backward()
-    assert x.grad is not None
-    assert x.grad.isfinite().all()
+    model = parity.assert_trains("upernet", **options)
     if norm != "instancenorm":  # the peer builds these, and fails when they run
-        parity.assert_same_keys(model, smp.UPerNet("resnet18", encoder_weights=None, **options))
+        parity.assert_same_keys(model, smp.UPerNet(parity.ENCODER, encoder_weights=None, **options))
 
 
 @pytest.mark.parametrize(("height", "width", "upsampling"), [(61, 50, 4), (1, 1, 4), (61, 50, 2), (61, 50, 5)])
 def test_sizes_that_the_peer_refuses(height, width, upsampling):
-    model = smp_core.create(
-        "upernet", "resnet18", encoder_weights=None, decoder_channels=32, upsampling=upsampling
-    ).eval()
-    expected = tuple(-(-size * upsampling // 4) for size in (height, width))
-    assert model(torch.zeros(1, 3, height, width)).shape == (1, 1, *expected)
+    parity.assert_scales_up("upernet", (height, width), stride=4, decoder_channels=32, upsampling=upsampling)
 
 
 def test_a_batch_of_one_trains():
-    model = smp_core.create("upernet", "resnet18", encoder_weights=None, decoder_channels=32)
-    model(torch.randn(1, 3, 64, 64)).mean().backward()
+    parity.assert_trains("upernet", batch=1, size=(64, 64), decoder_channels=32)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"decoder_channels": 0},
-        {"decoder_channels": (256, 128)},
-        {"decoder_use_norm": "groupnorm"},
-        {"upsampling": 0},
-        {"aux_params": {"class": 2}},
-    ],
-    ids=str,
-)
-def test_wrong_values_are_refused(options):
-    with pytest.raises(OptionError, match=next(iter(options)) if "norm" not in str(options) else "batchnorm"):
-        smp_core.create("upernet", "resnet18", encoder_weights=None, **options)
+WRONG = [
+    ({"decoder_channels": 0}, "decoder_channels"),
+    ({"decoder_channels": (256, 128)}, "decoder_channels"),
+    ({"upsampling": 0}, "upsampling"),
+    parity.WRONG_NORM,
+    *parity.WRONG_OPTIONS,
+]
+
+
+@pytest.mark.parametrize(("options", "expected"), WRONG, ids=str)
+def test_wrong_values_are_refused(options, expected):
+    parity.assert_refused("upernet", options, expected)
 
 
 def test_what_it_needs_of_the_encoder_is_declared():
-    with pytest.raises(IncompatibleError, match=r"encoder_depth 3..8, not 2"):
-        smp_core.create("upernet", "resnet18", encoder_weights=None, encoder_depth=2)
+    parity.assert_refused("upernet", {"encoder_depth": 2}, r"encoder_depth 3..8, not 2", error=IncompatibleError)
 
 
 @pytest.mark.parametrize("options", [{}, {"encoder_depth": 3}, {"encoder_depth": 4}], ids=str)
@@ -132,10 +99,5 @@ def test_an_encoder_without_the_level_at_one_half(options):
 
 
 def test_checkpoints_are_read_both_ways(tmp_path):
-    ours, theirs, x = compare({"classes": 3, "decoder_channels": 32})
-    theirs.save_pretrained(tmp_path / "theirs")
-    from_theirs = smp_core.from_pretrained(tmp_path / "theirs")
-    torch.testing.assert_close(from_theirs.predict(x), ours.predict(x), rtol=1e-5, atol=1e-5)
-    ours.save_pretrained(tmp_path / "ours")
-    from_ours = smp.from_pretrained(str(tmp_path / "ours")).eval()
-    torch.testing.assert_close(from_ours(x), theirs(x), rtol=1e-5, atol=1e-5)
+    compared = compare({"classes": 3, "decoder_channels": 32})
+    parity.assert_checkpoints_are_read_both_ways(*compared, tmp_path, smp.from_pretrained)

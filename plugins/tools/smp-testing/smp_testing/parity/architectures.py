@@ -1,117 +1,32 @@
-"""Comparing a model with a reference implementation: the same weights, the same numbers.
-
-The reference is any module with the same state-dict keys (or a renamed state dict); nothing here knows which.
-"""
+"""Comparing our architectures with the peer's: whole models, and our decoders over the peer's encoders."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 import smp_core
+from smp_testing.parity.comparison import (
+    assert_same_gradients,
+    assert_same_keys,
+    assert_same_numbers,
+    image,
+    randomise_norms,
+    relative_difference,
+)
 
-Output = Tensor | list[Tensor] | tuple[Tensor, ...]
-
-
-def randomise_norms(module: nn.Module, seed: int = 0) -> None:
-    """Give every norm statistics and affine parameters that differ from its initial ones, so that they count."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for layer in module.modules():
-            for name, low, high in (
-                ("running_mean", -0.1, 0.1),
-                ("running_var", 0.5, 1.5),
-                ("weight", 0.5, 1.5),
-                ("bias", -0.1, 0.1),
-            ):
-                tensor = getattr(layer, name, None)
-                is_norm = isinstance(layer, (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm))
-                if is_norm and isinstance(tensor, Tensor):
-                    tensor.copy_(torch.rand(tensor.shape, generator=generator) * (high - low) + low)
-
-
-def relative_difference(ours: Tensor, theirs: Tensor) -> float:
-    """Largest absolute difference, relative to the largest absolute value of the reference; 0 for two empty maps."""
-    if ours.shape != theirs.shape:
-        raise AssertionError(f"shapes differ: ours {tuple(ours.shape)}, the reference's {tuple(theirs.shape)}")
-    if not theirs.numel():
-        return 0.0
-    scale = theirs.abs().max().item() or 1.0
-    return (ours - theirs).abs().max().item() / scale
-
-
-def assert_same_keys(ours: nn.Module, theirs: nn.Module, dropped: Callable[[str], bool] = lambda _: False) -> None:
-    """Assert equal state-dict keys, in any order, and equal shapes; ``dropped`` says which of theirs to skip."""
-    mine = {key: tuple(value.shape) for key, value in ours.state_dict().items()}
-    reference = {key: tuple(value.shape) for key, value in theirs.state_dict().items() if not dropped(key)}
-    missing, extra = sorted(reference.keys() - mine.keys()), sorted(mine.keys() - reference.keys())
-    assert not [*missing, *extra], f"ours lacks {missing[:5]} and adds {extra[:5]}"
-    differing = {key: (mine[key], reference[key]) for key in mine if mine[key] != reference[key]}
-    assert not differing, f"shapes differ (ours, the reference's): {dict(list(differing.items())[:5])}"
-
-
-def assert_same_numbers(ours: nn.Module, theirs: nn.Module, x: Tensor, *, tolerance: float = 1e-5) -> None:
-    """Assert equal outputs, within a tolerance relative to the largest value of the reference.
-
-    Args:
-        ours, theirs: in the same mode, with the same weights.
-        x: the input, (N, C, H, W).
-        tolerance: largest relative difference.
-
-    Raises:
-        AssertionError: says which output differs, and by how much.
-    """
-    with torch.no_grad():
-        mine, reference = _as_list(ours(x)), _as_list(theirs(x))
-    assert len(mine) == len(reference), f"ours has {len(mine)} outputs, the reference {len(reference)}"
-    for index, (a, b) in enumerate(zip(mine, reference, strict=True)):
-        difference = relative_difference(a, b)
-        assert difference <= tolerance, f"output {index} differs by {difference:.2e}, allowed is {tolerance:.0e}"
-
-
-def assert_same_gradients(ours: nn.Module, theirs: nn.Module, x: Tensor, *, tolerance: float = 1e-8) -> None:
-    """Assert equal gradients of the input, computed in float64; both modules stay in float64.
-
-    In float32 the comparison would measure chance: where two orders of summation put a value near zero on either side
-    of a ReLU, the gradient there is one or nothing.
-
-    Args:
-        ours, theirs, x: as for `assert_same_numbers`.
-        tolerance: relative to the largest value of the reference.
-
-    Raises:
-        AssertionError: says by how much they differ.
-    """
-    gradients = []
-    for module in (ours, theirs):
-        image = x.double().requires_grad_()
-        projection = _projection(_as_list(module.double()(image)))
-        gradients.append(torch.autograd.grad(projection, image)[0])
-    difference = relative_difference(*gradients)
-    assert difference <= tolerance, f"the input's gradient differs by {difference:.2e}, allowed is {tolerance:.0e}"
-
-
-def _as_list(output: Output) -> list[Tensor]:
-    return [output] if isinstance(output, Tensor) else list(output)
-
-
-def _projection(outputs: list[Tensor]) -> Tensor:
-    generator = torch.Generator().manual_seed(1)
-    total = torch.zeros((), dtype=torch.float64)
-    for output in outputs:
-        if output.requires_grad:
-            total = total + (output * torch.randn(output.shape, generator=generator).to(output)).mean()
-    return total
+ENCODER = "resnet34"
+"""Over which architectures are compared where nothing else is said."""
 
 
 def architecture_pair(
     architecture: str,
     peer: Callable[..., nn.Module],
-    encoder: str = "resnet18",
+    encoder: str = ENCODER,
     *,
     size: tuple[int, int] = (64, 64),
     **options: Any,
@@ -163,7 +78,7 @@ def compare_architecture(
     *,
     tolerance: float = 1e-5,
     size: tuple[int, int] = (64, 96),
-    encoder: str = "resnet18",
+    encoder: str = ENCODER,
     gradients: bool = True,
 ) -> tuple[nn.Module, nn.Module, Tensor]:
     """Assert that our model and the peer's agree in keys, outputs and gradients; see `architecture_pair`.
@@ -171,13 +86,14 @@ def compare_architecture(
     Args:
         tolerance: relative, of the outputs in float32.
         size: height and width of the input; a batch of two.
+        encoder: as for `architecture_pair`.
         gradients: also compare the gradient of the input, on a part of it and in float64, which is slow.
 
     Returns:
         Our model, the peer's, and the input.
     """
     ours, theirs = architecture_pair(architecture, peer, encoder, size=size, **options)
-    x = torch.randn(2, options.get("in_channels", 3), *size, generator=torch.Generator().manual_seed(2))
+    x = image(options.get("in_channels", 3), size)
     assert_same_numbers(ours, theirs, x, tolerance=tolerance)
     if gradients:
         assert_same_gradients(ours, theirs, x[:1, :, : size[0] // 2, : size[1] // 2])
@@ -232,5 +148,39 @@ def compare_over_reference_encoder(
     for part, reference in ((ours.decoder, theirs.decoder), (ours.segmentation_head, theirs.segmentation_head)):
         assert_same_keys(part, reference)  # type: ignore[arg-type]
         part.load_state_dict(reference.state_dict())  # type: ignore[union-attr]
-    x = torch.randn(1, options.get("in_channels", 3), *size, generator=torch.Generator().manual_seed(2))
+    x = image(options.get("in_channels", 3), size)
     assert_same_numbers(ours.eval(), theirs.eval(), x, tolerance=tolerance)
+
+
+def assert_same_decoder(
+    build: Callable[[Sequence[int], Sequence[int]], nn.Module],
+    peer: Callable[..., nn.Module],
+    encoder: str,
+    *,
+    tolerance: float = 1e-5,
+    dropped: Callable[[str], bool] = lambda _: False,
+    **options: Any,
+) -> None:
+    """Assert that our decoder agrees with the peer's over features of the peer's encoder, of any pyramid.
+
+    Args:
+        build: makes our decoder of the channels and the reductions of the features.
+        peer: the peer's class.
+        encoder: name of an encoder of the peer's.
+        tolerance: relative, of the decoders' output in float32.
+        dropped: says which keys of the peer's decoder ours does not have.
+        options: of the peer's model.
+    """
+    torch.manual_seed(0)
+    theirs = peer(encoder, encoder_weights=None, **options).eval()
+    randomise_norms(theirs)
+    pyramid = WithoutEmptyLevels(theirs.encoder)  # type: ignore[arg-type]
+    ours = build(pyramid.out_channels, pyramid.reductions).eval()
+    assert_same_keys(ours, theirs.decoder, dropped)  # type: ignore[arg-type]
+    ours.load_state_dict(theirs.decoder.state_dict())  # type: ignore[union-attr]
+    with torch.no_grad():
+        features = theirs.encoder(image(size=(64, 96)))  # type: ignore[operator]
+        reference = theirs.decoder(features)  # type: ignore[operator]
+        mine = ours([features[index] for index in pyramid.kept])
+    difference = relative_difference(mine, reference)
+    assert difference <= tolerance, f"the decoders differ by {difference:.2e}, allowed is {tolerance:.0e}"

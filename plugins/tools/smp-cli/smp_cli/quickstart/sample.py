@@ -1,4 +1,4 @@
-"""The micrograph that ships with this package, cut into three quadrants to train on and one that is held out."""
+"""The micrograph of smp-datasets, cut into three quadrants to train on and one that is held out."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from torch import Tensor
 
 from smp_cli.images import read_picture, to_channels
 from smp_core.inputs import Preprocessing
-
-SAMPLE_FOLDER = Path(__file__).parents[1] / "sample"
+from smp_datasets import micrograph_paths
 
 _SIDE = 256
 # (row, column) of the quadrants; the last one is held out.
@@ -51,8 +50,8 @@ class Sample:
 
 def load_sample() -> Sample:
     """Read the micrograph and its mask."""
-    image = torch.from_numpy(to_channels(read_picture(SAMPLE_FOLDER / "img2d.tif"), 1))
-    with Image.open(SAMPLE_FOLDER / "mask2d.tif") as file:
+    image = torch.from_numpy(to_channels(read_picture(micrograph_paths().image), 1))
+    with Image.open(micrograph_paths().mask) as file:
         nuclei = np.asarray(file) > 0
     return Sample(image, torch.from_numpy(nuclei).float()[None])
 
@@ -60,7 +59,7 @@ def load_sample() -> Sample:
 def write_held_out(path: Path) -> None:
     """Write the held-out quadrant as a file of its own, with the pixel values of the micrograph."""
     row, column = _CORNERS[-1]
-    with Image.open(SAMPLE_FOLDER / "img2d.tif") as file:
+    with Image.open(micrograph_paths().image) as file:
         file.crop((column, row, column + _SIDE, row + _SIDE)).save(path)
 
 

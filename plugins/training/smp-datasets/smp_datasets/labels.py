@@ -1,0 +1,219 @@
+"""How the pixels of a mask file become classes: by index, by colour, or foreground against background."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smp_datasets.errors import LabelError, OptionError
+from smp_datasets.pixels import Array, Pixels, count
+
+Colour = tuple[int, int, int]
+
+_SHOWN = 5
+"""So many unknown values are named in an error."""
+
+
+class Labels(Protocol):
+    """What :class:`smp_datasets.FolderDataset` asks of its ``labels``; write your own for masks of another kind."""
+
+    def encode(self, mask: Pixels) -> NDArray[Any]:
+        """The pixels of a file, (H, W, C) -> the mask, (H, W): uint8 or int32 for classes, or float32.
+
+        Raises:
+            LabelError: there is no class for a pixel; names the file.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class ClassIndices:
+    """The value of a pixel is its class; in a palette file, the index into the palette.
+
+    Masks are (H, W), uint8 where all classes and ``ignore_index`` lie within 0 and 255, otherwise int32.
+
+    Args:
+        classes: their number; values are 0 to classes - 1.
+        ignore_index: a further value, of pixels that do not count.
+        mapping: where a file's values are no class indices: value -> class, or ``ignore_index``. Other values are
+            then unknown.
+
+    Raises:
+        OptionError: no classes, or a mapping to something else.
+
+    >>> ClassIndices(2, ignore_index=255, mapping={1: 1, 2: 0, 3: 255})
+    ClassIndices(classes=2, ignore_index=255, mapping={1: 1, 2: 0, 3: 255})
+    """
+
+    classes: int
+    ignore_index: int | None = None
+    mapping: Mapping[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.classes < 1:
+            raise OptionError(f"ClassIndices: classes must be 1 or more, got {self.classes}")
+        for value, index in (self.mapping or {}).items():
+            if not 0 <= index < self.classes and index != self.ignore_index:
+                raise OptionError(f"ClassIndices: the mapping of {value} must lead to {self._expected()}, got {index}")
+
+    def encode(self, mask: Pixels) -> NDArray[Any]:
+        """See :class:`Labels`."""
+        values = _one_channel(mask, "class indices", "; for classes by colour use ColourMap")
+        if values.dtype.kind == "f" and not np.array_equal(values, np.rint(values)):
+            raise LabelError(
+                f"mask {mask.path!r} holds {values.dtype} numbers that are not whole; expected class indices"
+            )
+        known = self._known()
+        if self.mapping is None and self.ignore_index is None:
+            unknown = (values < 0) | (values >= self.classes)
+        else:
+            unknown = ~np.isin(values, np.array(sorted(known)))
+        if unknown.any():
+            listed = ", ".join(map(str, sorted(known)))
+            expected = self._expected() if self.mapping is None else f"the values of the mapping: {listed}"
+            raise LabelError(f"mask {mask.path!r} holds {_describe(values, unknown)}; expected {expected}")
+        dtype = _dtype([self.classes - 1, *([] if self.ignore_index is None else [self.ignore_index])])
+        if self.mapping is None:
+            return values.astype(dtype)
+        return _look_up(values.astype(np.int64), known, dtype)
+
+    def _known(self) -> dict[int, int]:
+        if self.mapping is not None:
+            return dict(self.mapping)
+        more = [] if self.ignore_index is None else [self.ignore_index]
+        return {index: index for index in (*range(self.classes), *more)}
+
+    def _expected(self) -> str:
+        ignored = "" if self.ignore_index is None else f", or {self.ignore_index} for what is ignored"
+        return f"0 to {self.classes - 1}{ignored}"
+
+
+@dataclass(frozen=True)
+class ColourMap:
+    """The colour of a pixel says its class; palette files and 8-bit RGB, whose alpha is left out, and grey.
+
+    Masks are (H, W), uint8 where all classes lie within 0 and 255, otherwise int32.
+
+    Args:
+        colours: (red, green, blue), each 0 to 255 -> class index. Several colours may lead to one class.
+        unknown: class of every colour that is not listed, such as an ``ignore_index``; None: such a colour is an error.
+
+    Raises:
+        OptionError: no colours, or something that is none.
+
+    >>> ColourMap({(0, 0, 0): 0, (128, 64, 128): 1}, unknown=255).unknown
+    255
+    """
+
+    colours: Mapping[Colour, int]
+    unknown: int | None = None
+    _codes: dict[int, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.colours:
+            raise OptionError("ColourMap: expected at least one colour, got none")
+        codes = {}
+        for colour, index in self.colours.items():
+            if len(colour) != 3 or not all(0 <= part <= 255 for part in colour):
+                raise OptionError(f"ColourMap: a colour is (red, green, blue), each from 0 to 255; got {colour!r}")
+            codes[_code(*colour)] = int(index)
+        object.__setattr__(self, "_codes", codes)
+
+    def encode(self, mask: Pixels) -> NDArray[Any]:
+        """See :class:`Labels`."""
+        codes = self._codes_of(mask)
+        dtype = _dtype([*self._codes.values(), *([] if self.unknown is None else [self.unknown])])
+        unknown = ~np.isin(codes, np.array(sorted(self._codes)))
+        if self.unknown is None and unknown.any():
+            raise LabelError(
+                f"mask {mask.path!r} holds {_describe(codes, unknown, is_colour=True)}; expected the "
+                f"{count(len(self._codes), 'colour')} of the map; add these to it, or give unknown= a class for all"
+            )
+        result = _look_up(np.where(unknown, next(iter(self._codes)), codes), self._codes, dtype)
+        if self.unknown is not None:
+            result[unknown] = self.unknown
+        return result
+
+    def _codes_of(self, mask: Pixels) -> NDArray[np.int64]:
+        """(H, W) numbers that stand for colours."""
+        values = mask.values
+        if mask.palette is not None:
+            # Indices beyond the palette cannot be stored in a valid file; if they are, they are no known colour.
+            table = np.full(256, -1, dtype=np.int64)
+            table[: len(mask.palette)] = _code(*mask.palette.astype(np.int64).T)
+            found: NDArray[np.int64] = table[values[..., 0]]
+            return found
+        if values.dtype != np.uint8 or (mask.colours == "none" and mask.channels != 3):
+            raise LabelError(
+                f"mask {mask.path!r} is {mask.kind} with {count(mask.channels, 'channel')}; "
+                "expected 8-bit colours or a palette"
+            )
+        wide = values.astype(np.int64)
+        red, green, blue = (0, 0, 0) if mask.colours == "grey" else (0, 1, 2)
+        codes: NDArray[np.int64] = _code(wide[..., red], wide[..., green], wide[..., blue])
+        return codes
+
+
+@dataclass(frozen=True)
+class Binary:
+    """Foreground is whatever lies above a threshold; the rest is background.
+
+    Masks are (H, W) float32, 0 and 1, as binary losses want them. In a palette file the index counts; in a file with
+    colours, the largest of red, green and blue; alpha is left out.
+
+    Args:
+        threshold: in the units of the file. 0 suits masks of 0 and 255, of 0 and 1, and instance masks; 127 the noise
+            that JPEG leaves around edges.
+    """
+
+    threshold: float = 0
+
+    def encode(self, mask: Pixels) -> NDArray[Any]:
+        """See :class:`Labels`."""
+        values = mask.values
+        if mask.colours == "rgb":
+            values = values[..., :3].max(axis=2)
+        elif mask.colours == "grey":
+            values = values[..., 0]
+        else:
+            values = _one_channel(mask, "foreground and background", "")
+        return (values > self.threshold).astype(np.float32)
+
+
+def _one_channel(mask: Pixels, what: str, hint: str) -> Array:
+    if mask.channels != 1:
+        raise LabelError(
+            f"mask {mask.path!r} is {mask.kind} with {mask.channels} channels; expected one of {what}{hint}"
+        )
+    return mask.values[..., 0]
+
+
+def _code(red: Any, green: Any, blue: Any) -> Any:
+    return (red << 16) | (green << 8) | blue
+
+
+def _dtype(labels: list[int]) -> type[np.generic]:
+    return np.uint8 if min(labels) >= 0 and max(labels) <= 255 else np.int32
+
+
+def _look_up(values: NDArray[np.int64], table: Mapping[int, int], dtype: type[np.generic]) -> NDArray[Any]:
+    keys = np.array(sorted(table))
+    entries = np.array([table[int(key)] for key in keys]).astype(dtype)
+    result: NDArray[Any] = entries[np.searchsorted(keys, values)]
+    return result
+
+
+def _describe(values: Array, unknown: NDArray[np.bool_], is_colour: bool = False) -> str:
+    """``values that are no class: 12 (34 pixels, first at row 3, column 7), ...``, the most frequent first."""
+    found, numbers = np.unique(values[unknown], return_counts=True)
+    texts = []
+    for value, number in sorted(zip(found.tolist(), numbers.tolist(), strict=True), key=lambda pair: -pair[1])[:_SHOWN]:
+        row, column = np.argwhere((values == value) & unknown)[0].tolist()
+        shown = (value >> 16, value >> 8 & 255, value & 255) if is_colour else value
+        texts.append(f"{shown} ({count(number, 'pixel')}, first at row {row}, column {column})")
+    more = "" if len(found) <= _SHOWN else f" and {len(found) - _SHOWN} more"
+    return f"{'colours' if is_colour else 'values'} that are no class: {', '.join(texts)}{more}"

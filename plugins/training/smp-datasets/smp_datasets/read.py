@@ -1,0 +1,94 @@
+"""Reading one file of any kind that a dataset may hold, without loss.
+
+| file | read by | what |
+|---|---|---|
+| .png | Pillow | grey, palette, colour, alpha; 1 to 16 bits a channel |
+| .jpg .jpeg .bmp .webp | Pillow | 8 bits; CMYK becomes RGB |
+| .tif .tiff | Pillow | one channel of 1 to 32 bits or float32; 8-bit RGB(A); pages of these, as channels |
+| .tif .tiff | tifffile (optional) | the rest: many bands, 16-bit or float bands, planar bands, float64, signed 8-bit |
+| .npy .npz | NumPy | (H, W) or (H, W, C), numbers; an .npz holds one array |
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from PIL import UnidentifiedImageError
+
+from smp_datasets.errors import DatasetError, UnreadableFileError
+from smp_datasets.pixels import Array, Pixels, plain, suffix_of
+from smp_datasets.read_pillow import read_with_pillow
+from smp_datasets.read_tiff import read_tiff
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".npy", ".npz")
+
+
+def read_pixels(path: str | os.PathLike[str], *, as_mask: bool = False, upright: bool = True) -> Pixels:
+    """Read one file.
+
+    Args:
+        path: the file; its extension says how it is read.
+        as_mask: True: values as they are stored, so that they can be classes: palette files give indices and their
+            palette, and grey of 1, 2 and 4 bits is not stretched to 8. False: what a viewer shows: palettes give
+            their colours.
+        upright: turn pictures as their EXIF data say. The orientation tag of a TIFF is always followed.
+
+    Returns:
+        The pixels; ``values`` are (H, W, C) in the file's own dtype and range.
+
+    Raises:
+        UnreadableFileError: it is missing, damaged, not an image, or of a kind that cannot be read without loss.
+        MissingDependencyError: a TIFF needs tifffile.
+    """
+    name = os.fspath(path)
+    suffix = suffix_of(name)
+    if suffix not in EXTENSIONS:
+        raise UnreadableFileError(f"cannot read {name!r}: expected a file with one of {', '.join(EXTENSIONS)}")
+    try:
+        if suffix in (".npy", ".npz"):
+            return _read_array(name, suffix)
+        if suffix in (".tif", ".tiff"):
+            return read_tiff(name, as_mask)
+        return read_with_pillow(name, as_mask, upright)
+    except DatasetError:
+        raise
+    except UnidentifiedImageError:
+        raise UnreadableFileError(f"cannot read {name!r}: it is not a picture in a format that Pillow knows") from None
+    # Decoders raise OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error and others.
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+        raise UnreadableFileError(f"cannot read {name!r}: {reason}") from error
+
+
+def _read_array(path: str, suffix: str) -> Pixels:
+    try:
+        values = _load_npz(path) if suffix == ".npz" else np.load(path, allow_pickle=False)
+    except zipfile.BadZipFile as error:
+        raise UnreadableFileError(f"cannot read {path!r}: it is not an .npz file") from error
+    if values.ndim not in (2, 3) or values.dtype.kind not in "buif" or values.size == 0:
+        raise UnreadableFileError(
+            f"cannot read {path!r}: it holds an array of shape {values.shape} and dtype {values.dtype}; expected "
+            "numbers of shape (height, width) or (height, width, channels)"
+        )
+    values = plain(values)
+    if values.dtype == np.bool_:
+        values = values.astype(np.uint8)
+    return Pixels(path, values, f"{values.dtype} array", "grey" if values.shape[2] == 1 else "none")
+
+
+def _load_npz(path: str) -> Array:
+    with warnings.catch_warnings():
+        # NumPy warns of an empty archive; the error below says more.
+        warnings.simplefilter("ignore", UserWarning)
+        with np.load(Path(path), allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile) or len(file.files) != 1:
+                names = ", ".join(getattr(file, "files", [])) or "nothing"
+                raise UnreadableFileError(
+                    f"cannot read {path!r}: it holds {names}; expected one array; save the image and the mask apart"
+                )
+            values: Array = file[file.files[0]]
+            return values

@@ -151,6 +151,15 @@ def tests(session: nox.Session) -> None:
         session.notify("light")
 
 
+@nox.session
+def sweeps(session: nox.Session) -> None:
+    """What takes long and needs no peer: every encoder in every architecture, big models compiled, and so on."""
+    python = editable(session)
+    arguments = session.posargs or ["-n", "2", "tests", *_plugin_tests()]
+    variables = {"OMP_NUM_THREADS": "1"}
+    session.run(python, "-m", "pytest", "-m", "slow and not parity", *arguments, external=True, env=variables)
+
+
 def _plugin_tests() -> list[str]:
     return [str(item.tests.relative_to(ROOT)) for item in distributions().values() if item.folder != ROOT]
 

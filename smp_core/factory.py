@@ -21,6 +21,7 @@ from smp_core.compatibility import (
     as_indices,
     choose,
     describe_dilation,
+    dilates,
     features_at_depth,
     index_violations,
     spec_of_module,
@@ -306,7 +307,8 @@ def _build_encoder(encoder: Registered[EncoderSpec], weights: Weights, in_channe
         **copy.deepcopy(dict(spec.options)),
         "in_channels": in_channels,
         "depth": choice.depth,
-        "output_stride": choice.output_stride or 32,
+        # An encoder that is too shallow to be dilated is not asked whether it can be.
+        "output_stride": choice.output_stride if dilates(spec, choice) else 32,
     }
     if choice.output_indices is not None:
         arguments["output_indices"] = choice.output_indices

@@ -24,7 +24,7 @@ def _kinds() -> list[str]:
     smallest: dict[object, EncoderSpec] = {}
     for name in smp_core.list_encoders():
         spec = smp_core.describe(name).spec
-        kind = (spec.reductions, spec.dilation, spec.tokens, spec.min_depth, spec.max_depth, spec.target)
+        kind = (spec.reductions, spec.dilation, spec.tokens, spec.min_depth, spec.max_depth)
         known = smallest.get(kind)
         if known is None or (spec.num_parameters or 0) < (known.num_parameters or 0):
             smallest[kind] = spec
@@ -42,6 +42,14 @@ def test_builds_and_runs_or_is_refused(architecture, encoder):
         check(architecture, encoder, depth, None)
     for stride in STRIDES[1:]:
         check(architecture, encoder, None, stride)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoder", smp_core.list_encoders())
+def test_every_encoder_in_every_architecture(encoder):
+    """Every installed name at the default depth and stride: the sweep over what the kinds stand for."""
+    for architecture in ARCHITECTURES:
+        check(architecture, encoder, None, None)
 
 
 def check(architecture, encoder, depth, stride):

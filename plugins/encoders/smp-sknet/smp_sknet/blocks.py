@@ -10,6 +10,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from smp_core.errors import OptionError
+from smp_core.layers import PooledBatchNorm2d
 
 
 class ConvNorm(nn.Module):
@@ -54,7 +55,7 @@ class SelectiveKernelAttention(nn.Module):
     def __init__(self, channels: int, reduced_channels: int) -> None:
         super().__init__()
         self.fc_reduce = nn.Conv2d(channels, reduced_channels, 1, bias=False)
-        self.bn = nn.BatchNorm2d(reduced_channels)
+        self.bn = PooledBatchNorm2d(reduced_channels)  # trains on a batch of one image
         self.act = nn.ReLU(inplace=True)
         self.fc_select = nn.Conv2d(reduced_channels, 2 * channels, 1, bias=False)
 

@@ -54,6 +54,8 @@ def rows_of(prediction: Tensor, target: Tensor, classes: int, ignore_index: int 
     expected = f"integers from 0 to {classes - 1}"
     if low < 0 or high >= classes:
         if ignored is not None:
+            if target.dtype == torch.int64 and _fits_int32(low) and _fits_int32(high):
+                target = target.int()
             target = target.masked_fill(ignored, 0)
             low, high = _extremes(target)
         if low < 0 or high >= classes:
@@ -124,7 +126,11 @@ def _offsets(number: int, step: int, like: Tensor) -> Tensor:
 
 
 def _key_dtype(bins: int) -> torch.dtype:
-    return torch.int32 if bins <= torch.iinfo(torch.int32).max else torch.int64
+    return torch.int32 if _fits_int32(bins) else torch.int64
+
+
+def _fits_int32(number: int) -> bool:
+    return -(1 << 31) <= number < 1 << 31
 
 
 def _countable(labels: Tensor) -> Tensor:

@@ -126,7 +126,8 @@ def image_scores(ratio: Ratio, counts: Sequence[Tensor], how: How) -> Tensor:
 def _defined(ratio: Ratio, counts: list[Tensor], how: How) -> Tensor:
     scores = ratio(*counts)
     value = how.zero_division
-    if value == "skip":
+    # SMP leaves NaN where counts are summed over images and classes.
+    if value == "skip" or (how.smp_values and how.reduction == "micro"):
         return scores
     undefined = scores.isnan()
     if value == "warn" and bool(undefined.any()):

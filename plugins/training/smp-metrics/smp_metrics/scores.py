@@ -33,10 +33,10 @@ ARGUMENTS = """
             predicted. 1.0, the default of SMP, counts such a class as perfect and so raises averages. "skip" leaves
             it out of the averages, and an image of which no class is defined too; where nothing is left, and without
             a reduction, the score is NaN. "warn" is 0.0 with a RuntimeWarning.
-        smp_values: True gives the values of SMP where they are corrected here: SMP divides a mean over classes that
-            has weights by the number of classes once more with "weighted-imagewise", "macro-imagewise" and "macro",
-            so that a perfect prediction scores 1 / C; here the first weighs once, and the other two, as SMP documents
-            them, have no weights.
+        smp_values: True gives the values of SMP where they are corrected here. With class weights, SMP divides a mean
+            over classes by the number of classes C once more if the reduction is "weighted-imagewise",
+            "macro-imagewise" or "macro", so that a perfect prediction scores 1 / C; here the first weighs once, and
+            the other two, as SMP documents them, have no weights. With "micro", SMP heeds no zero_division: NaN.
 
     Returns:
         A scalar, or (N, C) without a reduction; in torch's default dtype if the counts are integers, on their device.

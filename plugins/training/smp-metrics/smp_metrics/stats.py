@@ -23,13 +23,16 @@ def get_stats(
     ignore_index: int | None = None,
     threshold: float | Sequence[float] | None = None,
     num_classes: int | None = None,
+    *,
+    smp_values: bool = False,
 ) -> Stats:
     """Count true positive, false positive, false negative and true negative pixels per image and class.
 
-    Where the values differ from those of segmentation_models_pytorch (SMP) 0.6.0: a label or prediction beyond the
-    classes is an error, SMP counts it in odd ways; a binary mask (N, H, W) is one map, SMP takes H for the classes.
-    SMP has neither ``ignore_index`` in the modes binary and multilabel nor, in spite of its documentation, a list of
-    thresholds.
+    Where it differs from segmentation_models_pytorch (SMP) 0.6.0: SMP compares the labels with the threshold too, so
+    that with a threshold of 0, the natural one of logits, every pixel counts as labelled positive, and with one above 1
+    none; ``smp_values=True`` does the same. A label or prediction beyond the classes is an error; SMP counts it in odd
+    ways. A binary mask (N, H, W) is one map; SMP takes H for the classes. SMP has neither ``ignore_index`` in the modes
+    binary and multilabel nor, in spite of its documentation, a list of thresholds.
 
     Args:
         output: the prediction. Binary: (N, 1, ...) or (N, H, W); multilabel: (N, C, ...); both either 0 and 1 in an
@@ -42,6 +45,7 @@ def get_stats(
         threshold: binary and multilabel: a pixel is predicted positive where ``output >= threshold``. One number, or
             one per class.
         num_classes: multiclass: the number of classes C. Other modes do not use it.
+        smp_values: True counts labels as SMP does: positive where not below the threshold.
 
     Returns:
         ``tp, fp, fn, tn``, each (N, C) int64 on the device of the input; C is 1 if binary.
@@ -69,9 +73,13 @@ def get_stats(
         rows = index_rows(output, target, num_classes, ignore_index, where)
         right, predicted, labelled, total = count_stats(rows)
         return right, predicted - right, labelled - right, total - predicted - labelled + right
-    rows, maps = _map_rows(output, target, mode, ignore_index, threshold, where)
+    output, target = _with_channels(output, target, mode, where)
+    if smp_values and threshold is not None:
+        _refuse_ignoring(ignore_index, where)
+        target = _positive(target, threshold, where)
+    rows = _map_rows(_positive(output, threshold, where), target, ignore_index, where)
     # Of each map a confusion matrix of two classes.
-    pairs = count_pairs(rows).view(*maps, 2, 2)
+    pairs = count_pairs(rows).view(*output.shape[:2], 2, 2)
     tn, fp, fn, tp = (pairs[..., i, j].contiguous() for i in (0, 1) for j in (0, 1))
     return tp, fp, fn, tn
 
@@ -128,30 +136,31 @@ def check_labels(output: Tensor, target: Tensor, where: str) -> None:
         raise ValueError(f"{where}: output is on {output.device}, but target is on {target.device}")
 
 
-def _map_rows(
-    output: Tensor,
-    target: Tensor,
-    mode: str,
-    ignore_index: int | None,
-    threshold: float | Sequence[float] | None,
-    where: str,
-) -> tuple[Rows, tuple[int, int]]:
-    """Checked maps of 0 and 1, one row a map, and the numbers of images and of maps an image."""
+def _with_channels(output: Tensor, target: Tensor, mode: str, where: str) -> tuple[Tensor, Tensor]:
+    """Both as (N, C, ...)."""
     shape = tuple(output.shape)
     if mode == "binary" and len(shape) == 3:
-        output, target = output.unsqueeze(1), target.unsqueeze(1)
-    elif mode == "binary" and (len(shape) < 2 or shape[1] != 1):
+        return output.unsqueeze(1), target.unsqueeze(1)
+    if mode == "binary" and (len(shape) < 2 or shape[1] != 1):
         raise ValueError(
             f"{where}: output must have shape (N, 1, ...) or (N, H, W), got {shape}; "
             f"unsqueeze(1) adds the axis of channels, and several channels are for the mode 'multilabel'"
         )
-    elif len(shape) < 2:
+    if len(shape) < 2:
         raise ValueError(f"{where}: output must have shape (N, C, ...), got {shape}")
+    return output, target
+
+
+def _map_rows(output: Tensor, target: Tensor, ignore_index: int | None, where: str) -> Rows:
+    """Checked maps (N, C, ...) of 0 and 1, one row a map."""
     check_ignore_index(ignore_index, 2, where)
-    positive = _positive(output, threshold, where)
-    maps = (output.shape[0], output.shape[1])
-    rows = (maps[0] * maps[1], math.prod(output.shape[2:]))
-    return rows_of(positive.reshape(rows), target.reshape(rows), 2, ignore_index, where), maps
+    shape = (output.shape[0] * output.shape[1], math.prod(output.shape[2:]))
+    return rows_of(output.reshape(shape), target.reshape(shape), 2, ignore_index, where)
+
+
+def _refuse_ignoring(ignore_index: int | None, where: str) -> None:
+    if ignore_index is not None:
+        raise ValueError(f"{where}: SMP ignores no label in this mode; leave out smp_values or ignore_index")
 
 
 def _positive(output: Tensor, threshold: float | Sequence[float] | None, where: str) -> Tensor:
@@ -170,7 +179,6 @@ def _positive(output: Tensor, threshold: float | Sequence[float] | None, where: 
     channels = output.shape[1]
     if tuple(limits.shape) != (channels,):
         raise ValueError(
-            f"{where}: threshold must be one number or {channels}, one per class, got {limits.numel()} in shape "
-            f"{tuple(limits.shape)}"
+            f"{where}: threshold must be one number, or {channels} in a list, one per class, got {limits.tolist()}"
         )
     return output >= limits.view(1, channels, *[1] * (output.ndim - 2))

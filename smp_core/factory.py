@@ -303,13 +303,9 @@ def _build_encoder(encoder: Registered[EncoderSpec], weights: Weights, in_channe
     spec = encoder.spec
     chosen = choose_weights(spec, weights)
     title, target = _title(encoder), import_target(encoder)
-    arguments = {
-        **copy.deepcopy(dict(spec.options)),
-        "in_channels": in_channels,
-        "depth": choice.depth,
-        # An encoder that is too shallow to be dilated is not asked whether it can be.
-        "output_stride": choice.output_stride if dilates(spec, choice) else 32,
-    }
+    stride = choice.output_stride if dilates(spec, choice) else 32  # not asked of one too shallow to be dilated
+    asked: dict[str, Any] = {"in_channels": in_channels, "depth": choice.depth, "output_stride": stride}
+    arguments = copy.deepcopy(dict(spec.options)) | asked
     if choice.output_indices is not None:
         arguments["output_indices"] = choice.output_indices
     _check_call(target, title, arguments)

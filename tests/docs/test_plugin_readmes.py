@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-import smp_core
 from smp_core.errors import MissingPluginError
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from smp_datasets.errors import ChecksumError, DownloadError, OptionError
 from smp_datasets.progress import Progress, Report
@@ -40,8 +40,9 @@ class RemoteFile:
     checksum: str
 
     def __post_init__(self) -> None:
-        parts = urllib.parse.urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not self.name:
+        # The name is that of a file to write: it must be one on every system, and lead nowhere else.
+        is_name = self.name not in ("", ".", "..") and PureWindowsPath(self.name).name == self.name
+        if urllib.parse.urlsplit(self.url).scheme not in ("http", "https") or not is_name:
             raise OptionError(f"url must be http or https and end in a file's name, got {self.url!r}")
         algorithm, _, digits = self.checksum.partition(":")
         if _LENGTHS.get(algorithm) != len(digits) or not set(digits.lower()) <= set("0123456789abcdef"):

@@ -48,7 +48,7 @@ def micrograph() -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
 
     >>> image, instances = micrograph()
     >>> image.shape, int(instances.max())
-    ((512, 512), 126)
+    ((512, 512), 183)
     """
     image, mask = (read_pixels(path).values[..., 0] for path in micrograph_paths())
     return image, mask

@@ -39,7 +39,7 @@ OXFORD_PET: Mapping[str, RemoteFile] = MappingProxyType(
         ),
     }
 )
-"""The folders of the dataset and the archives that hold them, about 790 and 19 MB. The checksums are torchvision's."""
+"""The folders of the dataset and the archives that hold them, about 792 and 19 MB. The checksums are torchvision's."""
 
 _TRIMAP = ClassIndices(4, mapping={1: 1, 2: 2, 3: 3})
 _BACKGROUND = 2

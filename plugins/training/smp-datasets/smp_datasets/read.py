@@ -12,9 +12,9 @@
 from __future__ import annotations
 
 import os
-import warnings
 import zipfile
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import UnidentifiedImageError
@@ -65,10 +65,12 @@ def read_pixels(path: str | os.PathLike[str], *, as_mask: bool = False, upright:
 
 
 def _read_array(path: str, suffix: str) -> Pixels:
-    try:
-        values = _load_npz(path) if suffix == ".npz" else np.load(path, allow_pickle=False)
-    except zipfile.BadZipFile as error:
-        raise UnreadableFileError(f"cannot read {path!r}: it is not an .npz file") from error
+    # Opened here: NumPy leaves a file open that turns out to be no archive.
+    with Path(path).open("rb") as file:
+        try:
+            values = _only_array(path, file) if suffix == ".npz" else np.load(file, allow_pickle=False)
+        except zipfile.BadZipFile as error:
+            raise UnreadableFileError(f"cannot read {path!r}: it is not an .npz file") from error
     if values.ndim not in (2, 3) or values.dtype.kind not in "buif" or values.size == 0:
         raise UnreadableFileError(
             f"cannot read {path!r}: it holds an array of shape {values.shape} and dtype {values.dtype}; expected "
@@ -80,15 +82,15 @@ def _read_array(path: str, suffix: str) -> Pixels:
     return Pixels(path, values, f"{values.dtype} array", "grey" if values.shape[2] == 1 else "none")
 
 
-def _load_npz(path: str) -> Array:
-    with warnings.catch_warnings():
-        # NumPy warns of an empty archive; the error below says more.
-        warnings.simplefilter("ignore", UserWarning)
-        with np.load(Path(path), allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile) or len(file.files) != 1:
-                names = ", ".join(getattr(file, "files", [])) or "nothing"
-                raise UnreadableFileError(
-                    f"cannot read {path!r}: it holds {names}; expected one array; save the image and the mask apart"
-                )
-            values: Array = file[file.files[0]]
-            return values
+def _only_array(path: str, file: BinaryIO) -> Array:
+    if not zipfile.is_zipfile(file):
+        raise zipfile.BadZipFile
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as archive:
+        if len(archive.files) != 1:
+            names = ", ".join(archive.files) or "nothing"
+            raise UnreadableFileError(
+                f"cannot read {path!r}: it holds {names}; expected one array; save the image and the mask apart"
+            )
+        values: Array = archive[archive.files[0]]
+        return values

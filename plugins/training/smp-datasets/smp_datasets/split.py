@@ -43,9 +43,9 @@ def split(
         OptionError: fractions below 0, or that do not add up to 1.
 
     >>> split(["a", "b", "c", "d", "e"], {"train": 0.6, "val": 0.4})
-    {'train': ['a', 'b', 'd', 'e'], 'val': ['c']}
+    {'train': ['a', 'b', 'c', 'd'], 'val': ['e']}
     >>> split(["p1/a", "p1/b", "p2/a"], {"train": 0.5, "val": 0.5}, group=lambda name: name.split("/")[0])
-    {'train': [], 'val': ['p1/a', 'p1/b', 'p2/a']}
+    {'train': ['p1/a', 'p1/b'], 'val': ['p2/a']}
     """
     total = math.fsum(fractions.values())
     if not fractions or not all(share >= 0 for share in fractions.values()) or not math.isclose(total, 1, abs_tol=1e-9):

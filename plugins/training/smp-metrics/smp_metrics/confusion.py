@@ -97,7 +97,8 @@ class ConfusionMatrix:
         pairs = count_pairs(rows)[0]
         if self._device_is_open:
             self.to(pairs.device)
-        self._counts += pairs.to(self._counts.device)
+        # Never in place: a tensor made in inference mode could not be changed outside of it.
+        self._counts = self._counts + pairs.to(self._counts.device)
 
     def to(self, device: torch.device | str) -> ConfusionMatrix:
         """Keep the counts on this device from now on; returns itself."""
@@ -107,7 +108,7 @@ class ConfusionMatrix:
 
     def reset(self) -> None:
         """Forget what was counted."""
-        self._counts.zero_()
+        self._counts = torch.zeros_like(self._counts)
 
     def merge(self, other: ConfusionMatrix) -> ConfusionMatrix:
         """Add what another one has counted; returns itself.
@@ -120,7 +121,7 @@ class ConfusionMatrix:
                 f"ConfusionMatrix.merge: the classes differ, {list(self.class_names)} here and "
                 f"{list(other.class_names)} there"
             )
-        self._counts += other._counts.to(self._counts.device)
+        self._counts = self._counts + other._counts.to(self._counts.device)
         return self
 
     def all_reduce(self, group: dist.ProcessGroup | None = None) -> ConfusionMatrix:

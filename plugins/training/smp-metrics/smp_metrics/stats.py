@@ -52,7 +52,8 @@ def get_stats(
 
     Raises:
         TypeError: dtypes that make no sense, or no tensors.
-        ValueError: a mode, shapes, devices, labels or thresholds that do not fit.
+        ValueError: a mode, shapes, devices, labels or thresholds that do not fit; ``smp_values`` with a threshold and
+            an ``ignore_index``, which SMP does not take.
 
     Example:
         >>> output = torch.tensor([[[0, 1], [2, 2]]])

@@ -112,6 +112,21 @@ def test_all_reduce_of_one_process_is_a_copy():
     assert matrix.counts.sum() > 0
 
 
+def test_counting_in_and_out_of_inference_mode():
+    matrix, (prediction, target) = ConfusionMatrix(3, ignore_index=255), next(batches())
+    with torch.inference_mode():
+        matrix.update(prediction, target)
+    matrix.update(prediction, target)
+    matrix.merge(matrix)
+    counted = matrix.counts.sum()
+    assert counted == 4 * (target != 255).sum()
+    matrix.reset()
+    with torch.inference_mode():
+        matrix.update(prediction, target)
+    matrix.reset()
+    assert matrix.counts.sum() == 0
+
+
 def test_device():
     matrix = ConfusionMatrix(3, device="cpu")
     assert matrix.to("meta") is matrix

@@ -91,6 +91,7 @@ class EfficientNetEncoder(EncoderBase):
     """
 
     first_convolution: ClassVar[str] = "_conv_stem"
+    channels_last: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -177,6 +178,7 @@ class TimmEfficientNetEncoder(EncoderBase):
     """
 
     first_convolution: ClassVar[str] = "conv_stem"
+    channels_last: ClassVar[bool] = True
 
     def __init__(
         self,

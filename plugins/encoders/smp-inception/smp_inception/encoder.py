@@ -42,6 +42,7 @@ class InceptionV4Encoder(EncoderBase):
     """
 
     first_convolution: ClassVar[str] = "features.0.conv"
+    channels_last: ClassVar[bool] = True
 
     def __init__(self, *, in_channels: int = 3, depth: int = 5, output_stride: int = 32) -> None:
         _check_output_stride(output_stride)
@@ -85,6 +86,7 @@ class InceptionResNetV2Encoder(EncoderBase):
     """
 
     first_convolution: ClassVar[str] = "conv2d_1a.conv"
+    channels_last: ClassVar[bool] = True
 
     def __init__(self, *, in_channels: int = 3, depth: int = 5, output_stride: int = 32) -> None:
         _check_output_stride(output_stride)

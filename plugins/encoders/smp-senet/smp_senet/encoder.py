@@ -40,6 +40,7 @@ class SENetEncoder(EncoderBase):
     """
 
     first_convolution: ClassVar[str] = "layer0.conv1"
+    channels_last: ClassVar[bool] = True
 
     def __init__(self, model: str, *, in_channels: int = 3, depth: int = 5, output_stride: int = 32) -> None:
         if model not in _STEM_CHANNELS:

@@ -26,6 +26,7 @@ class SKNetEncoder(EncoderBase):
     """
 
     first_convolution: ClassVar[str] = "conv1"
+    channels_last: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -52,6 +52,7 @@ class VGGEncoder(EncoderBase):
     """
 
     first_convolution: ClassVar[str] = "features.0"
+    channels_last: ClassVar[bool] = True
     full_resolution: ClassVar[bool] = True
 
     def __init__(

@@ -39,6 +39,7 @@ class XceptionEncoder(EncoderBase):
     """
 
     first_convolution: ClassVar[str] = "conv1"
+    channels_last: ClassVar[bool] = True
 
     def __init__(self, *, in_channels: int = 3, depth: int = 5, output_stride: int = 32) -> None:
         if output_stride != 32:

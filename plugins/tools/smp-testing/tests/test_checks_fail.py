@@ -44,6 +44,7 @@ WRONG = [
     ),
     ("TakesThreeChannels", "every_number_of_input_channels_builds", "to have 3 channels, but got 1 channels"),
     ("PadsTo64", "any_input_size", "63 x 48 gives a feature of \\(32, 32\\) at reduction 2; expected 24 for 48"),
+    ("ViewsInput", "any_memory_layout", "channels innermost in memory; reshape in place of view: .*view size"),
     ("RefusesFullStateDict", "weights_fit_every_depth", "at depth 5 does not load at depth 1.*keys of missing stages"),
     ("WritesIntoFeatures", "weights_fit_every_depth", "at depth 1 against those at full depth: output 1 differs"),
     (

@@ -33,6 +33,7 @@ CHECKS: tuple[Check, ...] = (
     Check(function=encoder.every_output_stride_builds, kind=EncoderCase, applies=lambda case: bool(case.spec.dilation)),
     Check(function=encoder.every_number_of_input_channels_builds, kind=EncoderCase),
     Check(function=encoder.any_input_size, kind=EncoderCase),
+    Check(function=encoder.any_memory_layout, kind=EncoderCase, needs_numbers=True),
     Check(
         function=encoder.weights_fit_every_depth,
         kind=EncoderCase,

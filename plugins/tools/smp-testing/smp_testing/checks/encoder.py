@@ -144,6 +144,21 @@ def any_input_size(case: EncoderCase) -> None:
                 )
 
 
+def any_memory_layout(case: EncoderCase) -> None:
+    """An image with its channels innermost in memory, as users and models arrange them for speed, gives the same."""
+    module, x = case.settled(), case.image()
+    with torch.no_grad():
+        expected = case.features(module, x)
+        try:
+            got = case.features(module, x.contiguous(memory_format=torch.channels_last))
+        except Exception as error:  # whatever the module's own code raises
+            raise ConformanceError(
+                f"{case.name} fails for an image with the channels innermost in memory; reshape in place of view: "
+                f"{beginning(error)}"
+            ) from error
+    expect_close(got, expected, f"{case.name}: an image with the channels innermost in memory")
+
+
 def weights_fit_every_depth(case: EncoderCase) -> None:
     """The full encoder's state dict loads at every depth, and the features are the first of the full encoder's."""
     full = case.settled()

@@ -135,6 +135,11 @@ class PadsTo64(Right):
         return [x, *super().forward(padded)[1:]]
 
 
+class ViewsInput(Right):
+    def forward(self, x):
+        return super().forward(x - x.view(x.shape[0], -1).mean() * 0)
+
+
 class RefusesFullStateDict(Right):
     def __init__(self, **arguments):
         super().__init__(**arguments, ignored=False)

@@ -5,7 +5,7 @@ ENCODERS = (
     *("LiesAboutChannels", "ChangesInputFeature", "YieldsNan", "KeepsEveryStage", "CannotDilate", "TakesThreeChannels"),
     *("PadsTo64", "RefusesFullStateDict", "WritesIntoFeatures", "HidesFirstConvolution", "WritesIntoInput"),
     *("MixesBatch", "CountsBatch", "HasUnusedParameter", "HasNanGradient", "ForgetsTensor", "RenamesKeys"),
-    *("EditsStateDict", "BranchesOnValues", "BranchesOnSizes", "CannotBeScripted"),
+    *("EditsStateDict", "BranchesOnValues", "BranchesOnSizes", "CannotBeScripted", "ViewsInput"),
 )
 ARCHITECTURES = (
     *("Right", "KeepsPadding", "RefusesDepthFour", "UsesThreeChannels", "IgnoresHead"),

@@ -120,9 +120,11 @@ def is_corrected(counts, options, expected):
 def compare_scores(peer, case):
     """In float64, where digits cannot hide anything, and with integers, whose scores are float32."""
     name, counts, options = case
-    # SMP subtracts rates from 1 for these, and loses digits of small ones in float32.
-    loose = 1e-3 if name.endswith("likelihood_ratio") else 2e-6
-    for values, tolerance in (([count.double() for count in counts], 1e-7), (counts, loose)):
+    forms = [([count.double() for count in counts], 1e-6)]
+    # SMP subtracts rates from 1 for the ratios of rates, and loses the digits of small ones in float32.
+    if not name.endswith("likelihood_ratio"):
+        forms.append((counts, 2e-6))
+    for values, tolerance in forms:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             compare_values(peer, name, values, options, tolerance)
@@ -173,6 +175,15 @@ def test_each_score_with_each_reduction(peer, name, reduction):
         if str(reduction).startswith("weighted"):
             options["class_weights"] = [1.0, 2.0, 5.0]
         compare_scores(peer, (name, counts, options))
+
+
+def test_likelihood_ratios_keep_digits_that_the_peer_loses(peer):
+    counts = [torch.tensor([[count]]) for count in (5_000_000, 1, 5_000_000, 9_000_000)]
+    exact = 0.5 / (1 / 9_000_001)
+    assert smp_metrics.positive_likelihood_ratio(*counts).item() == pytest.approx(exact, rel=1e-6)
+    assert peer.positive_likelihood_ratio(*counts).item() != pytest.approx(exact, rel=1e-2)
+    counts = [count.double() for count in counts]
+    assert peer.positive_likelihood_ratio(*counts).item() == pytest.approx(exact, rel=1e-6)
 
 
 def test_all_is_there(peer):

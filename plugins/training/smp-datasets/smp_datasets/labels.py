@@ -63,29 +63,22 @@ class ClassIndices:
     def encode(self, mask: Pixels) -> NDArray[Any]:
         """See :class:`Labels`."""
         values = _one_channel(mask, "class indices", "; for classes by colour use ColourMap")
-        if values.dtype.kind == "f" and not np.array_equal(values, np.rint(values)):
+        if values.dtype.kind == "f" and not bool((values == np.rint(values)).all()):
             raise LabelError(
                 f"mask {mask.path!r} holds {values.dtype} numbers that are not whole; expected class indices"
             )
-        known = self._known()
-        if self.mapping is None and self.ignore_index is None:
-            unknown = (values < 0) | (values >= self.classes)
-        else:
-            unknown = ~np.isin(values, np.array(sorted(known)))
-        if unknown.any():
-            listed = ", ".join(map(str, sorted(known)))
-            expected = self._expected() if self.mapping is None else f"the values of the mapping: {listed}"
-            raise LabelError(f"mask {mask.path!r} holds {_describe(values, unknown)}; expected {expected}")
         dtype = _dtype([self.classes - 1, *([] if self.ignore_index is None else [self.ignore_index])])
         if self.mapping is None:
-            return values.astype(dtype)
-        return _look_up(values.astype(np.int64), known, dtype)
-
-    def _known(self) -> dict[int, int]:
-        if self.mapping is not None:
-            return dict(self.mapping)
-        more = [] if self.ignore_index is None else [self.ignore_index]
-        return {index: index for index in (*range(self.classes), *more)}
+            unknown = (values < 0) | (values >= self.classes)
+            if self.ignore_index is not None:
+                unknown &= values != self.ignore_index
+            result, expected = values, self._expected()
+        else:
+            result, unknown = _translate(values, self.mapping, dtype)
+            expected = f"the values of the mapping: {', '.join(map(str, sorted(self.mapping)))}"
+        if unknown.any():
+            raise LabelError(f"mask {mask.path!r} holds {_describe(values, unknown)}; expected {expected}")
+        return result.astype(dtype)
 
     def _expected(self) -> str:
         ignored = "" if self.ignore_index is None else f", or {self.ignore_index} for what is ignored"
@@ -120,42 +113,38 @@ class ColourMap:
         for colour, index in self.colours.items():
             if len(colour) != 3 or not all(0 <= part <= 255 for part in colour):
                 raise OptionError(f"ColourMap: a colour is (red, green, blue), each from 0 to 255; got {colour!r}")
-            codes[_code(*colour)] = int(index)
+            codes[(colour[0] << 16) | (colour[1] << 8) | colour[2]] = int(index)
         object.__setattr__(self, "_codes", codes)
 
     def encode(self, mask: Pixels) -> NDArray[Any]:
         """See :class:`Labels`."""
         codes = self._codes_of(mask)
         dtype = _dtype([*self._codes.values(), *([] if self.unknown is None else [self.unknown])])
-        unknown = ~np.isin(codes, np.array(sorted(self._codes)))
-        if self.unknown is None and unknown.any():
+        result, unknown = _translate(codes, self._codes, dtype)
+        if self.unknown is not None:
+            result[unknown] = self.unknown
+        elif unknown.any():
             raise LabelError(
                 f"mask {mask.path!r} holds {_describe(codes, unknown, is_colour=True)}; expected the "
                 f"{count(len(self._codes), 'colour')} of the map; add these to it, or give unknown= a class for all"
             )
-        result = _look_up(np.where(unknown, next(iter(self._codes)), codes), self._codes, dtype)
-        if self.unknown is not None:
-            result[unknown] = self.unknown
         return result
 
-    def _codes_of(self, mask: Pixels) -> NDArray[np.int64]:
+    def _codes_of(self, mask: Pixels) -> NDArray[np.int32]:
         """(H, W) numbers that stand for colours."""
         values = mask.values
         if mask.palette is not None:
             # Indices beyond the palette cannot be stored in a valid file; if they are, they are no known colour.
-            table = np.full(256, -1, dtype=np.int64)
-            table[: len(mask.palette)] = _code(*mask.palette.astype(np.int64).T)
-            found: NDArray[np.int64] = table[values[..., 0]]
+            table = np.full(256, -1, dtype=np.int32)
+            table[: len(mask.palette)] = _codes(mask.palette)
+            found: NDArray[np.int32] = table[values[..., 0]]
             return found
         if values.dtype != np.uint8 or (mask.colours == "none" and mask.channels != 3):
             raise LabelError(
                 f"mask {mask.path!r} is {mask.kind} with {count(mask.channels, 'channel')}; "
                 "expected 8-bit colours or a palette"
             )
-        wide = values.astype(np.int64)
-        red, green, blue = (0, 0, 0) if mask.colours == "grey" else (0, 1, 2)
-        codes: NDArray[np.int64] = _code(wide[..., red], wide[..., green], wide[..., blue])
-        return codes
+        return _codes(values[..., [0, 0, 0]] if mask.colours == "grey" else values)
 
 
 @dataclass(frozen=True)
@@ -192,19 +181,30 @@ def _one_channel(mask: Pixels, what: str, hint: str) -> Array:
     return mask.values[..., 0]
 
 
-def _code(red: Any, green: Any, blue: Any) -> Any:
-    return (red << 16) | (green << 8) | blue
+def _codes(colours: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """(..., 3 or more) -> (...): red, green and blue as one number each."""
+    codes = colours[..., 0].astype(np.int32)
+    for channel in (1, 2):
+        codes <<= 8
+        codes |= colours[..., channel]
+    return codes
 
 
 def _dtype(labels: list[int]) -> type[np.generic]:
     return np.uint8 if min(labels) >= 0 and max(labels) <= 255 else np.int32
 
 
-def _look_up(values: NDArray[np.int64], table: Mapping[int, int], dtype: type[np.generic]) -> NDArray[Any]:
+def _translate(
+    values: Array, table: Mapping[int, int], dtype: type[np.generic]
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Every value by a table; and where the table has none, so that the result means nothing."""
+    if values.dtype == np.uint8 and values.size > 256:
+        result, unknown = _translate(np.arange(256), table, dtype)
+        return result.take(values), unknown.take(values)
     keys = np.array(sorted(table))
     entries = np.array([table[int(key)] for key in keys]).astype(dtype)
-    result: NDArray[Any] = entries[np.searchsorted(keys, values)]
-    return result
+    places = np.minimum(np.searchsorted(keys, values), len(keys) - 1)
+    return entries.take(places), keys.take(places) != values
 
 
 def _describe(values: Array, unknown: NDArray[np.bool_], is_colour: bool = False) -> str:

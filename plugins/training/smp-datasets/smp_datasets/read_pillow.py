@@ -111,13 +111,16 @@ def _read_16_bit_png(path: str, image: Image.Image, colour_type: int) -> Pixels:
 def _low_bytes(path: str) -> Array:
     with Image.open(path) as image:
         tiles: list[Any] = []
-        for codec, extents, offset, arguments in image.tile:
+        for tile in image.tile:
+            arguments = tile[3]
             raw = arguments[0] if isinstance(arguments, tuple) else arguments
             if not isinstance(raw, str) or not raw.endswith(";16B"):
                 raise UnreadableFileError(
                     f"cannot read {path!r}: this version of Pillow would keep 8 of its 16 bits; convert it to .npy"
                 )
-            tiles.append(type(image.tile[0])(codec, extents, offset, raw[:-1] + "L"))
+            low = raw[:-1] + "L"
+            # A plain tuple before Pillow 11, a named one since.
+            tiles.append(tile._replace(args=low) if hasattr(tile, "_replace") else (*tile[:3], low))
         image.tile = tiles
         return np.asarray(image)
 

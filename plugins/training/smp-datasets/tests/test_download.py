@@ -51,7 +51,7 @@ class _Handler(BaseHTTPRequestHandler):
         asked = self.headers.get("Range")
         served.seen.append(asked)
         if served.answers:
-            self.send_error(served.answers.pop(0))
+            self._answer(served.answers.pop(0))
             return
         start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and served.ranges else 0
         if start >= len(served.content):
@@ -65,6 +65,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body[: served.breaks.pop(0)] if served.breaks else body)
+
+    def _answer(self, status):
+        if status != 302:
+            self.send_error(status)
+            return
+        self.send_response(302)
+        self.send_header("Location", "/elsewhere")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def log_message(self, *_):
         pass
@@ -104,6 +113,12 @@ def test_broken_connections_are_resumed(server, tmp_path):
     server.breaks = [100_000, 200_000, 0]
     assert fetch(server.file(), tmp_path, progress=False).read_bytes() == CONTENT
     assert server.seen == [None, "bytes=100000-", "bytes=300000-", "bytes=300000-"]
+
+
+def test_redirections(server, tmp_path):
+    server.answers, server.breaks = [302], [1000]
+    assert fetch(server.file(), tmp_path, progress=False).name == "a b.tar.gz"
+    assert server.seen == [None, None, "bytes=1000-"]
 
 
 def test_the_next_call_goes_on(server, tmp_path):

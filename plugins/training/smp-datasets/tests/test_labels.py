@@ -46,6 +46,18 @@ def test_mapping(values, ignore_index):
     assert mask.dtype == (np.uint8 if 0 <= ignore_index <= 255 else np.int32)
 
 
+def test_large_masks_as_small_ones():
+    # Bytes by the thousand go through a table of all of them.
+    values = np.random.default_rng(0).integers(0, 4, (40, 50)).astype(np.uint8)
+    mapping = {0: 0, 1: 255, 2: 1, 3: 0}
+    for number in range(40):
+        row = values[number : number + 1]
+        expected = ClassIndices(2, 255, mapping).encode(grey(row))
+        np.testing.assert_array_equal(ClassIndices(2, 255, mapping).encode(grey(values))[number], expected[0])
+    with refused(LabelError, "expected the values of the mapping: 0, 1, 2"):
+        ClassIndices(2, 255, {0: 0, 1: 255, 2: 1}).encode(grey(values))
+
+
 def test_many_classes():
     values = np.array([[0, 299], [65535, 150]], np.uint16)
     mask = ClassIndices(300, ignore_index=65535).encode(grey(values))
@@ -78,6 +90,8 @@ def test_what_is_no_class():
         ClassIndices(2).encode(grey(np.array([[0.5]], np.float32)))
     with refused(LabelError, "mask 'm.png' holds float32 numbers that are not whole; expected class indices"):
         ClassIndices(2).encode(grey(np.array([[np.nan]], np.float32)))
+    with refused(LabelError, "inf (1 pixel, first at row 0, column 1); expected 0 to 1"):
+        ClassIndices(2).encode(grey(np.array([[1, np.inf]], np.float32)))
     with refused(LabelError, "9 (1 pixel, first at row 0, column 4) and 4 more; expected 0 to 0"):
         ClassIndices(1).encode(grey([[5, 6, 7, 8, 9, 10, 11, 12, 13]]))
 

@@ -36,6 +36,7 @@ def test_nuclei(part, number):
     assert FolderDataset(folder / "images", folder / "masks", Binary())[0]["image"].shape[2] == 4
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize(("part", "number"), [("train", 200), ("val", 101)])
 def test_camvid(part, number):
     folder = folder_of("camvid") / part

@@ -48,7 +48,8 @@ def random_options(seed):
 
 @pytest.mark.parametrize("seed", range(24))
 def test_random_combinations(seed):
-    compare(random_options(seed), size=random.Random(1000 + seed).choice(((64, 64), (64, 128), (128, 64))))
+    # Half of the smallest leaves two pixels: the peer cannot run an instance norm of one.
+    compare(random_options(seed), size=random.Random(1000 + seed).choice(((64, 128), (128, 64), (128, 128))))
 
 
 @pytest.mark.parametrize("options", [{}, {"decoder_interpolation": "bilinear"}], ids=str)

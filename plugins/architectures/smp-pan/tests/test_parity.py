@@ -18,7 +18,7 @@ def compare(options, size=None):
     # Gradients are compared on half the size, which the peer takes from eight pixels of the deepest feature on.
     stride = min(2 ** options.get("encoder_depth", 5), options.get("encoder_output_stride", 16))
     size = size or (16 * stride, 18 * stride)
-    # Convolutions of maps with channels innermost sum in another order; over resnet34 that came to 1.03e-5 once.
+    # Convolutions of maps with channels innermost in memory sum in another order; that came to 1.03e-5.
     return parity.compare_architecture("pan", smp.PAN, options, tolerance=1e-4, size=size)
 
 

@@ -14,16 +14,13 @@ pytestmark = pytest.mark.parity
 
 SIZE = (64, 128)  # the peer takes multiples of 32 only, and gradients are compared on half of it
 
-
-def tolerance(options):
-    """The fused layer and the sum of the two attention gates reorder sums; where neither runs, nothing does."""
-    reordered = options.get("decoder_interpolation", "nearest") == "nearest" or options.get("decoder_attention_type")
-    return 1e-4 if reordered else 1e-5
+# The fused layer, the sum of the two attention gates and maps with channels innermost in memory reorder sums.
+TOLERANCE = 1e-4
 
 
 def compare(options, *, size=SIZE, **arguments):
     return parity.compare_architecture(
-        "unetplusplus", smp.UnetPlusPlus, options, tolerance=tolerance(options), size=size, **arguments
+        "unetplusplus", smp.UnetPlusPlus, options, tolerance=TOLERANCE, size=size, **arguments
     )
 
 
@@ -58,7 +55,8 @@ def random_options(seed):
 
 @pytest.mark.parametrize("seed", range(24))
 def test_random_combinations(seed):
-    compare(random_options(seed), size=random.Random(1000 + seed).choice(((64, 64), (64, 128), (128, 64))))
+    # Half of the smallest leaves two pixels: the peer cannot run an instance norm of one.
+    compare(random_options(seed), size=random.Random(1000 + seed).choice(((64, 128), (128, 64), (128, 128))))
 
 
 @pytest.mark.parametrize(

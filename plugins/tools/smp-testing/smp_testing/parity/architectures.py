@@ -33,9 +33,10 @@ def architecture_pair(
 ) -> tuple[nn.Module, nn.Module]:
     """Our model and the peer's with the same weights, in evaluation mode.
 
-    Norms are given statistics that count, and the head is scaled to scores of order one, as a trained model's are: an
-    activation of huge scores would measure nothing. The keys must be the same, stages of the encoder that the depth
-    does not reach excepted; the peer's full state dict must load strictly and stay as it was.
+    Norms are given statistics that count and results of order one, and the head is scaled to scores of order one, as a
+    trained model's are: gates and activations of huge values would measure nothing but rounding. The keys must be the
+    same, stages of the encoder that the depth does not reach excepted; the peer's full state dict must load strictly
+    and stay as it was.
 
     Args:
         architecture: our name of it.
@@ -63,12 +64,28 @@ def architecture_pair(
 @torch.no_grad()
 def _tame(model: nn.Module, in_channels: int, size: tuple[int, int]) -> None:
     scores: list[Tensor] = []
+    norms = [layer for layer in model.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
     last = [layer for layer in model.segmentation_head.modules() if isinstance(layer, nn.Conv2d)][-1]  # type: ignore[union-attr]
-    hook = last.register_forward_hook(lambda *arguments: scores.append(arguments[-1]))
-    model(torch.randn(1, in_channels, *size))
-    hook.remove()
+    hooks = [norm.register_forward_pre_hook(_settle) for norm in norms]
+    hooks.append(last.register_forward_hook(lambda *arguments: scores.append(arguments[-1])))
+    # So many images that the deepest map, of a few pixels, still tells what its norms meet.
+    model(torch.randn(max(1, 2**16 // (size[0] * size[1])), in_channels, *size))
+    for hook in hooks:
+        hook.remove()
     for parameter in last.parameters():
         parameter.div_(scores[0].abs().max() / 4)
+
+
+def _settle(norm: nn.Module, arguments: tuple[Tensor]) -> None:
+    """Scale the running variance to what the norm meets, each of its results being of order one then.
+
+    Otherwise features grow from block to block, over resnet34 to a thousand, and gates of such values are steps: with
+    its channels innermost in memory the peer then differs from itself by a hundredth of the score.
+    """
+    mean, variance = norm.running_mean, norm.running_var
+    if isinstance(mean, Tensor) and isinstance(variance, Tensor):
+        values = arguments[0].transpose(0, 1).flatten(1)
+        variance.mul_((values - mean[:, None]).square().mean(1).clamp(min=0.01))
 
 
 def compare_architecture(

@@ -37,6 +37,13 @@ def test_quick_start(tmp_path):
     assert run(code, tmp_path).strip() == "torch.Size([2, 3, 500, 333])"
 
 
+def test_training(tmp_path):
+    code = next(block for block in blocks("python") if "MicrographDataset" in block)
+    rows = run(code + "print(matrix.score('iou_score', 'none')[1].item())\n", tmp_path).splitlines()
+    assert any("nucleus" in row for row in rows)
+    assert float(rows[-1]) > 0.6  # twenty steps; the demo takes eighty, with random crops
+
+
 @pytest.fixture
 def installed_plugin(tmp_path):
     """The README's three files, built and installed as a user would, into a folder of its own."""

@@ -11,6 +11,8 @@ from torch.nn import functional
 
 from smp_cli.quickstart.sample import Sample
 from smp_core import SegmentationModel
+from smp_losses import DiceLoss, SoftBCEWithLogitsLoss
+from smp_metrics import ConfusionMatrix
 
 
 @dataclass(frozen=True)
@@ -65,16 +67,16 @@ def train(model: SegmentationModel, sample: Sample, recipe: Recipe, on_step: Cal
 
 def loss(scores: Tensor, masks: Tensor) -> Tensor:
     """Binary cross entropy plus soft Dice over the batch: (N, 1, H, W) each -> scalar."""
-    probabilities = scores.sigmoid()
-    overlap = (probabilities * masks).sum()
-    dice = (2 * overlap + 1) / (probabilities.sum() + masks.sum() + 1)
-    return functional.binary_cross_entropy_with_logits(scores, masks) + 1 - dice
+    both = SoftBCEWithLogitsLoss() + DiceLoss("binary")
+    value: Tensor = both(scores, masks)
+    return value
 
 
 def iou(predicted: Tensor, mask: Tensor) -> float:
     """Intersection over union of two boolean masks of any shape; 1 where both are empty."""
-    union = (predicted | mask).sum().item()
-    return (predicted & mask).sum().item() / union if union else 1.0
+    matrix = ConfusionMatrix(2)
+    matrix.update(predicted.reshape(1, -1), mask.reshape(1, -1))
+    return float(matrix.score("iou_score", "none", zero_division=1.0)[1])
 
 
 def _restore_layout(model: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""Check one installed distribution, in an environment that holds only what it declares: imports, discovery, listing.
+"""Check one installed distribution, in an environment that holds only what it declares: imports, discovery, creation.
 
 Run as a script: ``python check_installed.py DISTRIBUTION PACKAGE``.
 """
@@ -7,13 +7,21 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 import sys
+from collections.abc import Sequence
 from importlib.metadata import distribution
 from pathlib import Path
+
+# Big packages that happen to be installed beside, and that only those may import who declare them.
+BARRED = ("timm", "torchvision")
 
 
 def main(name: str, package: str) -> None:
     installed = distribution(name)
+    declared = {re.split(r"[^\w-]", requirement, maxsplit=1)[0] for requirement in installed.requires or ()}
+    for barred in () if "timm" in declared else set(BARRED) - declared:  # timm needs torchvision
+        sys.modules[barred] = None  # type: ignore[assignment]  # importing it raises
     module = importlib.import_module(package)
     home = Path(module.__file__ or "").parent
     repository = Path(__file__).resolve().parents[2]
@@ -29,7 +37,7 @@ def main(name: str, package: str) -> None:
     plugins = [point for point in installed.entry_points if point.group == "smp_core"]
     if plugins:
         check_discovered(name)
-    print(f"{name} {installed.version}: {len(names)} modules import" + (", discovered" if plugins else ""))
+    print(f"{name} {installed.version}: {len(names)} modules import" + (", discovered, creates" if plugins else ""))
 
 
 def check_discovered(name: str) -> None:
@@ -42,6 +50,25 @@ def check_discovered(name: str) -> None:
     assert listed or record.resolves_encoders, f"{name} provides nothing"
     for item in listed:
         assert smp_core.describe(item).distribution == name
+    check_creates(record.encoders, record.architectures)
+
+
+def check_creates(encoders: Sequence[str], architectures: Sequence[str]) -> None:
+    """One encoder, and every architecture that takes a pyramid, over a ResNet that is installed beside."""
+    import torch
+
+    import smp_core
+
+    specs = [smp_core.describe(item).spec for item in encoders]
+    x = torch.zeros(1, 3, 70, 64)
+    if specs:
+        smallest = min(specs, key=lambda spec: spec.num_parameters or 0)
+        features = smp_core.create_encoder(smallest.name, weights=None).eval()(x)
+        assert [item.shape[1] for item in features] == list(smallest.out_channels)
+    for item in architectures:
+        if not smp_core.describe(item).spec.tokens:
+            model = smp_core.create(item, "resnet18", encoder_weights=None, classes=2)
+            assert model.predict(x).shape == (1, 2, 70, 64)
 
 
 if __name__ == "__main__":

@@ -42,9 +42,9 @@ class PANDecoder(nn.Module):
         skips = list(encoder_channels[self.first : -1])
         self.fpa = FPABlock(encoder_channels[-1], out_channels)
         # gau1 belongs to the feature at 1/4; a shallow encoder has fewer.
-        self.gau1 = GAUBlock(skips[0], out_channels, interpolation)
-        self.gau2 = GAUBlock(skips[1], out_channels, interpolation) if len(skips) > 1 else None
         self.gau3 = GAUBlock(skips[2], out_channels, interpolation) if len(skips) > 2 else None
+        self.gau2 = GAUBlock(skips[1], out_channels, interpolation) if len(skips) > 1 else None
+        self.gau1 = GAUBlock(skips[0], out_channels, interpolation)
         initialise_decoder(self)
 
     def forward(self, features: list[Tensor]) -> Tensor:

@@ -1,7 +1,8 @@
 """Every architecture against segmentation_models_pytorch: the same weights, one run, alternating.
 
-Prints, per architecture over resnet34, the median of the ratio peer / ours for a forward pass in evaluation mode
-(above 1 is faster), and for Unet also a training step and the bytes that autograd keeps for the backward pass.
+Prints, per architecture over resnet34 (DPT: over the peer's ViT-Tiny), the median of the ratio peer / ours for a
+forward pass in evaluation mode (above 1 is faster), and for Unet also a training step and the bytes that autograd keeps
+for the backward pass.
 
     python benchmarks/architectures.py [--size 512] [--rounds 9] [NAME ...]
 """
@@ -43,9 +44,31 @@ def ratio(ours: Step, theirs: Step, rounds: int) -> tuple[float, float, float]:
     return statistics.median(b / a for a, b in pairs), medians[0], medians[1]
 
 
+class PeersTransformer(nn.Module):
+    """The peer's own plain transformer, as one of our encoders: for an architecture that needs prefix tokens."""
+
+    tokens = True
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.out_channels = tuple(encoder.out_channels)  # type: ignore[arg-type]
+        self.reductions = (encoder.output_stride,) * len(self.out_channels)
+
+    def forward(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        features: tuple[list[Tensor], list[Tensor]] = self.encoder(x)
+        return features
+
+
 def build(name: str) -> tuple[nn.Module, nn.Module]:
-    """Our model and the peer's over resnet34 with the same weights."""
+    """Our model and the peer's over resnet34, or over the peer's ViT-Tiny, with the same weights."""
     torch.manual_seed(0)
+    if describe(name).spec.tokens:
+        theirs = peer.DPT("tu-vit_tiny_patch16_224", encoder_weights=None, dynamic_img_size=True)
+        ours = smp_core.create(name, PeersTransformer(theirs.encoder), encoder_weights=None)
+        ours.decoder.load_state_dict(theirs.decoder.state_dict())
+        ours.segmentation_head.load_state_dict(theirs.segmentation_head.state_dict())
+        return ours, theirs
     theirs = getattr(peer, describe(name).spec.class_name)("resnet34", encoder_weights=None)
     ours = smp_core.create(name, "resnet34", encoder_weights=None)
     ours.load_state_dict(theirs.state_dict())
@@ -93,12 +116,12 @@ def saved_bytes(model: nn.Module, x: Tensor) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="architectures; by default all that take a pyramid")
+    parser.add_argument("names", nargs="*", help="architectures; by default all")
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=9)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
-    names = arguments.names or [name for name in smp_core.list_architectures() if not describe(name).spec.tokens]
+    names = arguments.names or smp_core.list_architectures()
     x = torch.randn(1, 3, arguments.size, arguments.size)
     print(f"{torch.get_num_threads()} threads, {arguments.size}x{arguments.size}, float32, {arguments.rounds} rounds")
     ratios = []

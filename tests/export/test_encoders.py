@@ -1,4 +1,4 @@
-"""Every installed encoder compiled, exported and scripted, by shapes alone; conformance checks numbers, kind by kind."""
+"""Every installed encoder compiled, exported and scripted, by shapes alone; conformance checks numbers by kind."""
 
 from __future__ import annotations
 

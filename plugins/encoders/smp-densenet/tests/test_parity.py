@@ -71,6 +71,12 @@ def test_training_in_float32():
     parity.assert_same_numbers(ours.train(), theirs.train(), image())
 
 
+def test_training_in_float32_at_full_depth():
+    """A map's statistics are taken once, and not again by each layer that reads it: sums in another order."""
+    ours, theirs = pair()
+    parity.assert_same_numbers(ours.train(), theirs.train(), image(), tolerance=1e-4)
+
+
 def test_plain_form():
     """The form of compiled and exported graphs; a watched norm asks for it too."""
     ours, theirs = pair()

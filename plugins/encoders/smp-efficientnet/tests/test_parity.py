@@ -146,6 +146,15 @@ def test_the_largest_has_the_same_keys():
 
 
 @pytest.mark.slow
+def test_the_largest_has_the_same_numbers():
+    theirs = smp.encoders.get_encoder("timm-efficientnet-l2", weights=None)
+    with torch.device("meta"):
+        ours = smp_core.create_encoder("timm-efficientnet-l2", weights=None)
+    ours.load_state_dict(theirs.state_dict(), assign=True)  # one copy of the parameters serves both
+    parity.assert_same_numbers(ours.eval(), theirs.eval(), image(size=(64, 64)))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in ALL if not name.endswith("-l2")])
 def test_every_name(name):
     ours, theirs, _ = compare(name, size=(64, 64))

@@ -48,19 +48,16 @@ class UnetPlusPlusDecoder(nn.Module):
         super().__init__()
         widths = decoder_widths(decoder_channels, encoder_reductions)
         self.blocks = nn.ModuleDict()
-        # For each block, in the order in which they run: its name, its chain, and the feature of its level, -1 where
-        # there is none. They are kept in another order, that of published checkpoints, which optimizers number them by.
-        self.names: list[str] = []
+        # For each block, in the order of the blocks: its chain, and the feature of its level, -1 where there is none.
         self.chains: list[int] = []
         self.skip_indices: list[int] = []
         below = [encoder_channels[-1]]  # channels that each chain has at the level below
         for level, index in enumerate(skip_indices(encoder_reductions)):
             here = [encoder_channels[index]] if index >= 0 else []
-            made: dict[str, nn.Module] = {}
             # The chains that start higher come first: the others take their results as skips.
             for chain in reversed(range(len(below) if index >= 0 else 1)):
                 out_channels = widths[level] if chain == 0 else encoder_channels[index]
-                block = UnetBlock(
+                self.blocks[f"x_{chain}_{level}"] = UnetBlock(
                     below[chain],
                     sum(here),
                     out_channels,
@@ -68,12 +65,9 @@ class UnetPlusPlusDecoder(nn.Module):
                     attention_type=attention_type,
                     interpolation=interpolation,
                 )
-                made[f"x_{chain}_{level}"] = block
-                self.names.append(f"x_{chain}_{level}")
                 self.chains.append(chain)
                 self.skip_indices.append(index)
                 here.insert(0, out_channels)
-            self.blocks.update(dict(reversed(made.items())))
             below = here
         self.out_channels = widths[-1]
         self.reduction = 1
@@ -85,8 +79,7 @@ class UnetPlusPlusDecoder(nn.Module):
         below: list[Tensor] = [features[-1]]
         here: list[Tensor] = []
         # Level by level, so that only the maps of two levels are held.
-        for number, name in enumerate(self.names):
-            block = self.blocks[name]
+        for number, block in enumerate(self.blocks.values()):
             chain, index = self.chains[number], self.skip_indices[number]
             x = below[chain]
             # Taken off before the block runs: nothing but the block needs it any more.

@@ -13,15 +13,17 @@ from collections.abc import Sequence
 from importlib.metadata import distribution
 from pathlib import Path
 
-# Big packages that happen to be installed beside, and that only those may import who declare them.
+# Big packages that happen to be installed beside, and that only those plugins may import that declare them.
 BARRED = ("timm", "torchvision")
 
 
 def main(name: str, package: str) -> None:
     installed = distribution(name)
     declared = {re.split(r"[^\w-]", requirement, maxsplit=1)[0] for requirement in installed.requires or ()}
-    for barred in () if "timm" in declared else set(BARRED) - declared:  # timm needs torchvision
-        sys.modules[barred] = None  # type: ignore[assignment]  # importing it raises
+    plugins = [point for point in installed.entry_points if point.group == "smp_core"]
+    if plugins and "timm" not in declared:  # timm needs torchvision
+        for barred in set(BARRED) - declared:
+            sys.modules[barred] = None  # type: ignore[assignment]  # importing it raises
     module = importlib.import_module(package)
     home = Path(module.__file__ or "").parent
     repository = Path(__file__).resolve().parents[2]
@@ -34,7 +36,6 @@ def main(name: str, package: str) -> None:
     ]
     for item in names:
         importlib.import_module(item)
-    plugins = [point for point in installed.entry_points if point.group == "smp_core"]
     if plugins:
         check_discovered(name)
     print(f"{name} {installed.version}: {len(names)} modules import" + (", discovered, creates" if plugins else ""))

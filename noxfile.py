@@ -282,7 +282,7 @@ def demo(session: nox.Session) -> None:
     environment = ENVIRONMENTS / "demo"
     shutil.rmtree(environment, ignore_errors=True)
     session.run(sys.executable, "-m", "venv", str(environment), external=True)
-    wanted = sorted({"smp-unet", "smp-resnet", "smp-cli", *_ours_needed(["smp-unet", "smp-resnet", "smp-cli"])})
+    wanted = _ours_needed(["smp-unet", "smp-resnet", "smp-cli"])
     # The names are ours, whatever an index may hold under them.
     constraints = ENVIRONMENTS / "constraints.txt"
     constraints.write_text("".join(f"{name} @ {_wheel(name).as_uri()}\n" for name in wanted))

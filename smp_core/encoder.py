@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-import torch
 from torch import Tensor, nn
 
 from smp_core.errors import EncoderProtocolError, OptionError
-from smp_core.renaming import Renames, change_keys_under, to_own, to_published
+from smp_core.tensors.channels import patch_first_convolution
+from smp_core.tensors.renaming import Renames, change_keys_under, to_own, to_published
+
+__all__ = ["Encoder", "EncoderBase", "EncoderWithNeck", "check_encoder", "patch_first_convolution"]
 
 
 @runtime_checkable
@@ -98,6 +100,9 @@ class EncoderBase(nn.Module):
     first_convolution: ClassVar[str] = ""
     """Name of the convolution that sees the input, whose pretrained weight is patched; empty where there is none."""
 
+    further_first_convolutions: ClassVar[tuple[str, ...]] = ()
+    """Names of other convolutions that see the input, beside the first one; patched alike."""
+
     channels_last: ClassVar[bool] = False
     """See `Encoder`; a family that has measured it says True."""
 
@@ -163,6 +168,13 @@ class EncoderBase(nn.Module):
         """A state dict of this encoder with the keys under which its weights are published."""
         return to_published(state_dict, self._renames)
 
+    def unused_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of what published state dicts hold besides at any depth, and nothing ever runs, by published key.
+
+        Without these, other libraries do not load what is saved here.
+        """
+        return {}
+
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         # torch hands every module a dict of its own, so nothing is taken from the caller's.
         changed = change_keys_under(prefix, state_dict, self.to_own_keys)
@@ -171,26 +183,27 @@ class EncoderBase(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
-def patch_first_convolution(state_dict: Mapping[str, Tensor], convolution: str, in_channels: int) -> dict[str, Tensor]:
-    """Fit pretrained weights to another number of input channels.
-
-    One channel sums the pretrained ones; more channels repeat them in turn, scaled by 3 / in_channels, so that the
-    response to a grey image stays what it was.
+class EncoderWithNeck(nn.Module):
+    """An encoder whose features a neck turns into another pyramid: together they are an encoder.
 
     Args:
-        state_dict: of the encoder; not changed.
-        convolution: name of the first convolution; its weight is (out_channels, 3, h, w).
-        in_channels: wanted number of input channels.
-
-    Returns:
-        A new dict, whose first convolution's weight is (out_channels, in_channels, h, w).
+        encoder: an `Encoder`.
+        neck: takes its features, without prefix tokens; has ``out_channels`` and ``reductions`` of its own.
     """
-    key = f"{convolution}.weight"
-    weight = state_dict[key]
-    trained = weight.shape[1]
-    if in_channels == 1:
-        patched = weight.sum(dim=1, keepdim=True)
-    else:
-        source = torch.arange(in_channels) % trained
-        patched = weight[:, source] * (trained / in_channels)
-    return {**state_dict, key: patched}
+
+    def __init__(self, encoder: nn.Module, neck: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.neck = neck
+        self.out_channels: tuple[int, ...] = tuple(neck.out_channels)  # type: ignore[arg-type]
+        self.reductions: tuple[int, ...] = tuple(neck.reductions)  # type: ignore[arg-type]
+        self.in_channels: int = getattr(encoder, "in_channels", 0)
+        self.channels_last = bool(getattr(encoder, "channels_last", False))
+        self.full_resolution = bool(getattr(neck, "full_resolution", self.reductions[0] == 1))
+        self._tokens = bool(getattr(encoder, "tokens", False))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """See `Encoder.forward`."""
+        output = self.encoder(x)
+        features: list[Tensor] = self.neck(output[0] if self._tokens else output)
+        return features

@@ -6,12 +6,14 @@
     ├── RegistryError                   a name could not be turned into a spec
     │   ├── UnknownEncoderError         (LookupError) nobody provides this encoder
     │   ├── UnknownArchitectureError    (LookupError) nobody provides this architecture
+    │   ├── UnknownNeckError            (LookupError) nobody provides this neck
     │   ├── MissingPluginError          (LookupError) a known plugin provides it, but is not installed or disabled
     │   └── NameConflictError           several plugins provide it
     ├── PluginError                     a plugin is broken
     │   └── InvalidSpecError            (ValueError) a spec contradicts itself; names every wrong field
     ├── CreationError                   a model could not be built as asked
     │   ├── IncompatibleError           (ValueError) the encoder lacks what the architecture needs
+    │   │   └── BlueprintError          (also an OptionError) several things are wrong, of both kinds
     │   ├── OptionError                 (TypeError, ValueError) an unknown option or a wrong value
     │   └── EncoderProtocolError        (TypeError) a module does not satisfy the Encoder protocol
     ├── InputError                      (ValueError) a tensor a model cannot take
@@ -24,6 +26,7 @@ This module imports nothing, so that every other one may import it.
 from __future__ import annotations
 
 __all__ = [
+    "BlueprintError",
     "CheckpointError",
     "CreationError",
     "EncoderProtocolError",
@@ -38,8 +41,13 @@ __all__ = [
     "SmpError",
     "UnknownArchitectureError",
     "UnknownEncoderError",
+    "UnknownNeckError",
     "WeightsError",
 ]
+
+
+# A plugin is a stranger's code: it may raise anything, even leave the program, and must fail alone.
+FAILURES = (Exception, SystemExit)
 
 
 class SmpError(Exception):
@@ -58,6 +66,10 @@ class UnknownEncoderError(RegistryError, LookupError):
 
 class UnknownArchitectureError(RegistryError, LookupError):
     """No installed plugin and no first-party distribution provides this architecture."""
+
+
+class UnknownNeckError(RegistryError, LookupError):
+    """No installed plugin and no first-party distribution provides this neck."""
 
 
 class MissingPluginError(RegistryError, LookupError):
@@ -86,6 +98,10 @@ class IncompatibleError(CreationError, ValueError):
 
 class OptionError(CreationError, TypeError, ValueError):
     """An option that does not exist, or a value that it cannot take."""
+
+
+class BlueprintError(IncompatibleError, OptionError):
+    """Several things are wrong with what was asked for, options among them. The message lists them all."""
 
 
 class EncoderProtocolError(CreationError, TypeError):

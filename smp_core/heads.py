@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from torch import nn
 
 from smp_core.errors import OptionError
 from smp_core.layers import build_activation, initialise_head
+from smp_core.options import check_aux_params
 
 Activation = str | Callable[..., object] | None
 
@@ -85,9 +85,5 @@ def build_classification_head(in_channels: int, aux_params: Mapping[str, Any] | 
     """
     if aux_params is None:
         return None
-    known = [name for name in inspect.signature(ClassificationHead).parameters if name != "in_channels"]
-    unknown = [key for key in aux_params if key not in known]
-    if unknown or "classes" not in aux_params:
-        problem = f"unknown key {', '.join(map(repr, unknown))}" if unknown else "no key 'classes'"
-        raise OptionError(f"aux_params: {problem}; expected 'classes' and, optionally, {', '.join(known[1:])}")
+    check_aux_params(aux_params)
     return ClassificationHead(in_channels, **aux_params)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import copy
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,11 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from smp_core.blueprints.value import Blueprint
 from smp_core.encoder import check_encoder
-from smp_core.errors import InputError
+from smp_core.errors import InputError, PluginError
 from smp_core.inputs import Preprocessing
 from smp_core.layers import channels_innermost, rows_innermost
-from smp_core.saving import push_to_hub, save_pretrained
+from smp_core.tensors.fitting import fitting
+from smp_core.tensors.saving import Format, push_to_hub, save_pretrained, upload
 
 
 class SegmentationModel(nn.Module):
@@ -37,8 +40,8 @@ class SegmentationModel(nn.Module):
         EncoderProtocolError: the encoder does not satisfy the protocol.
     """
 
-    # TorchScript would compile properties; this one is for people.
-    __jit_unused_properties__: ClassVar[list[str]] = ["config"]
+    # TorchScript would compile properties; these are for people.
+    __jit_unused_properties__: ClassVar[list[str]] = ["blueprint", "config"]
 
     def __init__(
         self,
@@ -62,7 +65,7 @@ class SegmentationModel(nn.Module):
         self.in_channels: int = getattr(encoder, "in_channels", 0)
         self._channels_last = bool(getattr(encoder, "channels_last", False))
         self.preprocessing: Preprocessing | None = None
-        self._config: dict[str, Any] = {}
+        self._blueprint: Blueprint | None = None
         self._encoder_is_frozen = False
         self._frozen_parameters: list[str] = []
 
@@ -174,20 +177,122 @@ class SegmentationModel(nn.Module):
         return self
 
     @property
+    def blueprint(self) -> Blueprint | None:
+        """What the model was built from, with its preprocessing as it is now; `smp_core.build` makes another one.
+
+        None for a model that smp_core did not build.
+        """
+        if self._blueprint is None or self._blueprint.preprocessing == self.preprocessing:
+            return self._blueprint
+        return dataclasses.replace(self._blueprint, preprocessing=self.preprocessing)
+
+    @property
     def config(self) -> dict[str, Any]:
         """What rebuilds the model: SMP's keys, and under ``_smp_core`` who provided what. A copy; JSON-able.
 
-        Empty for a model that was not built by `smp_core.create`.
+        Empty for a model that smp_core did not build.
         """
-        config = copy.deepcopy(self._config)
-        if config:
-            config["_smp_core"]["preprocessing"] = self.preprocessing.to_dict() if self.preprocessing else None
-        return config
+        blueprint = self.blueprint
+        return blueprint.to_config() if blueprint is not None else {}
 
-    def save_pretrained(self, folder: str | Path) -> Path:
-        """Write ``config.json``, ``model.safetensors`` and a model card; see `smp_core.saving.save_pretrained`."""
-        return save_pretrained(self, self.config, folder)
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """As `torch.nn.Module.load_state_dict`; the caller's dict is never changed.
 
-    def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
-        """Upload what `save_pretrained` writes; see `smp_core.saving.push_to_hub`."""
-        return push_to_hub(self, self.config, repo_id, private=private, token=token)
+        Args:
+            state_dict: in our spelling or in that of published weights.
+            strict: whether a missing or unexpected key, or a tensor of another shape, is an error. Otherwise tensors of
+                other shapes are left as they are, with a warning that lists them.
+            assign: whether the model takes the tensors themselves.
+        """
+        return super().load_state_dict(state_dict if strict else fitting(self, state_dict), strict, assign)
+
+    def save_pretrained(
+        self,
+        folder: str | Path,
+        *,
+        dataset: str | None = None,
+        metrics: Mapping[str, object] | None = None,
+        push_to_hub: bool = False,
+        repo_id: str | None = None,
+        private: bool = False,
+        token: str | None = None,
+        format: Format = "smp_core",
+        max_shard_size: int | str | None = None,
+    ) -> Path:
+        """Write ``config.json``, ``model.safetensors`` and a model card; see `smp_core.tensors.saving.save_pretrained`.
+
+        Args:
+            folder: where to; made where it is missing, files of the same name are replaced.
+            dataset: what the model was trained on, for the card.
+            metrics: name to value, for the card.
+            push_to_hub: also upload the folder.
+            repo_id: ``"owner/name"`` to upload to; by default the folder's name, under the user's own.
+            private, token: as for `push_to_hub`.
+            format: ``"smp"`` writes what segmentation_models_pytorch loads at any depth; ``"smp_core"`` no parameter
+                that the model does not have.
+            max_shard_size: bytes, or ``"5GB"``: tensors beyond are written to several files.
+
+        Returns:
+            The folder.
+
+        Raises:
+            CheckpointError: nothing could rebuild the model; says what was changed. Or writing or uploading failed.
+        """
+        written = save_pretrained(
+            self, folder, dataset=dataset, metrics=metrics, format=format, max_shard_size=max_shard_size
+        )
+        if push_to_hub:
+            upload(written, repo_id or written.resolve().name, private=private, token=token)
+        return written
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool = False,
+        token: str | None = None,
+        dataset: str | None = None,
+        metrics: Mapping[str, object] | None = None,
+        format: Format = "smp_core",
+        max_shard_size: int | str | None = None,
+    ) -> str:
+        """Upload what `save_pretrained` writes to a Hugging Face Hub repository, making it where it is missing.
+
+        Args:
+            repo_id: ``"owner/name"``.
+            private: whether a new repository is private.
+            token: access token; by default the one that ``hf auth login`` stored.
+            dataset, metrics, format, max_shard_size: as for `save_pretrained`.
+
+        Returns:
+            The URL of the repository.
+
+        Raises:
+            CheckpointError: the model cannot be saved, or not be uploaded: no connection, no permission.
+        """
+        return push_to_hub(
+            self,
+            repo_id,
+            private=private,
+            token=token,
+            dataset=dataset,
+            metrics=metrics,
+            format=format,
+            max_shard_size=max_shard_size,
+        )
+
+
+def adopt(module: nn.Module, blueprint: Blueprint) -> SegmentationModel:
+    """Check that a built module is a model, and give it the blueprint that it was built from.
+
+    Raises:
+        PluginError: the architecture built something else.
+    """
+    if not isinstance(module, SegmentationModel):
+        raise PluginError(
+            f"{blueprint.architecture.title}: its target built a {type(module).__name__}; expected an "
+            "smp_core.SegmentationModel"
+        )
+    module._blueprint = blueprint
+    module.preprocessing = blueprint.preprocessing
+    return module

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from smp_core.errors import OptionError
+
+POOLINGS = ("avg", "max")
+_AUX_PARAMS = ("classes", "pooling", "dropout", "activation")
 
 
 def check_positive(name: str, value: object) -> int:
@@ -25,3 +31,50 @@ def check_probability(name: str, value: object) -> float:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
         raise OptionError(f"{name} must be a number between 0 and 1, got {value!r}")
     return float(value)
+
+
+def check_one_of(name: str, value: object, known: Sequence[str]) -> str:
+    """Return the value if it is one of the known ones.
+
+    Raises:
+        OptionError: it is not.
+    """
+    if not isinstance(value, str) or value not in known:
+        raise OptionError(f"unknown {name} {value!r}; expected one of {', '.join(known)}")
+    return value
+
+
+def check_activation(activation: object) -> Any:
+    """Return the activation if it is of a kind that can be one.
+
+    Raises:
+        OptionError: it is not.
+    """
+    if activation is None or isinstance(activation, str) or callable(activation):
+        return activation
+    raise OptionError(
+        f"expected a str, a callable or None as activation, got {type(activation).__name__}: {activation!r}"
+    )
+
+
+def check_aux_params(aux_params: object) -> Mapping[str, Any] | None:
+    """Return the parameters of a classification head, as far as they can be judged without building it.
+
+    Raises:
+        OptionError: not a mapping, an unknown key, or no ``classes``; lists the keys. Or a wrong value.
+    """
+    if aux_params is None:
+        return None
+    if not isinstance(aux_params, Mapping):
+        raise OptionError(
+            f"aux_params must be a dict with 'classes' and, optionally, {', '.join(_AUX_PARAMS[1:])}, or None, "
+            f"got {aux_params!r}"
+        )
+    unknown = [key for key in aux_params if key not in _AUX_PARAMS]
+    if unknown or "classes" not in aux_params:
+        problem = f"unknown key {', '.join(map(repr, unknown))}" if unknown else "no key 'classes'"
+        raise OptionError(f"aux_params: {problem}; expected 'classes' and, optionally, {', '.join(_AUX_PARAMS[1:])}")
+    check_positive("aux_params: classes", aux_params["classes"])
+    check_one_of("pooling", aux_params.get("pooling", "avg"), POOLINGS)
+    check_probability("aux_params: dropout", aux_params.get("dropout", 0) or 0)
+    return aux_params

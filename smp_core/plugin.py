@@ -20,23 +20,31 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pluggy
 
-from smp_core._specs import ArchitectureSpec, EncoderSpec, WeightsSpec
+from smp_core._specs.architecture import ArchitectureSpec
+from smp_core._specs.encoder import EncoderSpec
+from smp_core._specs.former import FormerOption, Migration
+from smp_core._specs.neck import NeckSpec
+from smp_core._specs.weights import WeightsSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from smp_core.model import SegmentationModel
+    from torch import nn
 
 __all__ = [
     "ENTRY_POINT_GROUP",
     "ArchitectureSpec",
     "EncoderSpec",
+    "FormerOption",
+    "Migration",
+    "NeckSpec",
     "WeightsSpec",
     "hookimpl",
     "hookspec",
     "smp_architectures",
     "smp_encoders",
     "smp_model_created",
+    "smp_necks",
     "smp_resolve_encoder",
 ]
 
@@ -61,6 +69,11 @@ def smp_architectures() -> Iterable[ArchitectureSpec]:  # type: ignore[empty-bod
 
 
 @hookspec
+def smp_necks() -> Iterable[NeckSpec]:  # type: ignore[empty-body]
+    """Return the specs of the necks that this plugin provides."""
+
+
+@hookspec
 def smp_resolve_encoder(name: str) -> EncoderSpec | None:
     """Return the spec of an encoder of an open family, or None where the name is not of that family.
 
@@ -69,10 +82,10 @@ def smp_resolve_encoder(name: str) -> EncoderSpec | None:
 
 
 @hookspec
-def smp_model_created(model: SegmentationModel, config: Mapping[str, Any]) -> None:
+def smp_model_created(model: nn.Module, config: Mapping[str, Any]) -> None:
     """Called after `smp_core.create` has built a model.
 
     Args:
-        model: the finished model, on the CPU, in training mode.
+        model: the finished `smp_core.SegmentationModel`, on the CPU, in training mode.
         config: what rebuilds it; a copy of ``model.config``.
     """

@@ -4,7 +4,7 @@ from smp_core.layers.activation import build_activation
 from smp_core.layers.attention import SCSE, build_attention
 from smp_core.layers.channel_gate import ChannelGate
 from smp_core.layers.conv import ConvNormAct
-from smp_core.layers.initialisation import initialise_decoder, initialise_head
+from smp_core.layers.initialisation import initialise_decoder, initialise_encoder, initialise_head
 from smp_core.layers.layout import channels_innermost, rows_innermost
 from smp_core.layers.levels import DEFAULT_DECODER_CHANNELS, decoder_widths, skip_indices
 from smp_core.layers.norm import LayerNorm2d, build_norm
@@ -38,6 +38,7 @@ __all__ = [
     "channels_innermost",
     "decoder_widths",
     "initialise_decoder",
+    "initialise_encoder",
     "initialise_head",
     "rows_innermost",
     "skip_indices",

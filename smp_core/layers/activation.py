@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from smp_core.errors import OptionError
+from smp_core.options import check_activation
 
 
 class ArgMax(nn.Module):
@@ -77,8 +78,4 @@ def build_activation(activation: str | Callable[..., Any] | None) -> nn.Module:
         if not isinstance(module, nn.Module):
             raise OptionError(f"activation class {activation.__name__} does not build an nn.Module, but {module!r}")
         return module
-    if callable(activation):
-        return Function(activation)
-    raise OptionError(
-        f"expected a str, a callable or None as activation, got {type(activation).__name__}: {activation!r}"
-    )
+    return Function(check_activation(activation))

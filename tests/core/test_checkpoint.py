@@ -6,6 +6,8 @@ import json
 import os
 import stat
 import sys
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,10 @@ from torch import Tensor, nn
 from toy_models import ToyEncoder, ToyModel, architecture_spec, encoder_spec, randomise
 
 import smp_core
-from smp_core import saving
 from smp_core.errors import CheckpointError
 from smp_core.inputs import Preprocessing
+from smp_core.sources.weights import Chosen
+from smp_core.tensors import saving
 
 _PREPROCESSING = Preprocessing(mean=(0.5, 0.25, 0.75), std=(0.1, 0.2, 0.3), input_space="BGR", input_range=(0.0, 255.0))
 
@@ -138,7 +141,7 @@ def test_a_loaded_model_trains(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("toys")
 def test_loading_is_offline(tmp_path: Path, offline: list[str]) -> None:
     model = build()
-    model._config["encoder_weights"] = "imagenet"  # as if it had started from these
+    model._blueprint = replace(model.blueprint, weights=Chosen("imagenet"))  # as if it had started from these
     model.save_pretrained(tmp_path)
     loaded = smp_core.from_pretrained(tmp_path)
     assert (loaded.config["encoder_weights"], offline) == ("imagenet", [])
@@ -294,8 +297,10 @@ def test_a_callable_cannot_be_written(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("toys")
 def test_an_option_that_is_no_json(tmp_path: Path) -> None:
     model = build()
-    model._config["width"] = torch.zeros(1)
-    message = "an option of this model cannot be written to config.json: Object of type Tensor is not JSON serializable"
+    model._blueprint = replace(model.blueprint, options={**model.blueprint.options, "size_multiple": Decimal(1)})
+    message = (
+        "an option of this model cannot be written to config.json: Object of type Decimal is not JSON serializable"
+    )
     with pytest.raises(CheckpointError, match=f"^{message}"):
         model.save_pretrained(tmp_path / "out")
     assert not (tmp_path / "out").exists()

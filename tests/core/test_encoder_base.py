@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 from toy_models import ToyEncoder, encoder_spec
 
-from smp_core.compatibility import features_at_depth
+from smp_core.blueprints.compatibility import features_at_depth
 from smp_core.encoder import Encoder, EncoderBase, check_encoder
 from smp_core.errors import OptionError
 

@@ -19,8 +19,8 @@ from smp_core.encoder import patch_first_convolution
 from smp_core.errors import OptionError, PluginError, WeightsError
 from smp_core.plugin import WeightsSpec
 from smp_core.registry import resolve_encoder
-from smp_core.sources import choose_weights
-from smp_core.weights import read_state_dict
+from smp_core.sources.weights import choose_weights
+from smp_core.tensors.files import read_state_dict
 
 _FIRST = "stage1.0.weight"
 

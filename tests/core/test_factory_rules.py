@@ -13,10 +13,10 @@ from toy_models import WIDTHS, architecture_spec, encoder_spec
 
 import smp_core
 from smp_core import registry
-from smp_core._discovery import LoadedPlugin, PluginRecord
-from smp_core.compatibility import choose, features_at_depth
+from smp_core.blueprints.compatibility import choose, features_at_depth
 from smp_core.errors import IncompatibleError
 from smp_core.plugin import ArchitectureSpec, EncoderSpec
+from smp_core.registry.discovery import LoadedPlugin, PluginRecord
 
 
 @st.composite

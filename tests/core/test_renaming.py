@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 from toy_models import ToyEncoder
 
 import smp_core
-from smp_core.renaming import published_key, to_own, to_published
+from smp_core.tensors.renaming import published_key, to_own, to_published
 
 RENAMES = (
     (r"^stage(\d)\.0\.", r"conv\1."),

@@ -98,7 +98,9 @@ def test_targets_that_cannot_be_called_as_declared(install) -> None:
     message = "its target cannot be called with the keywords widths, in_channels, depth, output_stride: "
     with pytest.raises(PluginError, match=f"^encoder 'acme-smp-toy/toy_encoder': {message}.*'widths'$"):
         create()
-    message = "its target cannot be called with an encoder and the keywords classes, activation, aux_params: "
+    message = (
+        "its target cannot be called with an encoder and the keywords classes, activation, aux_params, reductions: "
+    )
     with pytest.raises(PluginError, match=f"^architecture 'acme-smp-toy/odd': {message}.*'classes'$"):
         create("odd", "fine")
 

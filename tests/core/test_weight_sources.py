@@ -17,7 +17,7 @@ from smp_core.encoder import EncoderBase
 from smp_core.errors import OptionError, WeightsError
 from smp_core.plugin import WeightsSpec
 from smp_core.registry import resolve_encoder
-from smp_core.sources import HubRepository, choose_weights, obvious_file
+from smp_core.sources.weights import Chosen, HubRepository, choose_weights, obvious_file
 
 
 def state_dict(seed: int = 0) -> dict[str, Tensor]:
@@ -123,7 +123,7 @@ def test_a_repository_is_one_also_where_there_is_such_a_folder(tmp_path: Path, m
     (tmp_path / "hf-hub:acme").mkdir()
     (tmp_path / "hf-hub:acme" / "toy").mkdir()
     spec = resolve_encoder("toy_encoder").spec
-    assert choose_weights(spec, "hf-hub:acme/toy") == HubRepository("acme/toy", None)
+    assert choose_weights(spec, "hf-hub:acme/toy") == Chosen(place=HubRepository("acme/toy", None))
 
 
 @pytest.mark.parametrize(
@@ -136,8 +136,8 @@ def test_a_repository_is_one_also_where_there_is_such_a_folder(tmp_path: Path, m
 )
 def test_repositories(text: str, repo_id: str, revision: str | None) -> None:
     found = choose_weights(resolve_encoder("toy_encoder").spec, text)
-    assert found == HubRepository(repo_id, revision)
-    assert str(found) == text
+    assert found == Chosen(place=HubRepository(repo_id, revision))
+    assert str(found.place) == text
 
 
 @pytest.mark.parametrize(

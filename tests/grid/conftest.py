@@ -9,7 +9,7 @@ import pluggy
 import pytest
 
 from smp_core import plugin, registry
-from smp_core._discovery import LoadedPlugin, PluginRecord
+from smp_core.registry.discovery import LoadedPlugin, PluginRecord
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import smp_core
-from smp_core.compatibility import compare
+from smp_core.blueprints.compatibility import compare
 from smp_core.errors import IncompatibleError
 from smp_core.plugin import EncoderSpec
 

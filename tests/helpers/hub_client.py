@@ -17,7 +17,7 @@ import json, sys, time
 import torch
 import smp_core
 from smp_core import registry
-from smp_core._discovery import LoadedPlugin, PluginRecord
+from smp_core.registry.discovery import LoadedPlugin, PluginRecord
 from smp_core.plugin import WeightsSpec
 from toy_models import ToyEncoder, architecture_spec, encoder_spec, randomise
 

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smp_core.compatibility import Choice, Compatibility, choose, compare, dilates, features_at_depth, violations
+from smp_core.blueprints.compatibility import (
+    Choice,
+    Compatibility,
+    choose,
+    compare,
+    dilates,
+    features_at_depth,
+    violations,
+)
 from smp_core.errors import OptionError
 from smp_core.plugin import ArchitectureSpec, EncoderSpec
 

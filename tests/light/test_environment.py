@@ -7,9 +7,9 @@ import re
 import pytest
 from dummy_distributions import Dummy, architecture, encoder, plugin
 
-from smp_core._discovery import Settings
-from smp_core._metadata import normalise
+from smp_core._specs.registered import normalise
 from smp_core.errors import PluginError
+from smp_core.registry.discovery import Settings
 
 _ONE = Dummy(name="Acme_SMP.one", source=plugin(encoders=[encoder("one")]))
 _TWO = Dummy(name="acme-smp-two", source=plugin(encoders=[encoder("two")]))

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 import smp_core
 from smp_core import registry
-from smp_core._discovery import LoadedPlugin, PluginRecord
 from smp_core.errors import OptionError, RegistryError, UnknownEncoderError
 from smp_core.plugin import ArchitectureSpec, EncoderSpec, WeightsSpec
 from smp_core.registry import Registry
+from smp_core.registry.discovery import LoadedPlugin, PluginRecord
 
 
 def _encoder(name: str, **fields: Any) -> EncoderSpec:

@@ -8,11 +8,11 @@ import pytest
 
 import smp_core
 from smp_core import registry
-from smp_core._discovery import LoadedPlugin, PluginRecord
 from smp_core.errors import InputError, OptionError, UnknownEncoderError
 from smp_core.inputs import Preprocessing
 from smp_core.plugin import EncoderSpec, WeightsSpec
 from smp_core.registry import Registry
+from smp_core.registry.discovery import LoadedPlugin, PluginRecord
 
 _CAFFE = WeightsSpec(repo_id="acme/caffe", mean=(104, 117, 123), std=(1, 1, 1), input_space="BGR", input_range=(0, 255))
 

@@ -11,16 +11,20 @@ import smp_core
 from smp_core import errors
 
 _EXPORTS = {
+    "Blueprint": "smp_core.blueprints.value",
     "Encoder": "smp_core.encoder",
     "EncoderBase": "smp_core.encoder",
     "SegmentationModel": "smp_core.model",
-    "compatible": "smp_core.registry",
+    "compatible": "smp_core.blueprints.asking",
+    "blueprint": "smp_core.blueprints.asking",
+    "build": "smp_core.factory",
     "create": "smp_core.factory",
     "create_encoder": "smp_core.factory",
     "describe": "smp_core.registry",
     "from_pretrained": "smp_core.checkpoint",
     "list_architectures": "smp_core.registry",
     "list_encoders": "smp_core.registry",
+    "list_necks": "smp_core.registry",
     "plugins": "smp_core.registry",
     "preprocessing": "smp_core.inputs",
     "refresh": "smp_core.registry",
@@ -32,6 +36,7 @@ _ERRORS = {
     "RegistryError": (errors.SmpError,),
     "UnknownEncoderError": (errors.RegistryError, LookupError),
     "UnknownArchitectureError": (errors.RegistryError, LookupError),
+    "UnknownNeckError": (errors.RegistryError, LookupError),
     "MissingPluginError": (errors.RegistryError, LookupError),
     "NameConflictError": (errors.RegistryError,),
     "PluginError": (errors.SmpError,),
@@ -39,6 +44,7 @@ _ERRORS = {
     "CreationError": (errors.SmpError,),
     "IncompatibleError": (errors.CreationError, ValueError),
     "OptionError": (errors.CreationError, TypeError, ValueError),
+    "BlueprintError": (errors.IncompatibleError, errors.OptionError),
     "EncoderProtocolError": (errors.CreationError, TypeError),
     "InputError": (errors.SmpError, ValueError),
     "WeightsError": (errors.SmpError, OSError),
@@ -75,8 +81,9 @@ def test_names_for_plugin_authors_are_pinned() -> None:
     from smp_core import plugin
 
     assert plugin.__all__ == [
-        *("ENTRY_POINT_GROUP", "ArchitectureSpec", "EncoderSpec", "WeightsSpec", "hookimpl", "hookspec"),
-        *("smp_architectures", "smp_encoders", "smp_model_created", "smp_resolve_encoder"),
+        *("ENTRY_POINT_GROUP", "ArchitectureSpec", "EncoderSpec", "FormerOption", "Migration", "NeckSpec"),
+        *("WeightsSpec", "hookimpl", "hookspec"),
+        *("smp_architectures", "smp_encoders", "smp_model_created", "smp_necks", "smp_resolve_encoder"),
     ]
     assert (plugin.ENTRY_POINT_GROUP, plugin.PROJECT_NAME) == ("smp_core", "smp_core")
     for name in plugin.__all__:
@@ -87,8 +94,8 @@ def test_names_of_the_registry_are_pinned() -> None:
     from smp_core import registry
 
     assert registry.__all__ == [
-        *("PluginRecord", "Registered", "compatible", "describe", "list_architectures", "list_encoders"),
-        *("plugins", "refresh", "resolve_architecture", "resolve_encoder"),
+        *("PluginRecord", "Registered", "describe", "list_architectures", "list_encoders", "list_necks"),
+        *("plugins", "refresh", "resolve_architecture", "resolve_encoder", "resolve_neck"),
     ]
 
 
@@ -126,7 +133,7 @@ _HEAVY = ("torch", "numpy", "timm", "torchvision", "huggingface_hub", "safetenso
     [
         "import smp_core\nsmp_core.list_encoders()",
         "import smp_core\nsmp_core.list_architectures()\nsmp_core.plugins()\nsmp_core.refresh()",
-        "import smp_core.plugin, smp_core.errors, smp_core.registry, smp_core.compatibility",
+        "import smp_core.plugin, smp_core.errors, smp_core.registry, smp_core.blueprints.compatibility",
         "import smp_core\nattempt(lambda: smp_core.describe('resnet34'))\n"
         "attempt(lambda: smp_core.compatible('unet', 'resnet34'))\nattempt(lambda: smp_core.preprocessing('resnet34'))",
     ],
@@ -149,7 +156,8 @@ def test_importing_the_package_imports_none_of_its_modules(sandbox) -> None:
 
 
 def test_importing_the_vocabulary_discovers_nothing(sandbox) -> None:
-    script = "import sys, smp_core.plugin\nreport(sorted(name for name in sys.modules if name.startswith('smp_core.')))"
+    names = "{'.'.join(name.split('.')[:2]) for name in sys.modules if name.startswith('smp_core.')}"
+    script = f"import sys, smp_core.plugin\nreport(sorted({names}))"
     assert sandbox.run(script) == ["smp_core._specs", "smp_core.errors", "smp_core.plugin"]
 
 

@@ -12,6 +12,13 @@ def smp_architectures() -> list[ArchitectureSpec]:
             name="deeplabv3",
             class_name="DeepLabV3",
             target="smp_deeplabv3.model:DeepLabV3",
+            options={
+                "decoder_channels": 256,
+                "decoder_atrous_rates": (12, 24, 36),
+                "decoder_aspp_separable": False,
+                "decoder_aspp_dropout": 0.5,
+                "upsampling": None,
+            },
             min_depth=1,
             # It looks at the deepest feature alone, however deep that is.
             max_depth=8,
@@ -24,6 +31,13 @@ def smp_architectures() -> list[ArchitectureSpec]:
             name="deeplabv3plus",
             class_name="DeepLabV3Plus",
             target="smp_deeplabv3.model:DeepLabV3Plus",
+            options={
+                "decoder_channels": 256,
+                "decoder_atrous_rates": (12, 24, 36),
+                "decoder_aspp_separable": True,
+                "decoder_aspp_dropout": 0.5,
+                "upsampling": 4,
+            },
             # The feature at 1/4, and a deeper one.
             min_depth=3,
             max_depth=8,

@@ -12,6 +12,11 @@ def smp_architectures() -> list[ArchitectureSpec]:
             name="dpt",
             class_name="DPT",
             target="smp_dpt.model:DPT",
+            options={
+                "decoder_readout": "cat",
+                "decoder_intermediate_channels": (256, 512, 1024, 1024),
+                "decoder_fusion_channels": 256,
+            },
             default_depth=4,
             min_depth=1,
             max_depth=6,

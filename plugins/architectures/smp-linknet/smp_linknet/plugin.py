@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smp_core.plugin import ArchitectureSpec, hookimpl
+from smp_core.plugin import ArchitectureSpec, FormerOption, hookimpl
 
 
 @hookimpl
@@ -12,6 +12,14 @@ def smp_architectures() -> list[ArchitectureSpec]:
             name="linknet",
             class_name="Linknet",
             target="smp_linknet.model:Linknet",
+            options={
+                "decoder_use_norm": "batchnorm",
+            },
+            former_options={
+                "decoder_use_batchnorm": FormerOption(
+                    now="decoder_use_norm", values={True: "batchnorm", False: "identity"}
+                ),
+            },
             min_depth=1,
             # One block a level, as many as there are levels.
             max_depth=8,

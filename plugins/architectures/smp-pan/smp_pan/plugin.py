@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smp_core.plugin import ArchitectureSpec, hookimpl
+from smp_core.plugin import ArchitectureSpec, FormerOption, hookimpl
 
 
 @hookimpl
@@ -12,6 +12,16 @@ def smp_architectures() -> list[ArchitectureSpec]:
             name="pan",
             class_name="PAN",
             target="smp_pan.model:PAN",
+            options={
+                "decoder_channels": 32,
+                "decoder_interpolation": "bilinear",
+                "upsampling": 4,
+            },
+            former_options={
+                "upscale_mode": FormerOption(now="decoder_interpolation"),
+                # Long ignored by the library that still wrote it down.
+                "encoder_dilation": FormerOption(now="encoder_output_stride", values={True: 16, False: 32}, wins=False),
+            },
             # The feature at 1/4, and a deeper one.
             min_depth=3,
             max_depth=5,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smp_core.plugin import ArchitectureSpec, hookimpl
+from smp_core.plugin import ArchitectureSpec, FormerOption, hookimpl
 
 
 @hookimpl
@@ -12,6 +12,17 @@ def smp_architectures() -> list[ArchitectureSpec]:
             name="pspnet",
             class_name="PSPNet",
             target="smp_pspnet.model:PSPNet",
+            options={
+                "psp_out_channels": 512,
+                "decoder_use_norm": "batchnorm",
+                "psp_dropout": 0.2,
+                "upsampling": 8,
+            },
+            former_options={
+                "psp_use_batchnorm": FormerOption(
+                    now="decoder_use_norm", values={True: "batchnorm", False: "identity"}
+                ),
+            },
             default_depth=3,
             min_depth=1,
             # It looks at the deepest feature alone, however deep that is.

@@ -12,6 +12,10 @@ def smp_architectures() -> list[ArchitectureSpec]:
             name="segformer",
             class_name="Segformer",
             target="smp_segformer.model:Segformer",
+            options={
+                "decoder_segmentation_channels": 256,
+                "upsampling": 4,
+            },
             license="MIT",
             paper="Xie et al., SegFormer, arXiv:2105.15203",
             summary="every level projected, resized to a quarter of the input and fused by linear maps",

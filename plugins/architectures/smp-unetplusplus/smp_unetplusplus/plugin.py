@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smp_core.plugin import ArchitectureSpec, hookimpl
+from smp_core.plugin import ArchitectureSpec, FormerOption, hookimpl
 
 
 @hookimpl
@@ -12,6 +12,17 @@ def smp_architectures() -> list[ArchitectureSpec]:
             name="unetplusplus",
             class_name="UnetPlusPlus",
             target="smp_unetplusplus.model:UnetPlusPlus",
+            options={
+                "decoder_use_norm": "batchnorm",
+                "decoder_channels": (256, 128, 64, 32, 16),
+                "decoder_attention_type": None,
+                "decoder_interpolation": "nearest",
+            },
+            former_options={
+                "decoder_use_batchnorm": FormerOption(
+                    now="decoder_use_norm", values={True: "batchnorm", False: "identity"}
+                ),
+            },
             min_depth=1,
             # One block a level, as many as there are levels and decoder channels.
             max_depth=8,

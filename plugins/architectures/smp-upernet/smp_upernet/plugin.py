@@ -12,6 +12,11 @@ def smp_architectures() -> list[ArchitectureSpec]:
             name="upernet",
             class_name="UPerNet",
             target="smp_upernet.model:UPerNet",
+            options={
+                "decoder_channels": 256,
+                "decoder_use_norm": "batchnorm",
+                "upsampling": 4,
+            },
             # The feature at 1/4, and a deeper one.
             min_depth=3,
             max_depth=8,

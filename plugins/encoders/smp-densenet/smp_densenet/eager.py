@@ -16,7 +16,7 @@ contiguous for any N; the statistics of a norm and a 1x1 convolution do not see 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -25,9 +25,6 @@ from torch.nn import functional
 
 from smp_core.layers.recording import is_eager
 
-if TYPE_CHECKING:
-    from smp_densenet.dense_block import DenseLayer
-
 # Where this has been measured to take less time and memory; other devices keep the plain form until they are.
 _DEVICE = "cpu"
 
@@ -35,6 +32,19 @@ _DEVICE = "cpu"
 _is_transformed = getattr(torch._C._functorch, "is_functorch_wrapped_tensor", lambda _: False)
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+class DenseLayer(Protocol):
+    """What is read of a layer; see `smp_densenet.dense_block.DenseLayer`."""
+
+    norm1: nn.BatchNorm2d
+    relu1: nn.ReLU
+    conv1: nn.Conv2d
+    conv2: nn.Conv2d
+
+    def grow(self, x: Tensor) -> Tensor:
+        """The second half."""
+        ...
 
 
 def can_share_buffer(layers: Sequence[DenseLayer], x: Tensor) -> bool:

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from smp_core.encoder import EncoderBase
 from smp_core.errors import OptionError
+from smp_core.layers import initialise_encoder
 from smp_core.layers.recording import is_recording
 from smp_densenet.checkpoint import current_keys
 from smp_densenet.dense_block import DenseBlock
@@ -175,7 +176,7 @@ class DenseNetEncoder(EncoderBase):
             ignored_keys=_ignored_keys(depth),
         )
         self.features = DenseNetFeatures(layers, growth, stem, in_channels, depth)
-        _initialise(self)
+        initialise_encoder(self, mode="fan_in")
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """See `smp_core.Encoder.forward`."""
@@ -197,10 +198,3 @@ def _ignored_keys(depth: int) -> tuple[str, ...]:
         elif depth < number + 2:
             keys.append(f"features.transition{number}.conv.")
     return (*keys, "features.denseblock4.", "features.norm5.") if depth < 5 else tuple(keys)
-
-
-def _initialise(encoder: nn.Module) -> None:
-    """Kaiming normal (fan in) for convolutions; batch norms start as the identity, as torch builds them."""
-    for layer in encoder.modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from smp_core.encoder import EncoderBase
 from smp_core.errors import OptionError
+from smp_core.layers import initialise_encoder
 
 # Channels of the features, the input apart.
 _CHANNELS = {
@@ -72,7 +73,7 @@ class DPNEncoder(EncoderBase):
             (self._activated if stage == 5 else self._joined).append(len(kept) - 1)
         self.features = nn.Sequential(OrderedDict((name, layers[name]) for name in kept))
         self.to_empty(device=torch.get_default_device())
-        _initialise(self)
+        initialise_encoder(self, mode="fan_in")
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """See `smp_core.Encoder.forward`."""
@@ -84,12 +85,3 @@ class DPNEncoder(EncoderBase):
             elif index in self._joined:
                 features.append(nn.functional.relu(x))
         return features
-
-
-def _initialise(encoder: nn.Module) -> None:
-    """Kaiming normal (fan in, as right for grouped ones, ReLU) for convolutions; norms start as the identity."""
-    for layer in encoder.modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="relu")
-        elif isinstance(layer, nn.BatchNorm2d):
-            layer.reset_parameters()

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from smp_core.encoder import EncoderBase
 from smp_core.errors import OptionError
+from smp_core.layers import initialise_encoder
 
 _REDUCTIONS = (1, 2, 4, 8, 16, 32)
 
@@ -150,16 +151,11 @@ def _outline(model: str, in_channels: int) -> Any:
 
 
 def _finish(encoder: nn.Module) -> None:
-    """Pad, allocate, initialise: Kaiming normal (fan in, ReLU) for convolutions, zero for their biases."""
+    """Allocate, pad, initialise."""
     encoder.to_empty(device=torch.get_default_device())
     for layer in encoder.modules():
-        if isinstance(layer, nn.Conv2d):
-            if layer.kernel_size == (3, 3):
-                layer.padding = (1, 1)
-            nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="relu")
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
-        elif isinstance(layer, nn.BatchNorm2d):
-            layer.reset_parameters()
+        if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
+            layer.padding = (1, 1)
         elif isinstance(layer, nn.MaxPool2d):
             layer.padding = 1
+    initialise_encoder(encoder, mode="fan_in")

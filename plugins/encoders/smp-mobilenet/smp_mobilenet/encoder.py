@@ -10,6 +10,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from smp_core.encoder import EncoderBase
+from smp_core.layers import initialise_encoder
 
 # The inverted residuals of the paper's table 2: expansion t, channels c, number of blocks n, stride s of the first.
 _STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
@@ -91,7 +92,7 @@ class MobileNetV2Encoder(EncoderBase):
         self.features = nn.Sequential(*layers[: _TAPS[depth - 1] + 1])
         self.dilate(self.features[_TAPS[2] + 1 : _TAPS[3] + 1], reduction=16)
         self.dilate(self.features[_TAPS[3] + 1 :], reduction=32)
-        _initialise(self)
+        initialise_encoder(self)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """See `smp_core.Encoder.forward`."""
@@ -101,10 +102,3 @@ class MobileNetV2Encoder(EncoderBase):
             if index in self._taps:
                 features.append(x)
         return features
-
-
-def _initialise(encoder: nn.Module) -> None:
-    """Kaiming normal (fan out) for convolutions; batch norms start as the identity, as torch builds them."""
-    for layer in encoder.modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out")

@@ -5,14 +5,15 @@ Module names are those of its published weights, so that their state dicts load 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar
 
 from torch import Tensor, nn
 
-from smp_core.encoder import EncoderBase, patch_first_convolution
+from smp_core.encoder import EncoderBase
 from smp_core.errors import OptionError
+from smp_core.layers import initialise_encoder
 from smp_mobileone.layers import MobileOneBlock
 from smp_mobileone.merging import merged
 
@@ -36,6 +37,7 @@ class MobileOneEncoder(EncoderBase):
     """
 
     first_convolution: ClassVar[str] = "stage0.rbr_conv.0.conv"
+    further_first_convolutions: ClassVar[tuple[str, ...]] = ("stage0.rbr_scale.conv",)
 
     def __init__(
         self,
@@ -77,7 +79,7 @@ class MobileOneEncoder(EncoderBase):
 
         self.stage0: nn.Module = MobileOneBlock(in_channels, widths[0], 3, stride=2)
         self.stage1, self.stage2, self.stage3, self.stage4 = stage(1), stage(2), stage(3), stage(4)
-        _initialise(self)
+        initialise_encoder(self)
 
     def merged(self) -> MobileOneEncoder:
         """A copy for inference, in which each block is one convolution; see `smp_mobileone.merging.merged`."""
@@ -101,24 +103,3 @@ class MobileOneEncoder(EncoderBase):
             x = self.stage4(x)
             features.append(x)
         return features
-
-    def to_own_keys(self, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """See `smp_core.encoder.EncoderBase.to_own_keys`.
-
-        Two convolutions see the input. Where pretrained weights are fitted to other channels than theirs, the core does
-        so for ``first_convolution``; the 1x1 one beside it follows here.
-        """
-        own = super().to_own_keys(state_dict)
-        beside = "stage0.rbr_scale.conv"
-        if f"{beside}.weight" in own and own[f"{beside}.weight"].shape[1] != self.in_channels:
-            own = patch_first_convolution(own, beside, self.in_channels)
-        return own
-
-
-def _initialise(encoder: nn.Module) -> None:
-    """Kaiming normal (fan out, ReLU) for convolutions, zero biases; batch norms start as the identity."""
-    for layer in encoder.modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from smp_core.encoder import EncoderBase
 from smp_core.errors import OptionError
+from smp_core.layers import initialise_encoder
 from smp_core.layers.recording import is_recording
 
 _STEM_CHANNELS = {
@@ -68,7 +69,7 @@ class SENetEncoder(EncoderBase):
 
         self.layer1, self.layer2, self.layer3, self.layer4 = stage(1), stage(2), stage(3), stage(4)
         self.to_empty(device=torch.get_default_device())
-        _initialise(self)
+        initialise_encoder(self)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """See `smp_core.Encoder.forward`."""
@@ -109,14 +110,3 @@ class Pool(nn.MaxPool2d):
         if x.shape[2] < 2 or x.shape[3] < 2:  # no window would begin, and reach its second pixel, inside the map
             x = nn.functional.pad(x, [0, 1, 0, 1])
         return nn.functional.max_pool2d(x, 3, stride=2, ceil_mode=True)
-
-
-def _initialise(encoder: nn.Module) -> None:
-    """Kaiming normal (fan out, ReLU) for convolutions, zero for their biases; batch norms start as the identity."""
-    for layer in encoder.modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
-        elif isinstance(layer, nn.BatchNorm2d):
-            layer.reset_parameters()

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from smp_core.encoder import EncoderBase
 from smp_core.errors import OptionError
+from smp_core.layers import initialise_encoder
 from smp_sknet.blocks import find_block
 
 
@@ -67,7 +68,7 @@ class SKNetEncoder(EncoderBase):
             return module
 
         self.layer1, self.layer2, self.layer3, self.layer4 = stage(1), stage(2), stage(3), stage(4)
-        _initialise(self)
+        initialise_encoder(self)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """See `smp_core.Encoder.forward`."""
@@ -87,10 +88,3 @@ class SKNetEncoder(EncoderBase):
             x = self.layer4(x)
             features.append(x)
         return features
-
-
-def _initialise(encoder: nn.Module) -> None:
-    """Kaiming normal (fan out, ReLU) for convolutions; batch norms start as the identity, as torch builds them."""
-    for layer in encoder.modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")

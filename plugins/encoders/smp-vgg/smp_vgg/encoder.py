@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from smp_core.encoder import EncoderBase
 from smp_core.errors import OptionError
+from smp_core.layers import initialise_encoder
 from smp_core.layers.recording import is_recording
 
 _WIDTHS = (64, 128, 256, 512, 512)
@@ -81,7 +82,7 @@ class VGGEncoder(EncoderBase):
         )
         self.features = nn.Sequential(*modules[:built])
         self.tapped = [index for index in pools if index < built]
-        _initialise(self)
+        initialise_encoder(self)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """See `smp_core.Encoder.forward`."""
@@ -109,12 +110,3 @@ def _features(layers: Sequence[int], batch_norm: bool, in_channels: int) -> tupl
         pools.append(len(modules))
         modules.append(HalvingMaxPool2d())
     return modules, pools
-
-
-def _initialise(encoder: nn.Module) -> None:
-    """Kaiming normal (fan out, ReLU) for convolutions, without bias; batch norms start as the identity."""
-    for layer in encoder.modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-            assert layer.bias is not None
-            nn.init.zeros_(layer.bias)

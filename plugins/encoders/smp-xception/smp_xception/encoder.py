@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from smp_core.encoder import EncoderBase
 from smp_core.errors import OptionError
+from smp_core.layers import initialise_encoder
 
 # Of the layers that the published weights name, those that each feature adds to the one before.
 _LAYERS = (
@@ -75,7 +76,7 @@ class XceptionEncoder(EncoderBase):
         for convolution in (source.conv1, source.conv2):
             convolution.padding = (1, 1)
         self.to_empty(device=torch.get_default_device())
-        _initialise(self)
+        initialise_encoder(self, mode="fan_in", nonlinearity="linear")
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """See `smp_core.Encoder.forward`."""
@@ -100,12 +101,3 @@ class XceptionEncoder(EncoderBase):
             x = self.bn4(self.conv4(x))
             features.append(x)
         return features
-
-
-def _initialise(encoder: nn.Module) -> None:
-    """Kaiming normal (fan in, linear: a ReLU follows half of them) for convolutions; norms start as the identity."""
-    for layer in encoder.modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="linear")
-        elif isinstance(layer, nn.BatchNorm2d):
-            layer.reset_parameters()

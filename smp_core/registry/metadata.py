@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import importlib_metadata
 
+from smp_core._specs.registered import normalise
 from smp_core.plugin import ENTRY_POINT_GROUP
 
 
@@ -19,11 +19,6 @@ class Found(NamedTuple):
     entry_point: str
     module: str
     problem: str | None = None
-
-
-def normalise(distribution: str) -> str:
-    """The spelling under which distribution names are compared (lower case, runs of ``-_.`` as one ``-``)."""
-    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def find_plugins() -> list[Found]:

@@ -27,7 +27,16 @@ class NotFetchedError(Exception):
         self.absent = absent
 
 
-def fetch(repo_id: str, filename: str, revision: str | None, *, token: str | None = None, again: bool = False) -> Path:
+def fetch(
+    repo_id: str,
+    filename: str,
+    revision: str | None,
+    *,
+    token: str | None = None,
+    again: bool = False,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+) -> Path:
     """The local path of a file of a repository, fetched where it is not cached.
 
     A cached file of a commit is used as it is; one of a branch or tag is compared with the Hub's, where it answers.
@@ -38,6 +47,8 @@ def fetch(repo_id: str, filename: str, revision: str | None, *, token: str | Non
         revision: commit, tag or branch; None is the repository's main branch.
         token: access token for a private repository.
         again: fetch also where it is cached, because what is cached was found to be damaged.
+        cache_dir: where files are cached; by default where the Hub's client does.
+        local_files_only: whether what is not cached is an error.
 
     Raises:
         NotFetchedError: not cached, and offline, not reachable, or not there.
@@ -45,9 +56,17 @@ def fetch(repo_id: str, filename: str, revision: str | None, *, token: str | Non
     from huggingface_hub import hf_hub_download  # a third of a second that a local file should not cost
 
     try:
-        if not again and not _is_cached(repo_id, filename, revision):
+        if not again and not local_files_only and not _is_cached(repo_id, filename, revision, cache_dir):
             _ask(repo_id, filename, revision, token)
-        path = hf_hub_download(repo_id, filename, revision=revision, token=token, force_download=again)
+        path = hf_hub_download(
+            repo_id,
+            filename,
+            revision=revision,
+            token=token,
+            force_download=again,
+            cache_dir=cache_dir,
+            local_files_only=local_files_only,
+        )
     except Exception as error:  # the client's own, and those of its HTTP library, which changes between versions
         raise _explain(error, cached=again) from error
     return Path(path)
@@ -92,10 +111,10 @@ def published_sha256(path: Path) -> str | None:
     return target.name if target.parent.name == "blobs" and _SHA256.fullmatch(target.name) else None
 
 
-def _is_cached(repo_id: str, filename: str, revision: str | None) -> bool:
+def _is_cached(repo_id: str, filename: str, revision: str | None, cache_dir: str | Path | None) -> bool:
     from huggingface_hub import try_to_load_from_cache
 
-    return isinstance(try_to_load_from_cache(repo_id, filename, revision=revision), str)
+    return isinstance(try_to_load_from_cache(repo_id, filename, cache_dir=cache_dir, revision=revision), str)
 
 
 def _ask(repo_id: str, filename: str, revision: str | None, token: str | None) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from smp_core.errors import IncompatibleError, OptionError
-from smp_core.plugin import ArchitectureSpec, EncoderSpec
+from smp_core.blueprints.request import Request
+from smp_core.errors import CreationError, IncompatibleError, OptionError
+from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec
 
 
 class Compatibility(NamedTuple):
@@ -78,29 +79,34 @@ def choose(
     return Choice(depth=depth, output_stride=output_stride, output_indices=indices)
 
 
-def spec_of_module(module: Any, architecture: ArchitectureSpec) -> EncoderSpec:
-    """The spec that a built encoder would have, so that one comparison serves both."""
-    name = type(module).__name__.lstrip("_") or "module"
-    reductions, channels = tuple(module.reductions), tuple(module.out_channels)
-    tokens = bool(getattr(module, "tokens", False))
-    if not tokens:
-        last = dict(zip(reductions, channels, strict=True))  # a dilated encoder repeats its last reduction
-        if len(last) < len(reductions) and not architecture.dilation:
-            raise IncompatibleError(
-                f"architecture {architecture.name!r} needs strictly increasing reductions; "
-                f"encoder {name!r} has {reductions}"
-            )
-        reductions, channels = tuple(last), tuple(last.values())
-    depth = max(len(reductions) if tokens else max(reductions).bit_length() - 1, 1)
-    return EncoderSpec(
-        name=name,
-        target="torch.nn:Module",  # built already: never called
-        out_channels=channels,
-        reductions=reductions,
-        tokens=tokens,
-        min_depth=depth,
-        max_depth=depth,
-    )
+def settle(
+    architecture: ArchitectureSpec, encoder: EncoderSpec, request: Request, neck: NeckSpec | None
+) -> tuple[Choice, list[CreationError]]:
+    """What is asked of the encoder, and what keeps the parts from being built so."""
+    depth, stride, indices = request.encoder_depth, request.encoder_output_stride, request.encoder_output_indices
+    try:
+        choice = choose(architecture, encoder, depth, stride, indices)
+    except OptionError as error:
+        return choose(architecture, encoder, None, None), [error]
+    return choice, [IncompatibleError(reason) for reason in violations(architecture, encoder, choice, neck)]
+
+
+def settle_alone(
+    encoder: EncoderSpec, depth: int | None, output_stride: int | None, output_indices: Sequence[int] | None
+) -> tuple[Choice, list[str]]:
+    """What is asked of an encoder that is built alone, and what it does not have of that."""
+    indices = as_indices(output_indices)
+    if depth is None:
+        depth = encoder.max_depth if indices is None else len(indices)
+    choice = Choice(depth=depth, output_stride=output_stride, output_indices=indices)
+    found = []
+    if not encoder.min_depth <= choice.depth <= encoder.max_depth:
+        found.append(f"encoder {encoder.name!r} takes depth {encoder.min_depth}..{encoder.max_depth}, not {depth}")
+    elif output_stride not in (None, 32, *encoder.dilation):
+        found.append(f"{describe_dilation(encoder)}, asked for output stride {output_stride}")
+    if indices is not None and not encoder.tokens:
+        found.append(f"encoder {encoder.name!r} yields no prefix tokens and takes no output_indices, got {[*indices]}")
+    return choice, [*found, *index_violations(choice)]
 
 
 def features_at_depth(encoder: EncoderSpec, depth: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -110,7 +116,7 @@ def features_at_depth(encoder: EncoderSpec, depth: int) -> tuple[tuple[int, ...]
     kept = [
         (channels, reduction)
         for channels, reduction in zip(encoder.out_channels, encoder.reductions, strict=True)
-        if reduction <= 2**depth
+        if (reduction - 1).bit_length() <= depth  # at most 2**depth, which may be huge
     ]
     return tuple(channels for channels, _ in kept), tuple(reduction for _, reduction in kept)
 
@@ -122,25 +128,31 @@ def dilates(encoder: EncoderSpec, choice: Choice) -> bool:
     return choice.output_stride < max(features_at_depth(encoder, choice.depth)[1], default=1)
 
 
-def violations(architecture: ArchitectureSpec, encoder: EncoderSpec, choice: Choice) -> list[str]:
-    """Everything that keeps the pair from being built with this choice, one sentence each."""
+def violations(
+    architecture: ArchitectureSpec, encoder: EncoderSpec, choice: Choice, neck: NeckSpec | None = None
+) -> list[str]:
+    """Everything that keeps the parts from being built with this choice, one sentence each."""
     found = []
-    for owner, spec in ((f"encoder {encoder.name!r}", encoder), (f"architecture {architecture.name!r}", architecture)):
-        if not spec.min_depth <= choice.depth <= spec.max_depth:
-            allowed = f"{spec.min_depth}..{spec.max_depth}" if spec.min_depth < spec.max_depth else f"{spec.min_depth}"
-            found.append(f"{owner} takes encoder_depth {allowed}, not {choice.depth}")
-    if architecture.tokens and not encoder.tokens:
+    owners = [(f"encoder {encoder.name!r}", encoder.min_depth, encoder.max_depth, choice.depth)]
+    depth = choice.depth if neck is None else max(neck.reductions).bit_length() - 1
+    owners.append((f"architecture {architecture.name!r}", architecture.min_depth, architecture.max_depth, depth))
+    for owner, least, most, asked in owners:
+        if not least <= asked <= most:
+            found.append(f"{owner} takes encoder_depth {f'{least}..{most}' if least < most else least}, not {asked}")
+    found.extend(_neck_violations(neck, encoder))
+    maker = f"encoder {encoder.name!r}" if neck is None else f"neck {neck.name!r}"
+    if architecture.tokens and (neck is not None or not encoder.tokens):
         found.append(
-            f"architecture {architecture.name!r} needs prefix tokens of a plain transformer; "
-            f"encoder {encoder.name!r} yields none"
+            f"architecture {architecture.name!r} needs prefix tokens of a plain transformer; {maker} yields none"
         )
-    if architecture.pyramid and not _is_pyramid(encoder):
+    reductions = encoder.reductions if neck is None else neck.reductions
+    if architecture.pyramid and not _is_pyramid(reductions, tokens=neck is None and encoder.tokens):
         found.append(
             f"architecture {architecture.name!r} needs a feature pyramid whose reductions are increasing powers "
-            f"of two; encoder {encoder.name!r} has reductions {encoder.reductions}"
+            f"of two; {maker} has reductions {reductions}"
         )
     found.extend(_stride_violations(architecture, encoder, choice))
-    if choice.output_indices is not None and not architecture.tokens:
+    if choice.output_indices is not None and not (encoder.tokens if neck is not None else architecture.tokens):
         found.append(
             f"architecture {architecture.name!r} takes no encoder_output_indices, got {list(choice.output_indices)}"
         )
@@ -149,8 +161,15 @@ def violations(architecture: ArchitectureSpec, encoder: EncoderSpec, choice: Cho
     return found
 
 
-def _is_pyramid(encoder: EncoderSpec) -> bool:
-    return not encoder.tokens and all(reduction.bit_count() == 1 for reduction in encoder.reductions)
+def _neck_violations(neck: NeckSpec | None, encoder: EncoderSpec) -> list[str]:
+    if neck is None or (neck.tokens if encoder.tokens else neck.pyramid):
+        return []
+    takes = "features of a plain transformer" if neck.tokens else "a feature pyramid"
+    return [f"neck {neck.name!r} takes {takes}, which encoder {encoder.name!r} does not yield"]
+
+
+def _is_pyramid(reductions: Sequence[int], *, tokens: bool) -> bool:
+    return not tokens and all(reduction.bit_count() == 1 for reduction in reductions)
 
 
 def _stride_violations(architecture: ArchitectureSpec, encoder: EncoderSpec, choice: Choice) -> list[str]:

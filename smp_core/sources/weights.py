@@ -13,8 +13,11 @@ from pathlib import Path
 from smp_core.errors import OptionError
 from smp_core.plugin import EncoderSpec
 
-Weights = bool | str | Path | None
-"""True (the default weights), a name, a local file or folder, a Hub repository, or None (and False) for random ones."""
+Weights = bool | str | Path | tuple[str, str | Path] | None
+"""True (the default weights), a name, a local file or folder, a Hub repository, or None (and False) for random ones.
+
+A pair ``(name, place)`` is the weight set of that name, from a file, folder or repository of the user's.
+"""
 
 HUB_PREFIX = "hf-hub:"
 _REPOSITORY = re.compile(r"(?P<repo_id>[\w.-]+/[\w.-]+)(@(?P<revision>[^\s@]+))?")
@@ -35,8 +38,28 @@ class HubRepository:
         return f"{HUB_PREFIX}{self.repo_id}{f'@{self.revision}' if self.revision else ''}"
 
 
-Chosen = str | Path | HubRepository
-"""The name of a weight set, a file, or a repository."""
+Place = Path | HubRepository
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What ``encoder_weights`` was found to mean: a weight set of the encoder, a place, or the set from that place."""
+
+    name: str | None = None
+    place: Place | None = None
+
+    def __str__(self) -> str:
+        if self.name is None:
+            return f"{'file' if isinstance(self.place, Path) else 'weights'} {str(self.place)!r}"
+        return f"weights {self.name!r}" + (f" from {str(self.place)!r}" if self.place is not None else "")
+
+
+def choose(spec: EncoderSpec, weights: Weights) -> tuple[Chosen | None, list[OptionError]]:
+    """As `choose_weights`, with what is wrong as a list."""
+    try:
+        return choose_weights(spec, weights), []
+    except OptionError as error:
+        return None, [error]
 
 
 def choose_weights(spec: EncoderSpec, weights: Weights) -> Chosen | None:
@@ -46,7 +69,7 @@ def choose_weights(spec: EncoderSpec, weights: Weights) -> Chosen | None:
     the file. A `Path` always means the file or folder.
 
     Returns:
-        The name of a weight set, a file, a repository, or None for random weights.
+        What was chosen, or None for random weights.
 
     Raises:
         OptionError: nothing of all that, a folder without one obvious weight file, or a malformed repository.
@@ -58,9 +81,25 @@ def choose_weights(spec: EncoderSpec, weights: Weights) -> Chosen | None:
             raise OptionError(
                 f"encoder {spec.name!r} has no pretrained weights; pass encoder_weights=None, or a local file"
             )
-        return spec.default_weights
+        return Chosen(spec.default_weights)
     if isinstance(weights, str) and weights in spec.weights:
-        return weights
+        return Chosen(weights)
+    if isinstance(weights, tuple) and len(weights) == 2 and weights[0] in spec.weights:
+        place = _place(weights[1], spec)
+        if place is not None:
+            return Chosen(weights[0], place)
+    place = _place(weights, spec)
+    if place is not None:
+        return Chosen(place=place)
+    raise OptionError(
+        f"encoder_weights={weights!r} is neither a weight set of encoder {spec.name!r} ({_names(spec)}) nor a local "
+        "file or folder; expected True, None, one of these names, the path of a .safetensors or torch file or of a "
+        f"folder with one, or '{HUB_PREFIX}owner/name[@revision]'"
+    )
+
+
+def _place(weights: object, spec: EncoderSpec) -> Place | None:
+    """The file or repository that is meant, or None where it is neither."""
     if isinstance(weights, str) and weights.startswith(HUB_PREFIX):
         return _repository(weights)
     if isinstance(weights, (str, Path)) and str(weights):
@@ -69,11 +108,7 @@ def choose_weights(spec: EncoderSpec, weights: Weights) -> Chosen | None:
             return path
         if path.is_dir():
             return _file_in(path, spec)
-    raise OptionError(
-        f"encoder_weights={weights!r} is neither a weight set of encoder {spec.name!r} ({_names(spec)}) nor a local "
-        "file or folder; expected True, None, one of these names, the path of a .safetensors or torch file or of a "
-        f"folder with one, or '{HUB_PREFIX}owner/name[@revision]'"
-    )
+    return None
 
 
 def _names(spec: EncoderSpec) -> str:

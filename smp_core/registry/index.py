@@ -49,16 +49,22 @@ ENCODERS: dict[str, tuple[str, ...]] = {
     "smp-sknet": ("timm-skresnet18", "timm-skresnet34", "timm-skresnext50_32x4d"),
 }
 
+NECKS: dict[str, tuple[str, ...]] = {}
+
 # Open families: the owner's resolver decides; a pattern only tells which distribution to ask or to install.
 ENCODER_PATTERNS: dict[str, str] = {"tu-*": "smp-timm"}
 
 _ARCHITECTURE_OWNERS = {name: owner for owner, names in ARCHITECTURES.items() for name in names}
+_NECK_OWNERS = {name: owner for owner, names in NECKS.items() for name in names}
 _ENCODER_OWNERS = {name: owner for owner, names in ENCODERS.items() for name in names}
 
 
 def architecture_owner(name: str) -> str | None:
-    """The first-party distribution that owns an architecture name, or None."""
-    return _ARCHITECTURE_OWNERS.get(name)
+    """The first-party distribution that owns an architecture name, or a class name in checkpoints, or None.
+
+    The class names of first-party architectures are their names in upper and lower case ("UnetPlusPlus").
+    """
+    return _ARCHITECTURE_OWNERS.get(name.casefold())
 
 
 def encoder_owner(name: str) -> str | None:
@@ -66,6 +72,16 @@ def encoder_owner(name: str) -> str | None:
     if name in _ENCODER_OWNERS:
         return _ENCODER_OWNERS[name]
     return next((owner for pattern, owner in ENCODER_PATTERNS.items() if fnmatchcase(name, pattern)), None)
+
+
+def neck_owner(name: str) -> str | None:
+    """The first-party distribution that owns the name of a neck, or None."""
+    return _NECK_OWNERS.get(name)
+
+
+def neck_names() -> tuple[str, ...]:
+    """All names of necks that a first-party distribution owns."""
+    return tuple(_NECK_OWNERS)
 
 
 def architecture_names() -> tuple[str, ...]:

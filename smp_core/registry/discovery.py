@@ -20,19 +20,20 @@ import importlib_metadata
 import pluggy
 
 from smp_core import plugin as plugin_api
-from smp_core._metadata import Found, find_plugins, normalise
-from smp_core.errors import PluginError
-from smp_core.plugin import ENTRY_POINT_GROUP, ArchitectureSpec, EncoderSpec
+from smp_core._specs.registered import normalise
+from smp_core.errors import FAILURES, PluginError
+from smp_core.plugin import ENTRY_POINT_GROUP, ArchitectureSpec, EncoderSpec, NeckSpec
+from smp_core.registry.metadata import Found, find_plugins
 
 # A plugin that imports one of these at discovery makes every program slow that merely has it installed.
 _HEAVY_MODULES = ("torch", "torchvision", "timm", "numpy", "transformers", "tensorflow", "jax")
-_HOOKS = ("smp_encoders", "smp_architectures", "smp_resolve_encoder", "smp_model_created")
+# Hook "smp_<kind>" returns specs of this type; plugins and their records have an attribute of the kind's name.
+_KINDS: dict[str, type[Any]] = {"encoders": EncoderSpec, "architectures": ArchitectureSpec, "necks": NeckSpec}
+_HOOKS = ("smp_encoders", "smp_architectures", "smp_necks", "smp_resolve_encoder", "smp_model_created")
 # The hook specifications alone: pluggy inspects every name of the module that it is given, here once a plugin.
 _HOOK_SPECS = ModuleType(plugin_api.__name__)
 for _hook in _HOOKS:
     setattr(_HOOK_SPECS, _hook, getattr(plugin_api, _hook))
-# A plugin is a stranger's code: it may raise anything, even leave the program, and must fail alone.
-FAILURES = (Exception, SystemExit)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,7 @@ class PluginRecord:
         version: its version.
         module: the module that its entry point names.
         status: ``"ok"``, ``"slow"`` (works, but imports something heavy at discovery), ``"broken"`` or ``"disabled"``.
-        encoders, architectures: names that it provides; empty where it is broken or disabled.
+        encoders, architectures, necks: names that it provides; empty where it is broken or disabled.
         resolves_encoders: whether it also resolves names of an open family.
         load_seconds: wall time of importing its module and asking its hooks.
         heavy_imports: heavy modules that its import pulled in.
@@ -58,6 +59,7 @@ class PluginRecord:
     status: str = "ok"
     encoders: tuple[str, ...] = ()
     architectures: tuple[str, ...] = ()
+    necks: tuple[str, ...] = ()
     resolves_encoders: bool = False
     load_seconds: float = 0.0
     heavy_imports: tuple[str, ...] = ()
@@ -72,6 +74,7 @@ class LoadedPlugin:
     record: PluginRecord
     encoders: Mapping[str, EncoderSpec] = field(default_factory=dict)
     architectures: Mapping[str, ArchitectureSpec] = field(default_factory=dict)
+    necks: Mapping[str, NeckSpec] = field(default_factory=dict)
     manager: pluggy.PluginManager | None = None
 
 
@@ -157,9 +160,8 @@ def _load(item: Found, siblings: Iterable[LoadedPlugin], *, strict: bool) -> Loa
         if item.problem is not None:
             raise PluginError(item.problem)
         manager = _register(_import(item.module))
-        encoders = _specs(manager, "smp_encoders", EncoderSpec)
-        architectures = _specs(manager, "smp_architectures", ArchitectureSpec)
-        _refuse_repetition(siblings, encoders, architectures)
+        provided = {kind: _specs(manager, f"smp_{kind}", spec) for kind, spec in _KINDS.items()}
+        _refuse_repetition(siblings, provided)
     except FAILURES as error:
         message = f"{title}: {_explain(error)}"
         if strict:
@@ -177,22 +179,19 @@ def _load(item: Found, siblings: Iterable[LoadedPlugin], *, strict: bool) -> Loa
     record = _record(
         item,
         status="slow" if heavy else "ok",
-        encoders=tuple(encoders),
-        architectures=tuple(architectures),
+        **{kind: tuple(specs) for kind, specs in provided.items()},
         resolves_encoders=bool(manager.hook.smp_resolve_encoder.get_hookimpls()),
         load_seconds=time.perf_counter() - start,
         heavy_imports=heavy,
         error=error_text,
     )
-    return LoadedPlugin(record=record, encoders=encoders, architectures=architectures, manager=manager)
+    return LoadedPlugin(record=record, manager=manager, **provided)
 
 
-def _refuse_repetition(
-    siblings: Iterable[LoadedPlugin], encoders: Mapping[str, EncoderSpec], architectures: Mapping[str, ArchitectureSpec]
-) -> None:
+def _refuse_repetition(siblings: Iterable[LoadedPlugin], provided: Mapping[str, Mapping[str, object]]) -> None:
     """A name that two modules of one distribution provide has no qualified spelling that tells them apart."""
     for sibling in siblings:
-        twice = [*(encoders.keys() & sibling.encoders.keys()), *(architectures.keys() & sibling.architectures.keys())]
+        twice = [name for kind, specs in provided.items() for name in specs.keys() & getattr(sibling, kind).keys()]
         if twice:
             names = ", ".join(map(repr, sorted(twice)))
             raise PluginError(f"module {sibling.record.module!r} of the same distribution provides {names} already")

@@ -1,0 +1,108 @@
+"""An architecture, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from smp_core._specs.checks import (
+    EMPTY,
+    NAME_FORM,
+    STRIDE_FORM,
+    TARGET_FORM,
+    Frozen,
+    Violations,
+    check_about,
+    is_int,
+    is_name,
+    is_names,
+    is_options,
+    is_strides,
+    is_target,
+)
+from smp_core._specs.former import FormerOption, Migration, are_migrations
+
+# What the core gives to every architecture's target by itself.
+_GIVEN = ("classes", "activation", "aux_params")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchitectureSpec(Frozen):
+    """What an architecture is called, what builds it, and what it needs of an encoder.
+
+    Attributes:
+        name: what users write.
+        class_name: the class name that checkpoints carry (``"Unet"``).
+        target: ``"package.module:Class"``; called as
+            ``Class(encoder, classes=..., activation=..., aux_params=..., **options)`` with a built encoder, and returns
+            an `smp_core.SegmentationModel`. Its keyword-only parameters are the architecture's options.
+        default_depth, min_depth, max_depth: encoder depth.
+        dilation: output strides that it may ask of the encoder, its default first; empty where it never asks.
+        tokens: needs an encoder that returns prefix tokens.
+        pyramid: needs features of strictly increasing reduction.
+        scriptable: whether ``torch.jit.script`` takes the model (with a scriptable encoder).
+        options: names and defaults of the architecture's own options, exactly those of the target's signature (compared
+            when a model is built), so that a `Blueprint` is checked and complete without importing torch. None reads
+            them off the signature, which imports the target.
+        former_options: option names of older versions, and what they mean now.
+        former_names: names, and class names in checkpoints, by which it was known; they still mean it.
+        migrations: for checkpoints of older versions of the plugin, whose models named their parameters otherwise; the
+            encoder's parameters excepted, which are the encoder's affair.
+        license: SPDX identifier of the code.
+        paper: where it was published.
+        summary: one line for people.
+
+    Raises:
+        InvalidSpecError: a field is wrong; lists every such field.
+    """
+
+    name: str
+    class_name: str
+    target: str
+    default_depth: int = 5
+    min_depth: int = 3
+    max_depth: int = 5
+    dilation: tuple[int, ...] = ()
+    tokens: bool = False
+    pyramid: bool = True
+    scriptable: bool = True
+    options: Mapping[str, Any] | None = None
+    former_options: Mapping[str, FormerOption] = field(default_factory=lambda: EMPTY)
+    former_names: tuple[str, ...] = ()
+    migrations: tuple[Migration, ...] = ()
+    license: str | None = None
+    paper: str | None = None
+    summary: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check = Violations(self, f"ArchitectureSpec {self.name!r}")
+        check.require(is_name(self.name), "name", NAME_FORM)
+        is_class = isinstance(self.class_name, str) and self.class_name.isidentifier()
+        check.require(is_class, "class_name", "the name of a class")
+        check.require(is_target(self.target), "target", TARGET_FORM)
+        depths = ("min_depth", "default_depth", "max_depth")
+        for name in depths:
+            check.require(is_int(getattr(self, name)), name, "a positive int")
+        if all(is_int(getattr(self, name)) for name in depths):
+            in_order = self.min_depth <= self.default_depth <= self.max_depth
+            check.require(
+                in_order, "default_depth", f"between min_depth and max_depth ({self.min_depth}..{self.max_depth})"
+            )
+        check.require(is_strides(self.dilation), "dilation", STRIDE_FORM)
+        for flag in ("tokens", "pyramid", "scriptable"):
+            check.require(isinstance(getattr(self, flag), bool), flag, "True or False")
+        check.require(not (self.tokens is True and self.pyramid is True), "pyramid", "False where tokens is True")
+        no_options = self.options is None or is_options(self.options, _GIVEN)
+        check.require(
+            no_options, "options", "a mapping of option names to defaults, or None to read them off the target"
+        )
+        is_former = isinstance(self.former_options, Mapping) and all(
+            isinstance(item, FormerOption) for item in self.former_options.values()
+        )
+        check.require(is_former, "former_options", "a mapping of option names to FormerOption")
+        check.require(is_names(self.former_names), "former_names", "a tuple of names")
+        check.require(are_migrations(self.migrations), "migrations", "a tuple of Migration")
+        check_about(check, self)
+        check.raise_if_any()

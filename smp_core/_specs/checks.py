@@ -1,0 +1,116 @@
+"""What the specs share: being frozen, and checks of their fields."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from types import MappingProxyType
+from typing import Any
+
+from smp_core.errors import InvalidSpecError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+:-]*")
+_TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+
+EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+class Violations:
+    """Collects what is wrong with a spec, so that its author sees everything at once."""
+
+    def __init__(self, spec: object, title: str) -> None:
+        self._spec = spec
+        self._title = title
+        self._found: list[str] = []
+
+    def require(self, ok: object, field_name: str, expected: str) -> None:
+        if not ok:
+            self._found.append(f"field {field_name!r}: expected {expected}, got {getattr(self._spec, field_name)!r}")
+
+    def raise_if_any(self) -> None:
+        if self._found:
+            raise InvalidSpecError(f"{self._title} is invalid:\n  " + "\n  ".join(self._found))
+
+
+def is_int(value: object, at_least: int = 1) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= at_least
+
+
+def is_ints(value: object) -> bool:
+    return isinstance(value, tuple) and all(is_int(item) for item in value)
+
+
+def is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def is_optional_text(value: object) -> bool:
+    return value is None or is_text(value)
+
+
+def is_target(value: object) -> bool:
+    return isinstance(value, str) and _TARGET.fullmatch(value) is not None
+
+
+def is_name(value: object) -> bool:
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None
+
+
+def is_floats(value: object) -> bool:
+    return isinstance(value, tuple) and bool(value) and all(isinstance(item, (int, float)) for item in value)
+
+
+class Frozen:
+    """Base of the specs and of what holds them: really frozen, so copied by reference, and pickled by value."""
+
+    def __post_init__(self) -> None:
+        """Turn lists into tuples and dicts into read-only views."""
+        for name, value in list(vars(self).items()):
+            if isinstance(value, list):
+                object.__setattr__(self, name, tuple(value))
+            elif isinstance(value, Mapping):
+                object.__setattr__(self, name, MappingProxyType(dict(value)))
+
+    def __deepcopy__(self, memo: Any) -> Frozen:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        values = {
+            item.name: dict(value) if isinstance(value, MappingProxyType) else value
+            for item in fields(self)  # type: ignore[arg-type]  # every subclass is a dataclass
+            for value in (getattr(self, item.name),)
+        }
+        return restore, (type(self), values)
+
+
+def restore(kind: type[Any], values: dict[str, Any]) -> Any:
+    """What was pickled, checked again."""
+    return kind(**values)
+
+
+def is_names(value: object) -> bool:
+    return isinstance(value, tuple) and all(is_name(item) for item in value)
+
+
+def is_options(value: object, given: tuple[str, ...]) -> bool:
+    """Whether it maps keyword names to values, those names excepted that are given by the core itself."""
+    return isinstance(value, Mapping) and all(
+        isinstance(key, str) and key.isidentifier() and key not in given for key in value
+    )
+
+
+TARGET_FORM = 'a string of the form "package.module:attribute"'
+NAME_FORM = "a name of letters, digits and . _ + : - (no slash, no space)"
+STRIDE_FORM = "a tuple of output strides out of 8, 16 and 32, each at most once"
+
+
+def is_strides(value: object) -> bool:
+    return is_ints(value) and isinstance(value, tuple) and {*value} <= {8, 16, 32} and len({*value}) == len(value)
+
+
+def check_about(check: Violations, spec: Any) -> None:
+    """Check what every spec says for people: ``license``, ``paper``, ``summary``."""
+    check.require(is_optional_text(spec.license), "license", "an SPDX identifier or None")
+    check.require(is_optional_text(spec.paper), "paper", "a reference or None")
+    check.require(isinstance(spec.summary, str) and "\n" not in spec.summary, "summary", "one line of text")

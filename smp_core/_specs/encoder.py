@@ -1,0 +1,135 @@
+"""An encoder, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from smp_core._specs.checks import (
+    EMPTY,
+    NAME_FORM,
+    STRIDE_FORM,
+    TARGET_FORM,
+    Frozen,
+    Violations,
+    check_about,
+    is_int,
+    is_ints,
+    is_name,
+    is_names,
+    is_options,
+    is_strides,
+    is_target,
+)
+from smp_core._specs.former import Migration, are_migrations
+from smp_core._specs.weights import WeightsSpec
+
+# What the core gives to every encoder's target by itself.
+_GIVEN = ("in_channels", "depth", "output_stride", "output_indices")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderSpec(Frozen):
+    """What an encoder is called, what builds it, and what it can do.
+
+    Attributes:
+        name: what users write.
+        target: ``"package.module:Class"``; called as
+            ``Class(**options, in_channels=..., depth=..., output_stride=...)`` when a model is built, and returns an
+            `smp_core.Encoder`. That of a ``tokens`` encoder takes ``output_indices=...`` besides: as many ints as
+            ``depth``, the transformer blocks whose outputs are the features, negative ones counted from the end; it is
+            passed where a user chooses them, and an index beyond the blocks is an `OptionError`.
+        options: further keyword arguments of the target.
+        out_channels: channels of each feature at full depth for a 3-channel input, highest resolution first.
+        reductions: input size / feature size of each feature, same length; strictly increasing unless ``tokens``.
+        weights: name to `WeightsSpec`.
+        default_weights: the name that ``encoder_weights=True`` stands for.
+        dilation: output strides (8, 16) that its stages can be dilated to.
+        tokens: a plain transformer that returns ``(features, prefix_tokens)``.
+        min_depth, max_depth: a depth d keeps the features with a reduction of at most 2**d
+            (for ``tokens``: d features).
+        scriptable: whether ``torch.jit.script`` takes it.
+        license: SPDX identifier of the code.
+        paper: where it was published.
+        summary: one line for people.
+        num_parameters: trainable parameters at full depth for a 3-channel input.
+        former_names: names by which it was known; they still mean it.
+        migrations: for checkpoints of older versions of the plugin, whose encoders named their parameters otherwise.
+
+    Raises:
+        InvalidSpecError: a field is wrong; lists every such field.
+    """
+
+    name: str
+    target: str
+    out_channels: tuple[int, ...]
+    reductions: tuple[int, ...]
+    options: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    weights: Mapping[str, WeightsSpec] = field(default_factory=lambda: EMPTY)
+    default_weights: str | None = None
+    dilation: tuple[int, ...] = ()
+    tokens: bool = False
+    min_depth: int = 1
+    max_depth: int = 5
+    scriptable: bool = True
+    license: str | None = None
+    paper: str | None = None
+    summary: str = ""
+    num_parameters: int | None = None
+    former_names: tuple[str, ...] = ()
+    migrations: tuple[Migration, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check = Violations(self, f"EncoderSpec {self.name!r}")
+        check.require(is_name(self.name), "name", NAME_FORM)
+        check.require(is_target(self.target), "target", TARGET_FORM)
+        options_form = f"a mapping of keyword names, {', '.join(_GIVEN)} excepted, to values"
+        check.require(is_options(self.options, _GIVEN), "options", options_form)
+        self._check_pyramid(check)
+        is_weights = isinstance(self.weights, Mapping) and all(
+            is_name(key) and isinstance(value, WeightsSpec) for key, value in self.weights.items()
+        )
+        check.require(is_weights, "weights", "a mapping of names to WeightsSpec")
+        if is_weights:
+            known = "one of " + ", ".join(self.weights) if self.weights else "None, as there are no weights"
+            ok = self.default_weights in [*self.weights] if self.weights else self.default_weights is None
+            check.require(ok, "default_weights", known)
+        check.require(is_strides(self.dilation), "dilation", STRIDE_FORM)
+        for flag in ("tokens", "scriptable"):
+            check.require(isinstance(getattr(self, flag), bool), flag, "True or False")
+        check.require(is_int(self.min_depth), "min_depth", "a positive int")
+        check.require(is_int(self.max_depth), "max_depth", "a positive int")
+        if is_int(self.min_depth) and is_int(self.max_depth):
+            check.require(self.min_depth <= self.max_depth, "min_depth", f"at most max_depth ({self.max_depth})")
+            self._check_depths(check)
+        check.require(self.num_parameters is None or is_int(self.num_parameters), "num_parameters", "an int or None")
+        check.require(is_names(self.former_names), "former_names", "a tuple of names")
+        check.require(are_migrations(self.migrations), "migrations", "a tuple of Migration")
+        check_about(check, self)
+        check.raise_if_any()
+
+    def _check_pyramid(self, check: Violations) -> None:
+        check.require(is_ints(self.out_channels) and self.out_channels, "out_channels", "a tuple of positive ints")
+        check.require(is_ints(self.reductions) and self.reductions, "reductions", "a tuple of positive ints")
+        if not (is_ints(self.out_channels) and is_ints(self.reductions)):
+            return
+        count = len(self.out_channels)
+        check.require(len(self.reductions) == count, "reductions", f"as many ints as out_channels has ({count})")
+        pairs = list(zip(self.reductions, self.reductions[1:], strict=False))
+        if self.tokens is True:
+            check.require(all(a <= b for a, b in pairs), "reductions", "ints that never decrease")
+        elif self.tokens is False:
+            check.require(all(a < b for a, b in pairs), "reductions", "strictly increasing ints")
+
+    def _check_depths(self, check: Violations) -> None:
+        if not (is_ints(self.reductions) and self.reductions):
+            return
+        if self.tokens is True:
+            count = len(self.reductions)
+            check.require(self.max_depth <= count, "max_depth", f"at most the number of features ({count})")
+        elif self.tokens is False:
+            least = (self.reductions[0] - 1).bit_length()
+            keeps = f"a depth that keeps the first feature, of reduction {self.reductions[0]}: at least {least}"
+            check.require(self.min_depth >= least, "min_depth", keeps)

@@ -1,0 +1,69 @@
+"""A set of pretrained weights, as data."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from smp_core._specs.checks import TARGET_FORM, Frozen, Violations, is_floats, is_optional_text, is_target, is_text
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsSpec(Frozen):
+    """A named set of pretrained parameters of an encoder: where it is, and the input that it was trained on.
+
+    Give either ``repo_id`` (a Hugging Face Hub repository) or ``file``.
+
+    Attributes:
+        repo_id: Hub repository, ``"organisation/name"``.
+        revision: commit, tag or branch; a commit makes the weights reproducible.
+        filename: file in the repository.
+        file: a local path, or ``"package:path/inside/it"`` for a file that ships with the plugin.
+        sha256: hexadecimal digest of the file, where known; a file that differs is refused.
+        mean, std: per channel, in units of ``input_range``.
+        input_space: order of the colour channels, ``"RGB"`` or ``"BGR"``.
+        input_range: smallest and largest input value before ``mean`` is subtracted.
+        license: SPDX identifier of the weights, which may differ from the code's.
+        convert: ``"module:function"`` that turns the file's state dict into the encoder's; it returns a new dict.
+
+    Raises:
+        InvalidSpecError: a field is wrong; lists every such field.
+    """
+
+    repo_id: str | None = None
+    revision: str | None = None
+    filename: str = "model.safetensors"
+    file: str | None = None
+    sha256: str | None = None
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    input_space: str = "RGB"
+    input_range: tuple[float, float] = (0.0, 1.0)
+    license: str | None = None
+    convert: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check = Violations(self, "WeightsSpec")
+        one_place = (self.repo_id is None) != (self.file is None)
+        check.require(one_place, "repo_id", "exactly one of 'repo_id' and 'file'")
+        check.require(self.repo_id is None or (is_text(self.repo_id) and "/" in self.repo_id), "repo_id", "owner/name")
+        check.require(is_optional_text(self.revision), "revision", "a commit, tag or branch, or None")
+        check.require(is_text(self.filename), "filename", "the name of a file in the repository")
+        check.require(is_optional_text(self.file), "file", 'a path, "package:path", or None')
+        is_digest = self.sha256 is None or (isinstance(self.sha256, str) and _SHA256.fullmatch(self.sha256))
+        check.require(is_digest, "sha256", "64 lower-case hex digits or None")
+        check.require(is_floats(self.mean), "mean", "a tuple with one number per channel")
+        check.require(is_floats(self.std) and all(item > 0 for item in self.std), "std", "a tuple of positive numbers")
+        if is_floats(self.mean) and is_floats(self.std):
+            check.require(len(self.std) == len(self.mean), "std", f"as many numbers as mean has ({len(self.mean)})")
+        check.require(self.input_space in ("RGB", "BGR"), "input_space", "'RGB' or 'BGR'")
+        in_order = (
+            is_floats(self.input_range) and len(self.input_range) == 2 and self.input_range[0] < self.input_range[1]
+        )
+        check.require(in_order, "input_range", "(low, high) with low < high")
+        check.require(is_optional_text(self.license), "license", "an SPDX identifier or None")
+        check.require(self.convert is None or is_target(self.convert), "convert", f"{TARGET_FORM}, or None")
+        check.raise_if_any()

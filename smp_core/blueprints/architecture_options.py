@@ -1,0 +1,92 @@
+"""The options of an architecture: which there are, what they default to, and whether a user's are among them."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from smp_core._specs.registered import Registered
+from smp_core._warnings import warn
+from smp_core.errors import OptionError
+from smp_core.parts.targets import load_target, options_of
+from smp_core.plugin import ArchitectureSpec
+
+_COMMON = ("encoder_weights", "in_channels", "classes", "activation", "aux_params", "encoder_depth")
+
+# What a user of another library may write for an argument of ours.
+_OTHER_NAMES = {"encoder_name": "encoder", "arch_name": "arch", "architecture": "arch"}
+
+
+def known_options(architecture: Registered[ArchitectureSpec]) -> Mapping[str, Any]:
+    """Names and defaults of an architecture's own options: as declared, or read off its target, which imports it."""
+    declared = architecture.spec.options
+    if declared is not None:
+        return declared
+    return options_of(load_target(architecture.spec.target, architecture.title), architecture.title)
+
+
+def complete(
+    architecture: Registered[ArchitectureSpec], given: Mapping[str, Any], *, saved: bool
+) -> tuple[dict[str, Any], list[OptionError]]:
+    """All options with their values, in a fixed form, and what is wrong with those given.
+
+    Args:
+        architecture: whose options.
+        given: by name.
+        saved: whether they were read from a saved model. Then keys that nobody knows are dropped, with a warning where
+            they have a value: segmentation_models_pytorch took and saved any keyword.
+    """
+    known = known_options(architecture)
+    unknown = {name: value for name, value in given.items() if name not in known}
+    found = []
+    if saved:
+        _warn_of_unknown({name: value for name, value in unknown.items() if value is not None}, known, architecture)
+    elif unknown:
+        found.append(OptionError(_explain(unknown, known, architecture)))
+    values = {name: given.get(name, default) for name, default in known.items()}
+    missing = [name for name, value in values.items() if value is inspect.Parameter.empty]
+    if missing:
+        found.append(OptionError(f"{architecture.title} needs the option {', '.join(map(repr, missing))}"))
+    return {name: settled(value) for name, value in values.items()}, found
+
+
+def settled(value: Any) -> Any:
+    """A copy as a file gives it back: with tuples for lists, and Python's numbers for NumPy's."""
+    if isinstance(value, (list, tuple)):
+        return tuple(map(settled, value))
+    if isinstance(value, Mapping):
+        return {key: settled(item) for key, item in value.items()}
+    if callable(getattr(value, "item", None)) and getattr(value, "ndim", None) == 0:
+        return value.item()
+    return copy.deepcopy(value)
+
+
+def _explain(unknown: Mapping[str, Any], known: Mapping[str, Any], architecture: Registered[ArchitectureSpec]) -> str:
+    for name, value in unknown.items():
+        if name in _OTHER_NAMES:
+            return f"no argument is called {name!r}: write {_OTHER_NAMES[name]}={value!r}"
+    common = list(_COMMON)
+    if architecture.spec.dilation:
+        common.append("encoder_output_stride")
+    if architecture.spec.tokens:
+        common.append("encoder_output_indices")
+    return (
+        f"{architecture.title} has no option {', '.join(map(repr, unknown))}; its options are "
+        f"{', '.join(known) or 'none'}, and every architecture takes {', '.join(common)}"
+    )
+
+
+def _warn_of_unknown(
+    unknown: Mapping[str, Any], known: Mapping[str, Any], architecture: Registered[ArchitectureSpec]
+) -> None:
+    for name, value in unknown.items():
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f" (did it mean {close[0]!r}?)" if close else ""
+        warn(
+            f"the saved model's config has {name}={value!r}, which {architecture.title} does not know{hint}; it is "
+            "ignored",
+            UserWarning,
+        )

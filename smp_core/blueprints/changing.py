@@ -1,0 +1,51 @@
+"""A blueprint with other values, drafted anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from smp_core.blueprints.drafting import Parts, draft
+from smp_core.blueprints.request import Request
+from smp_core.errors import OptionError
+
+_ARGUMENTS = tuple(item.name for item in fields(Request) if item.name not in ("options", "encoder_weights"))
+_PARTS = ("arch", "encoder", "encoder_name", "encoder_weights", "neck")
+
+
+def change(blueprint: Mapping[str, Any], changes: Mapping[str, Any], encoder: Any) -> dict[str, Any]:
+    """The fields of a blueprint with changes; see `smp_core.Blueprint.changed`.
+
+    Args:
+        blueprint: its fields.
+        changes: arguments of `smp_core.create`.
+        encoder: the built encoder, where the blueprint names none.
+    """
+    fixed = [name for name in changes if name in _PARTS]
+    if fixed:
+        raise OptionError(f"{', '.join(map(repr, fixed))} cannot be changed: with other parts it is another model")
+    asked = {
+        name: blueprint[name]
+        for name in ("in_channels", "classes", "activation", "aux_params", "channel_fitting", "preprocessing")
+    }
+    if blueprint["encoder"] is not None:
+        asked |= {f"encoder_{name}": blueprint[name] for name in ("depth", "output_stride", "output_indices")}
+        # A depth and indices say the same twice; where one changes, the other follows.
+        if "encoder_output_indices" in changes or blueprint["output_indices"] is None:
+            asked["encoder_output_indices"] = None
+        if "encoder_output_indices" in changes:
+            asked["encoder_depth"] = None
+    request = Request(
+        encoder_weights=None,
+        **(asked | {name: value for name, value in changes.items() if name in _ARGUMENTS}),
+        options={name: value for name, value in changes.items() if name not in _ARGUMENTS},
+    )
+    parts = Parts(
+        architecture=blueprint["architecture"],
+        encoder=blueprint["encoder"],
+        neck=blueprint["neck"],
+        written={},
+        module=encoder,
+    )
+    return draft(parts, request, before=blueprint["options"]) | {"weights": blueprint["weights"]}

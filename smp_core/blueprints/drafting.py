@@ -1,0 +1,126 @@
+"""From resolved names and a request to the fields of a blueprint: translated, compared, completed.
+
+Each step is a module of its own, entered once; everything that is wrong is raised as one error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from smp_core._specs.registered import Registered
+from smp_core.blueprints import architecture_options, compatibility, findings, former, modules
+from smp_core.blueprints.request import Request
+from smp_core.errors import CreationError
+from smp_core.inputs import Preprocessing
+from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec
+from smp_core.sources.weights import Chosen, choose
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What the names mean, and how they were written.
+
+    Attributes:
+        architecture, encoder, neck: with their distributions; ``encoder`` is None where a module is given, ``neck``
+            where there is none.
+        written: the names as the user wrote them, by argument; only of parts that have one.
+        module: an encoder that is built already.
+    """
+
+    architecture: Registered[ArchitectureSpec]
+    encoder: Registered[EncoderSpec] | None
+    neck: Registered[NeckSpec] | None = None
+    written: Mapping[str, str]
+    module: Any = None
+
+    def by_argument(self) -> dict[str, tuple[str, Registered[Any]]]:
+        """Each named part: how it was written, and what that means."""
+        meant = {"arch": self.architecture, "encoder": self.encoder, "neck": self.neck}
+        return {name: (self.written[name], part) for name, part in meant.items() if part and name in self.written}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """A request in today's spelling, what follows from the parts, and everything that is wrong so far."""
+
+    request: Request
+    choice: compatibility.Choice
+    weights: Chosen | None
+    found: tuple[CreationError, ...]
+
+
+def compare(parts: Parts, request: Request, *, saved: bool = False) -> Comparison:
+    """Compare what is asked for with what the specs declare; nothing is imported, nothing raised for what is found.
+
+    Args:
+        parts: what is to be built.
+        request: how.
+        saved: whether the request was read from a saved model, whose former spellings are no news.
+
+    Raises:
+        EncoderProtocolError: a module is given that is no encoder.
+    """
+    found: list[CreationError] = []
+    request, problems = former.translate(parts.architecture, parts.by_argument(), request, saved=saved)
+    found += problems
+    request, problems = request.checked()
+    found += problems
+    architecture, neck = parts.architecture.spec, parts.neck.spec if parts.neck else None
+    if parts.encoder is None:
+        encoder, request, wrong = modules.as_encoder(parts.module, architecture, request)
+        found += wrong
+    else:
+        encoder = parts.encoder.spec
+    choice, wrong = compatibility.settle(architecture, encoder, request, neck)
+    found += wrong
+    weights, problems = choose(encoder, None if saved or parts.encoder is None else request.encoder_weights)
+    found += problems
+    return Comparison(request=request, choice=choice, weights=weights, found=tuple(found))
+
+
+def draft(
+    parts: Parts, request: Request, *, saved: bool = False, before: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The fields of the blueprint of a model.
+
+    Args:
+        parts, request, saved: as for `compare`.
+        before: the architecture's own options that hold where the request does not name others.
+
+    Raises:
+        CreationError: lists everything that is wrong.
+    """
+    compared = compare(parts, request, saved=saved)
+    request, choice, found = compared.request, compared.choice, compared.found
+    if found and parts.architecture.spec.options is None:
+        findings.refuse(found)  # before the implementation is imported to see its options
+    options, problems = architecture_options.complete(
+        parts.architecture, {**(before or {}), **request.options}, saved=saved
+    )
+    findings.refuse([*found, *problems])
+    return {
+        "architecture": parts.architecture,
+        "encoder": parts.encoder,
+        "neck": parts.neck,
+        "depth": choice.depth,
+        "output_stride": choice.output_stride,
+        "output_indices": choice.output_indices,
+        "in_channels": request.in_channels,
+        "classes": request.classes,
+        "activation": request.activation,
+        "aux_params": request.aux_params,
+        "options": options,
+        "weights": compared.weights,
+        "channel_fitting": request.channel_fitting,
+        "preprocessing": request.preprocessing or _of_weights(parts, compared.weights, request.in_channels),
+    }
+
+
+def _of_weights(parts: Parts, weights: Chosen | None, in_channels: int) -> Preprocessing | None:
+    """The preprocessing of a weight set; one fitted to other channels says nothing of how those are normalised."""
+    if weights is None or weights.name is None or parts.encoder is None:
+        return None
+    found = parts.encoder.spec.weights[weights.name]
+    return Preprocessing.of_weights(found) if len(found.mean) == in_channels else None

@@ -1,0 +1,60 @@
+"""Former spellings of names and options, translated. What they mean now is data of the specs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from smp_core._specs.registered import Registered
+from smp_core._warnings import warn
+from smp_core.blueprints.request import Request
+from smp_core.errors import OptionError
+from smp_core.plugin import ArchitectureSpec
+
+_COMMON = tuple(item.name for item in fields(Request) if item.name != "options")
+
+
+def translate(
+    architecture: Registered[ArchitectureSpec],
+    written: Mapping[str, tuple[str, Registered[Any]]],
+    request: Request,
+    *,
+    saved: bool,
+) -> tuple[Request, list[OptionError]]:
+    """The request in today's spelling, and what is wrong with it.
+
+    A user who wrote a former spelling is told today's by a `DeprecationWarning`; a saved model just is older.
+
+    Args:
+        architecture: whose options.
+        written: what the user called each part, and what that means, by the name of the argument.
+        request: what was asked for.
+        saved: whether the request was read from a saved model.
+    """
+    if not saved:
+        for argument, (name, part) in written.items():
+            _warn_of_name(argument, name, part)
+    former = architecture.spec.former_options
+    options = {name: value for name, value in request.options.items() if name not in former}
+    common: dict[str, Any] = {}
+    found = []
+    for name in former.keys() & request.options.keys():
+        value, option = request.options[name], former[name]
+        is_common = option.now in _COMMON
+        given = getattr(request, option.now) is not None if is_common else option.now in request.options
+        if saved and (value is None or (given and not option.wins)):
+            continue  # ignored by the library that wrote it
+        meant = option.translate(value)
+        if not saved and given:
+            found.append(OptionError(f"{name} is a former spelling of {option.now}, and both are given; drop {name}"))
+        elif not saved:
+            warn(f"{name}={value!r} is a former spelling; write {option.now}={meant!r}", DeprecationWarning)
+        (common if is_common else options)[option.now] = meant
+    return replace(request, **common, options=options), found
+
+
+def _warn_of_name(argument: str, name: str, part: Registered[Any]) -> None:
+    bare = name.rpartition("/")[2]
+    if bare.casefold() in map(str.casefold, part.spec.former_names) and bare != part.spec.name:
+        warn(f"{argument}={name!r} is a former name; write {part.spec.name!r}", DeprecationWarning)

@@ -1,0 +1,82 @@
+"""What a user asks for, as it was given."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from smp_core.errors import OptionError
+from smp_core.inputs import Preprocessing
+from smp_core.options import check_activation, check_aux_params, check_one_of
+from smp_core.sources.weights import Weights
+
+CHANNEL_FITTINGS = ("smp", "mean_preserving")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """The arguments of `smp_core.create` beyond the names of the parts; see there."""
+
+    encoder_weights: Weights = True
+    in_channels: int = 3
+    classes: int = 1
+    activation: str | Callable[..., object] | None = None
+    aux_params: Mapping[str, Any] | None = None
+    encoder_depth: int | None = None
+    encoder_output_stride: int | None = None
+    encoder_output_indices: Sequence[int] | None = None
+    channel_fitting: str = "smp"
+    preprocessing: Preprocessing | Mapping[str, Any] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def checked(self) -> tuple[Request, list[OptionError]]:
+        """The request with its counts as ints and its preprocessing as one, and what is wrong with it."""
+        checks: dict[str, Callable[[Any], Any]] = {
+            "in_channels": lambda value: as_count("in_channels", value),
+            "classes": lambda value: as_count("classes", value),
+            "activation": check_activation,
+            "aux_params": check_aux_params,
+            "channel_fitting": lambda value: check_one_of("channel_fitting", value, CHANNEL_FITTINGS),
+            "preprocessing": _as_preprocessing,
+        }
+        results = {name: _attempt(check, getattr(self, name)) for name, check in checks.items()}
+        found = [result for result in results.values() if isinstance(result, OptionError)]
+        right = {name: result for name, result in results.items() if not isinstance(result, OptionError)}
+        return replace(self, **right), found
+
+
+def _attempt(check: Callable[[Any], Any], value: Any) -> Any:
+    """The checked value, or the error."""
+    try:
+        return check(value)
+    except OptionError as error:
+        return error
+
+
+def as_count(name: str, value: object) -> int:
+    """An integer of any kind (NumPy's too) as an int of at least 1.
+
+    Raises:
+        OptionError: it is none.
+    """
+    try:
+        count = operator.index(value) if not isinstance(value, bool) else 0  # type: ignore[arg-type]
+    except TypeError:
+        count = 0
+    if count < 1:
+        raise OptionError(f"{name} must be an int of at least 1, got {value!r}")
+    return count
+
+
+def _as_preprocessing(value: object) -> Preprocessing | None:
+    if value is None or isinstance(value, Preprocessing):
+        return value
+    try:
+        return Preprocessing.from_dict(value)  # type: ignore[arg-type]
+    except (KeyError, TypeError, ValueError) as error:
+        raise OptionError(
+            f"preprocessing={value!r}: expected a smp_core.inputs.Preprocessing, or a dict with mean, std, input_space "
+            f"and input_range ({type(error).__name__}: {error})"
+        ) from error

@@ -1,0 +1,49 @@
+"""The versions of plugins that a saved model records, against those that are installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from smp_core._specs.registered import Registered
+from smp_core._warnings import warn
+
+
+def is_older(version: str | None, than: str) -> bool:
+    """Whether a version is before another (PEP 440); one that nobody recorded or that is no version is older."""
+    from packaging.version import InvalidVersion, Version  # only reading a saved model needs it
+
+    if version is None:
+        return True
+    try:
+        return Version(str(version)) < Version(than)
+    except InvalidVersion:
+        return True
+
+
+def recorded_version(details: Mapping[str, Any], part: str) -> str | None:
+    """The version of a part's plugin that a config's ``_smp_core`` records, or None."""
+    version = (details.get(part) or {}).get("version")
+    return version if isinstance(version, str) else None
+
+
+def compare(details: Mapping[str, Any], parts: Iterable[Registered[Any] | None]) -> None:
+    """Warn where the saved model was written by a newer plugin than the installed one."""
+    for part in filter(None, parts):
+        recorded = recorded_version(details, part.kind)
+        if recorded is not None and is_older(part.version, recorded):
+            warn(
+                f"the model was saved with {part.distribution} {recorded}, but {part.version} is installed, which may "
+                f"read it wrongly; run: pip install -U '{part.distribution}>={recorded}'",
+                UserWarning,
+            )
+
+
+def describe_difference(details: Mapping[str, Any], parts: Iterable[Registered[Any] | None]) -> str:
+    """Which plugins differ in version from those that wrote the model, as half a sentence; empty where none does."""
+    different = []
+    for part in filter(None, parts):
+        recorded = recorded_version(details, part.kind)
+        if recorded is not None and recorded != part.version:
+            different.append(f"{part.distribution} {recorded} wrote it, {part.version} is installed")
+    return "; ".join(dict.fromkeys(different))

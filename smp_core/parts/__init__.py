@@ -1,0 +1,1 @@
+"""Building the parts of a model: what specs name is imported, called, and compared with what they declare."""

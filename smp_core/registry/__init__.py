@@ -1,0 +1,196 @@
+"""From names to specs: what is installed, who provides what, and what a name means.
+
+Importing this package discovers the installed plugins. It imports neither torch nor any plugin's implementation.
+The registry is a value: `refresh` builds a new one, and nothing writes into an existing one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from smp_core._specs.registered import Registered, normalise
+from smp_core.errors import OptionError, RegistryError, UnknownEncoderError
+from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec
+from smp_core.registry import index
+from smp_core.registry.discovery import PluginRecord, Settings, discover
+from smp_core.registry.resolution import ARCHITECTURE, ENCODER, NECK, Kind, Registry, check_name
+
+__all__ = [
+    "PluginRecord",
+    "Registered",
+    "describe",
+    "list_architectures",
+    "list_encoders",
+    "list_necks",
+    "plugins",
+    "refresh",
+    "resolve_architecture",
+    "resolve_encoder",
+    "resolve_neck",
+]
+
+_registry = Registry(discover(Settings.from_environment()))
+
+
+def refresh() -> None:
+    """Look for plugins again, after one was installed or removed in this process, or a switch was changed.
+
+    A module that is imported already is not imported again: after an upgrade, restart the process.
+    """
+    global _registry
+    importlib.invalidate_caches()
+    _registry = Registry(discover(Settings.from_environment()))
+
+
+def plugins() -> list[PluginRecord]:
+    """Every plugin found, those that are broken or disabled included, in the order of their distribution names."""
+    return [plugin.record for plugin in _registry.loaded]
+
+
+def resolve_encoder(name: str) -> Registered[EncoderSpec]:
+    """The spec that an encoder name means.
+
+    Raises:
+        MissingPluginError: the distribution that owns the name is not installed, disabled or broken.
+        NameConflictError: several plugins provide it.
+        UnknownEncoderError: nobody does; names close matches and every plugin that failed to load.
+    """
+    return _registry.resolve(ENCODER, name)
+
+
+def resolve_architecture(name: str) -> Registered[ArchitectureSpec]:
+    """The spec that an architecture name means; raises as `resolve_encoder`, with `UnknownArchitectureError`."""
+    return _registry.resolve(ARCHITECTURE, name)
+
+
+def resolve_neck(name: str) -> Registered[NeckSpec]:
+    """The spec that the name of a neck means; raises as `resolve_encoder`, with `UnknownNeckError`."""
+    return _registry.resolve(NECK, name)
+
+
+def resolve_parts(
+    arch: str, encoder: str | None, neck: str | None
+) -> tuple[Registered[ArchitectureSpec], Registered[EncoderSpec] | None, Registered[NeckSpec] | None]:
+    """The specs that the names of a model's parts mean; None for a part that is not named.
+
+    Raises:
+        RegistryError: as `resolve_encoder`; where several names mean nothing, the error of the first says all.
+    """
+    found: list[Any] = [
+        None if name is None and kind is not ARCHITECTURE else _attempt(kind, name)
+        for kind, name in ((ARCHITECTURE, arch), (ENCODER, encoder), (NECK, neck))
+    ]
+    errors = [item for item in found if isinstance(item, Exception)]
+    if errors:
+        raise errors[0] if len(errors) == 1 else type(errors[0])("\n".join(map(str, errors)))
+    architecture, backbone, necked = found
+    return architecture, backbone, necked
+
+
+def _attempt(kind: Kind[Any], name: Any) -> Any:
+    """The spec that a name means, or the error."""
+    try:
+        return _registry.resolve(kind, name)
+    except (RegistryError, OptionError) as error:
+        return error
+
+
+def find_class(class_name: str) -> Registered[ArchitectureSpec]:
+    """The architecture whose checkpoints carry this class name (``"Unet"``); raises as `resolve_architecture`."""
+    return _registry.find_class(class_name)
+
+
+_CAPABILITIES: dict[str, Callable[[Any], bool]] = {
+    "dilation": lambda spec: bool(spec.dilation),
+    "tokens": lambda spec: spec.tokens,
+    "scriptable": lambda spec: spec.scriptable,
+}
+
+
+def _filter(provider: str | None, capability: str | None, license: str | None) -> Callable[[Registered[Any]], bool]:
+    if capability is not None and capability not in _CAPABILITIES:
+        raise OptionError(f"unknown capability {capability!r}; expected one of {', '.join(_CAPABILITIES)}")
+
+    def keep(item: Registered[Any]) -> bool:
+        return (
+            (provider is None or normalise(provider) == normalise(item.distribution))
+            and (capability is None or _CAPABILITIES[capability](item.spec))
+            and (license is None or (item.spec.license or "").casefold() == license.casefold())
+        )
+
+    return keep
+
+
+def list_encoders(
+    *,
+    provider: str | None = None,
+    weights: str | bool | None = None,
+    capability: str | None = None,
+    license: str | None = None,
+) -> list[str]:
+    """Names of the installed encoders, sorted; each can be given to `create`.
+
+    A name that several plugins provide, or that belongs to another distribution, appears in its qualified spelling.
+    Open families (``tu-*``) are not listed: their names are resolved, not enumerated.
+
+    Args:
+        provider: only those of this distribution.
+        weights: True for those with any pretrained weights, False for those without, or the name of a weight set.
+        capability: ``"dilation"``, ``"tokens"`` or ``"scriptable"``.
+        license: SPDX identifier of the code.
+
+    Raises:
+        OptionError: an unknown capability.
+    """
+    keep = _filter(provider, capability, license)
+
+    def has_weights(item: Registered[EncoderSpec]) -> bool:
+        if weights is None:
+            return True
+        return weights in item.spec.weights if isinstance(weights, str) else bool(item.spec.weights) is weights
+
+    return _registry.names(ENCODER, lambda item: keep(item) and has_weights(item))
+
+
+def list_architectures(
+    *, provider: str | None = None, capability: str | None = None, license: str | None = None
+) -> list[str]:
+    """Names of the installed architectures, sorted; arguments and errors as for `list_encoders`."""
+    return _registry.names(ARCHITECTURE, _filter(provider, capability, license))
+
+
+def list_necks(*, provider: str | None = None) -> list[str]:
+    """Names of the installed necks, sorted; ``provider`` as for `list_encoders`."""
+    return _registry.names(NECK, _filter(provider, None, None))
+
+
+def describe(name: str) -> Registered[Any]:
+    """The spec of an encoder or architecture, and who provides it.
+
+    Args:
+        name: name or qualified name; one that is both means the architecture.
+
+    Raises:
+        RegistryError: as `resolve_encoder` and `resolve_architecture`.
+    """
+    check_name("encoder or architecture", name)
+    if _registry.is_known(ARCHITECTURE, name.rpartition("/")[2]):
+        try:
+            return resolve_architecture(name)
+        except LookupError:
+            # A plugin may have an encoder of a name that is elsewhere an architecture's.
+            with contextlib.suppress(RegistryError):
+                return resolve_encoder(name)
+            raise
+    try:
+        return resolve_encoder(name)
+    except UnknownEncoderError as error:
+        known = [*list_architectures(), *index.architecture_names()]
+        close = difflib.get_close_matches(name.casefold(), dict.fromkeys(known), n=2)
+        if not close:
+            raise
+        raise UnknownEncoderError(f"{error}\nOr the architecture {' or '.join(map(repr, close))}?") from None

@@ -1,0 +1,266 @@
+"""What a name means: the rules by which it becomes a spec, and the errors where it does not."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic
+
+from smp_core._specs.registered import Registered, Spec, normalise
+from smp_core.errors import (
+    FAILURES,
+    MissingPluginError,
+    NameConflictError,
+    OptionError,
+    RegistryError,
+    UnknownArchitectureError,
+    UnknownEncoderError,
+    UnknownNeckError,
+)
+from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec
+from smp_core.registry import index
+from smp_core.registry.discovery import LoadedPlugin
+
+# How distributions may be called: other things with a slash (paths, URLs) must not end in advice to pip install them.
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+
+
+def _is_former_name(spec: EncoderSpec | NeckSpec, name: str) -> bool:
+    return name in spec.former_names
+
+
+def _is_spelling(spec: ArchitectureSpec, name: str) -> bool:
+    """Upper and lower case do not matter for architectures, and the class name in checkpoints means one, too."""
+    return name.casefold() in (spec.name.casefold(), spec.class_name.casefold())
+
+
+def _is_former_spelling(spec: ArchitectureSpec, name: str) -> bool:
+    return name.casefold() in map(str.casefold, spec.former_names)
+
+
+@dataclass(frozen=True)
+class Kind(Generic[Spec]):
+    """What differs between resolving an encoder, an architecture and a neck.
+
+    Attributes:
+        word: how people call it.
+        specs: those of a plugin, by name.
+        owner: the first-party distribution that owns a name.
+        known_names: all names that first-party distributions own.
+        unknown: the error where nobody provides a name.
+        open_families: whether plugins may also resolve names that they do not list.
+        matches: how else a name may mean a spec, where none has exactly that name; in order.
+    """
+
+    word: str
+    specs: Callable[[LoadedPlugin], Mapping[str, Spec]]
+    owner: Callable[[str], str | None]
+    known_names: Callable[[], tuple[str, ...]]
+    unknown: type[RegistryError]
+    open_families: bool = False
+    matches: tuple[Callable[[Any, str], bool], ...] = (_is_former_name,)
+
+
+ENCODER: Kind[EncoderSpec] = Kind(
+    word="encoder",
+    specs=lambda plugin: plugin.encoders,
+    owner=index.encoder_owner,
+    known_names=index.encoder_names,
+    unknown=UnknownEncoderError,
+    open_families=True,
+)
+ARCHITECTURE: Kind[ArchitectureSpec] = Kind(
+    word="architecture",
+    specs=lambda plugin: plugin.architectures,
+    owner=index.architecture_owner,
+    known_names=index.architecture_names,
+    unknown=UnknownArchitectureError,
+    matches=(_is_spelling, _is_former_spelling),
+)
+NECK: Kind[NeckSpec] = Kind(
+    word="neck",
+    specs=lambda plugin: plugin.necks,
+    owner=index.neck_owner,
+    known_names=index.neck_names,
+    unknown=UnknownNeckError,
+)
+
+
+class Registry:
+    """An immutable view of the installed plugins."""
+
+    def __init__(self, loaded: Iterable[LoadedPlugin]) -> None:
+        self.loaded = tuple(loaded)
+
+    def of(self, distribution: str) -> list[LoadedPlugin]:
+        """The plugins of one distribution; more than one where it has several entry points."""
+        name = normalise(distribution)
+        return [plugin for plugin in self.loaded if normalise(plugin.record.distribution) == name]
+
+    def providers(self, kind: Kind[Spec], name: str, within: Iterable[LoadedPlugin]) -> list[Registered[Spec]]:
+        """Every plugin's spec among ``within`` that the name means: exactly, or else by another spelling."""
+        within = tuple(within)
+        found = [(plugin, kind.specs(plugin)[name]) for plugin in within if name in kind.specs(plugin)]
+        for matches in kind.matches:
+            found = found or [
+                (plugin, spec) for plugin in within for spec in kind.specs(plugin).values() if matches(spec, name)
+            ]
+        return [Registered(spec, plugin.record.distribution, plugin.record.version) for plugin, spec in found]
+
+    def resolve(self, kind: Kind[Spec], name: str) -> Registered[Spec]:
+        """Turn a name into a spec by the rules of the design, or say why that cannot be done."""
+        check_name(kind.word, name)
+        if "/" in name:
+            return self._resolve_qualified(kind, name)
+        owner = kind.owner(name)
+        if owner is not None:
+            return self._resolve_owned(kind, name, owner)
+        found = self.providers(kind, name, self.loaded)
+        failures: list[str] = []
+        if not found and kind.open_families:
+            found, failures = self._ask_resolvers(name, self.loaded)  # type: ignore[assignment]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise self._conflict(kind, name, found)
+        raise self._unknown(kind, name, failures)
+
+    def _resolve_qualified(self, kind: Kind[Spec], qualified: str) -> Registered[Spec]:
+        distribution, _, name = qualified.partition("/")
+        if not name or not _DISTRIBUTION.fullmatch(distribution):
+            example = next(iter(kind.known_names()), None)
+            raise kind.unknown(
+                f"unknown {kind.word} {qualified!r}; a qualified name is '<distribution>/<name>'"
+                + (f", as in '{kind.owner(example)}/{example}'" if example else "")
+            )
+        here = self.of(distribution)
+        if not here:
+            raise MissingPluginError(
+                f"{kind.word} {qualified!r}: no plugin of the distribution {distribution!r} is installed; "
+                f"run: pip install {distribution}"
+            )
+        return self._resolve_within(kind, name, here, f"{kind.word} {qualified!r}")
+
+    def _resolve_owned(self, kind: Kind[Spec], name: str, owner: str) -> Registered[Spec]:
+        here = self.of(owner)
+        if here:
+            return self._resolve_within(kind, name, here, f"{kind.word} {name!r}")
+        others = [item.qualified_name for item in self.providers(kind, name, self.loaded)]
+        also = f" (other plugins have one of that name: {', '.join(map(repr, others))})" if others else ""
+        raise MissingPluginError(
+            f"{kind.word} {name!r} is provided by {owner}, which is not installed; run: pip install {owner}{also}"
+        )
+
+    def _resolve_within(self, kind: Kind[Spec], name: str, here: list[LoadedPlugin], title: str) -> Registered[Spec]:
+        """Resolve a name that only the plugins of one distribution may answer."""
+        found = self.providers(kind, name, here)
+        failures: list[str] = []
+        if not found and kind.open_families:
+            found, failures = self._ask_resolvers(name, here)  # type: ignore[assignment]
+        if found:
+            return found[0]
+        record = here[0].record
+        problems = failures + [
+            item.record.error for item in here if item.record.status in ("broken", "disabled") and item.record.error
+        ]
+        if problems:
+            raise MissingPluginError(
+                f"{title}: {record.distribution} is installed, but unusable: {'; '.join(problems)}"
+            )
+        names = [known for plugin in here for known in kind.specs(plugin)]
+        raise kind.unknown(
+            f"{title}: {record.distribution} {record.version} does not provide it; "
+            f"{_suggest(name, names, 'it provides')}\n"
+            f"Perhaps a newer version does: pip install -U {record.distribution}"
+        )
+
+    def _ask_resolvers(
+        self, name: str, within: Iterable[LoadedPlugin]
+    ) -> tuple[list[Registered[EncoderSpec]], list[str]]:
+        """Ask each plugin's resolver alone; one that raises or answers nonsense becomes a line in the failures."""
+        found: list[Registered[EncoderSpec]] = []
+        failures = []
+        for plugin in within:
+            if plugin.manager is None or not plugin.record.resolves_encoders:
+                continue
+            record = plugin.record
+            who = f"plugin {record.distribution!r} {record.version}: hook 'smp_resolve_encoder'"
+            try:
+                answers = plugin.manager.hook.smp_resolve_encoder(name=name)
+            except FAILURES as error:
+                failures.append(f"{who} raised {type(error).__name__}: {error}")
+                continue
+            for spec in answers:
+                if isinstance(spec, EncoderSpec) and spec.name == name:
+                    found.append(Registered(spec, record.distribution, record.version))
+                else:
+                    failures.append(f"{who} returned {spec!r}; expected None or an EncoderSpec named {name!r}")
+        return found, failures
+
+    def _conflict(self, kind: Kind[Spec], name: str, found: list[Registered[Spec]]) -> NameConflictError:
+        who = "\n".join(f"  {item.distribution} {item.version}: write {item.qualified_name!r}" for item in found)
+        return NameConflictError(f"{kind.word} {name!r} is provided by {len(found)} plugins:\n{who}")
+
+    def _unknown(self, kind: Kind[Spec], name: str, failures: list[str]) -> RegistryError:
+        installed: list[str] = [item.spec.name for item in self.registered(kind)]
+        lines = [f"unknown {kind.word} {name!r}; {_suggest(name, [*installed, *kind.known_names()], 'installed are')}"]
+        broken: list[str] = [plugin.record.error or "" for plugin in self.loaded if plugin.record.status == "broken"]
+        if broken or failures:
+            lines.append("Plugins that failed, one of which may provide it:")
+            lines.extend(f"  {line}" for line in (*broken, *failures))
+        return kind.unknown("\n".join(lines))
+
+    def is_known(self, kind: Kind[Spec], name: str) -> bool:
+        """Whether a name, not qualified, is owned by a first-party distribution or listed by a plugin."""
+        return kind.owner(name) is not None or bool(self.providers(kind, name, self.loaded))
+
+    def find_class(self, class_name: str) -> Registered[ArchitectureSpec]:
+        """The architecture whose checkpoints carry a class name (``"Unet"``).
+
+        The class names of first-party architectures belong to their distributions, as their names do.
+        """
+        exact = [item for item in self.registered(ARCHITECTURE) if item.spec.class_name == class_name]
+        if not exact or index.architecture_owner(class_name) is not None:
+            return self.resolve(ARCHITECTURE, class_name.lower())
+        if len(exact) > 1:
+            names = ", ".join(item.qualified_name for item in exact)
+            raise NameConflictError(f"model class {class_name!r} is provided by several plugins: {names}")
+        return exact[0]
+
+    def names(self, kind: Kind[Spec], keep: Callable[[Registered[Spec]], bool]) -> list[str]:
+        """The names of all registered specs that pass, each as short as it can be without meaning another spec."""
+        everything = self.registered(kind)
+        times: dict[str, int] = {}
+        for item in everything:
+            times[item.spec.name] = times.get(item.spec.name, 0) + 1
+        names = []
+        for item in filter(keep, everything):
+            owner = kind.owner(item.spec.name)
+            plain = owner == normalise(item.distribution) if owner is not None else times[item.spec.name] == 1
+            names.append(item.spec.name if plain else item.qualified_name)
+        return sorted(names)
+
+    def registered(self, kind: Kind[Spec]) -> list[Registered[Spec]]:
+        """Every spec of a kind with its distribution."""
+        return [
+            Registered(spec, plugin.record.distribution, plugin.record.version)
+            for plugin in self.loaded
+            for spec in kind.specs(plugin).values()
+        ]
+
+
+def check_name(word: str, name: object) -> None:
+    if not isinstance(name, str):
+        raise OptionError(f"expected the name of an {word} as a str, got {type(name).__name__}: {name!r}")
+
+
+def _suggest(name: str, names: Iterable[str], otherwise: str) -> str:
+    names = list(dict.fromkeys(names))
+    folded = {known.casefold(): known for known in names}
+    close = [folded[item] for item in difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.6)]
+    if close:
+        return f"did you mean {' or '.join(map(repr, close))}?"
+    shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+    return f"{otherwise} {shown or 'none'}"

@@ -1,0 +1,1 @@
+"""Tensors: reading, translating and fitting state dicts, and saved models over them."""

@@ -1,0 +1,44 @@
+"""Reading a state dict from a file: safetensors, or a torch file without running code from it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from safetensors.torch import load_file
+from torch import Tensor
+
+from smp_core._warnings import warn
+from smp_core.errors import WeightsError
+from smp_core.tensors.torch_files import read_torch_file
+from smp_core.tensors.unwrapping import find_state_dict
+
+
+def read_state_dict(path: str | Path, own: Collection[str] = ()) -> dict[str, Tensor]:
+    """The state dict in a file, wherever the program that wrote it put it.
+
+    Args:
+        path: a safetensors file, or a torch file: of a state dict, of a checkpoint that holds one, of a whole module.
+        own: keys of the module that it is for, in any spelling; of several state dicts the one that shares most.
+
+    Raises:
+        WeightsError: the file is damaged, or does not hold a mapping of names to tensors.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".safetensors":
+        try:
+            return dict(load_file(path))
+        except Exception as error:  # safetensors' own exception is not importable by a stable name
+            raise WeightsError(f"cannot read weights from {str(path)!r}: {type(error).__name__}: {error}") from error
+    content, unread = read_torch_file(path)
+    state_dict, _ = find_state_dict(content, own)
+    if not state_dict:
+        raise WeightsError(f"{str(path)!r} does not hold a state dict: expected a mapping of names to tensors")
+    if unread:
+        shown = ", ".join(unread[:8]) + (f" and {len(unread) - 8} more" if len(unread) > 8 else "")
+        warn(
+            f"{str(path)!r} also holds objects that only running its code could read; the tensors were read, nothing "
+            f"was run, and these were left out: {shown}",
+            UserWarning,
+        )
+    return state_dict

@@ -1,0 +1,113 @@
+"""Which blueprint rebuilds a model as it is now, after whatever its user did to its parts."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from smp_core._warnings import warn
+from smp_core.blueprints.value import Blueprint
+from smp_core.errors import CheckpointError, CreationError
+from smp_core.parts.assembly import assemble_empty
+from smp_core.tensors.fitting import encoder_of, listed
+
+
+def what_rebuilds(model: nn.Module) -> Blueprint:
+    """The blueprint from which a loaded model will be built.
+
+    That is the model's own, unless its head or its first convolution was replaced by one of other channels: then one
+    with these. Layers that differ in type or attributes, but not in their parameters, cannot be written down: a warning
+    lists them.
+
+    Args:
+        model: an `smp_core.SegmentationModel`.
+
+    Raises:
+        CheckpointError: smp_core did not build the model, or its parameters are not those of any such blueprint.
+    """
+    blueprint: Blueprint | None = getattr(model, "blueprint", None)
+    if blueprint is None:
+        raise CheckpointError(
+            f"this {type(model).__name__} was not built by smp_core.create, so its config is unknown and nothing could "
+            "load it back; build it with smp_core.create, or save model.state_dict() yourself"
+        )
+    twin = _twin(model, blueprint)
+    wrong = list(_other_tensors(model, twin))
+    if wrong:
+        changed = _as_it_is(model, blueprint)
+        twin = _twin(model, changed)
+        if any(_other_tensors(model, twin)):
+            raise CheckpointError(
+                "the model is no longer what its blueprint builds, so that nothing could load it back: "
+                f"{listed(wrong, '; ')}. Undo what wraps or prunes these layers (torch.nn.utils.prune.remove, "
+                "remove_parametrizations), or save model.state_dict() yourself"
+            )
+        blueprint = changed
+    other = list(_other_layers(model, twin, skipped="encoder" if blueprint.encoder is None else None))
+    if other:
+        warn(
+            f"these layers are not what the model was built with, and the loaded model will have the latter: "
+            f"{listed(other, '; ')}",
+            UserWarning,
+        )
+    return blueprint
+
+
+def _twin(model: nn.Module, blueprint: Blueprint) -> nn.Module:
+    """What the blueprint builds, without memory."""
+    encoder = model.encoder if blueprint.encoder is None else None
+    with torch.random.fork_rng(devices=[]):  # it may need values, and must not change what the user draws next
+        return assemble_empty(blueprint, encoder)  # type: ignore[arg-type]
+
+
+def _other_tensors(model: nn.Module, twin: nn.Module) -> Iterator[str]:
+    """Every difference between two state dicts, in words."""
+    found, expected = model.state_dict(), twin.state_dict()
+    for key in found.keys() | expected.keys():
+        here = tuple(found[key].shape) if key in found else None
+        there = tuple(expected[key].shape) if key in expected else None
+        if here != there:
+            yield f"{key} is {'gone' if here is None else here}, {'nothing' if there is None else there} was built"
+
+
+def _other_layers(model: nn.Module, twin: nn.Module, skipped: str | None) -> Iterator[str]:
+    """Every layer of another type, or with other attributes, in words."""
+    built = dict(twin.named_modules())
+    for name, module in model.named_modules():
+        if skipped is not None and f"{name}.".startswith(f"{skipped}."):
+            continue
+        if name not in built:
+            yield f"{name} ({type(module).__name__}) was added"
+        elif type(module) is not type(built[name]):
+            yield f"{name} is a {type(module).__name__}, was a {type(built[name]).__name__}"
+        elif module.extra_repr() != built[name].extra_repr():
+            yield f"{name} is {type(module).__name__}({module.extra_repr()}), was ({built[name].extra_repr()})"
+
+
+def _as_it_is(model: nn.Module, blueprint: Blueprint) -> Blueprint:
+    """The blueprint with the numbers of channels that the first convolution and the heads have now."""
+    changes: dict[str, Any] = {}
+    encoder, _ = encoder_of(model)
+    name = getattr(encoder, "first_convolution", "")
+    first = dict(encoder.named_modules()).get(name) if name and blueprint.encoder is not None else None
+    if isinstance(first, nn.Conv2d) and first.in_channels != blueprint.in_channels:
+        changes["in_channels"] = first.in_channels
+    last = _last(model.segmentation_head, nn.Conv2d)
+    if last is not None and last.out_channels != blueprint.classes:
+        changes["classes"] = last.out_channels
+    linear = _last(getattr(model, "classification_head", None), nn.Linear)
+    if linear is not None and blueprint.aux_params is not None:
+        changes["aux_params"] = {**blueprint.aux_params, "classes": linear.out_features}
+    try:
+        return dataclasses.replace(blueprint, **changes)
+    except CreationError:
+        return blueprint
+
+
+def _last(module: Any, kind: type[nn.Module]) -> Any:
+    layers = [layer for layer in module.modules() if isinstance(layer, kind)] if isinstance(module, nn.Module) else []
+    return layers[-1] if layers else None

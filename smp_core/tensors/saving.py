@@ -1,0 +1,213 @@
+"""Writing a model: a folder, or a Hub repository, that both smp-core and SMP read.
+
+``config.json`` holds SMP's keys plus ``_smp_core``: who provided architecture and encoder, and with which versions.
+``model.safetensors`` holds the parameters and buffers. ``README.md`` is the model card.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from smp_core._warnings import warn
+from smp_core.encoder import EncoderBase
+from smp_core.errors import CheckpointError, OptionError
+from smp_core.sources.saved import CONFIG_FILE, INDEX_FILE, WEIGHTS_FILE
+from smp_core.tensors.card import model_card
+from smp_core.tensors.fitting import encoder_of
+from smp_core.tensors.rebuilding import what_rebuilds
+from smp_core.tensors.renaming import change_keys_under
+from smp_core.tensors.smp_format import with_unused
+
+CARD_FILE = "README.md"
+
+Format = Literal["smp_core", "smp"]
+
+
+def save_pretrained(
+    model: nn.Module,
+    folder: str | Path,
+    *,
+    dataset: str | None = None,
+    metrics: Mapping[str, object] | None = None,
+    format: Format = "smp_core",
+    max_shard_size: int | str | None = None,
+) -> Path:
+    """Write a model into a folder, which is made where it is missing; files of the same name are replaced.
+
+    Args:
+        model: an `smp_core.SegmentationModel`; its dtype and device do not matter.
+        folder: where to.
+        dataset, metrics: for the card.
+        format: ``"smp_core"``, or ``"smp"``: with the parameters that segmentation_models_pytorch has and the model has
+            not (stages of the encoder beyond its depth), so that it loads there at any depth.
+        max_shard_size: bytes, or ``"5GB"``: tensors beyond are written to several files, with an index.
+
+    Returns:
+        The folder.
+
+    Raises:
+        CheckpointError: nothing could rebuild the model, so that nothing could load it back; says what was changed.
+        OptionError: another format.
+    """
+    if format not in ("smp_core", "smp"):
+        raise OptionError(f"unknown format {format!r}; expected 'smp_core' or 'smp'")
+    if format == "smp" and max_shard_size is not None:
+        raise OptionError("format='smp' is one file: segmentation_models_pytorch reads no shards; drop max_shard_size")
+    blueprint = what_rebuilds(model)
+    config = _jsonable(blueprint.to_config())
+    try:
+        text = json.dumps(config, indent=2, sort_keys=True) + "\n"
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"an option of this model cannot be written to {CONFIG_FILE}: {error}") from error
+    tensors = _published(model)
+    if format == "smp":
+        tensors = with_unused(tensors, model, blueprint)
+    shards, index = _shards(tensors, max_shard_size)
+    card = model_card(blueprint, config, dataset=dataset, metrics=metrics)
+    files: dict[str, Callable[[Path], Any]] = {CONFIG_FILE: _writes(text)}
+    files |= {name: _saves(part) for name, part in shards.items()}
+    if index is not None:
+        files[INDEX_FILE] = _writes(index)
+    files[CARD_FILE] = _writes(card)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace(folder, files)
+    # A file of an earlier save must not be taken for this one's.
+    for name in {WEIGHTS_FILE, INDEX_FILE} - files.keys():
+        (folder / name).unlink(missing_ok=True)
+    return folder
+
+
+def _published(model: nn.Module) -> dict[str, Tensor]:
+    """The model's state dict, with the keys under which the encoder's weights are published."""
+    tensors: dict[str, Tensor] = dict(model.state_dict())
+    encoder, prefix = encoder_of(model)
+    if not isinstance(encoder, EncoderBase):
+        return tensors
+    return change_keys_under(prefix, tensors, encoder.to_published_keys)
+
+
+def _shards(
+    tensors: dict[str, Tensor], max_shard_size: int | str | None
+) -> tuple[dict[str, dict[str, Tensor]], str | None]:
+    """The tensors by file, and the index of the files where there are several."""
+    if max_shard_size is None:
+        return {WEIGHTS_FILE: tensors}, None
+    from huggingface_hub import split_torch_state_dict_into_shards  # a third of a second that others should not pay
+
+    try:
+        split = split_torch_state_dict_into_shards(tensors, max_shard_size=max_shard_size)
+    except ValueError as error:
+        raise OptionError(f"max_shard_size={max_shard_size!r}: expected bytes, or a size as '5GB': {error}") from error
+    # One storage that is seen through several names is in one of its files; each name is written out.
+    missing = tensors.keys() - split.tensor_to_filename.keys()
+    first = next(iter(split.filename_to_tensors))
+    names = {**split.tensor_to_filename, **dict.fromkeys(missing, first)}
+    parts: dict[str, dict[str, Tensor]] = {name: {} for name in split.filename_to_tensors}
+    for key, tensor in tensors.items():
+        parts[names[key]][key] = tensor
+    if not split.is_sharded:
+        return parts, None
+    index = {"metadata": split.metadata, "weight_map": names}
+    return parts, json.dumps(index, indent=2, sort_keys=True) + "\n"
+
+
+def _writes(text: str) -> Callable[[Path], Any]:
+    return lambda path: path.write_text(text, encoding="utf-8")
+
+
+def _saves(tensors: Mapping[str, Tensor]) -> Callable[[Path], Any]:
+    def write(path: Path) -> None:
+        # One storage may be seen through several names (tied weights); each is written out, as each is read back.
+        copies = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
+        save_file(copies, path, metadata={"format": "pt"})
+
+    return write
+
+
+def _replace(folder: Path, files: Mapping[str, Callable[[Path], Any]]) -> None:
+    """Write every file beside its place, and move all into place once all are whole.
+
+    A reader never sees half a file, and a model that is still mapped from an old file keeps it.
+    """
+    written: dict[Path, Path] = {}
+    try:
+        for name, write in files.items():
+            handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
+            os.close(handle)
+            written[Path(temporary)] = folder / name
+            write(Path(temporary))
+            Path(temporary).chmod(0o666 & ~_umask())
+        for temporary_path, target in written.items():
+            temporary_path.replace(target)
+    finally:
+        for temporary_path in written:
+            temporary_path.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _jsonable(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config with callables, which JSON cannot hold, left out aloud."""
+    result: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            result[key] = _jsonable(value)
+        elif callable(value):
+            warn(
+                f"{key}={value!r} cannot be written to {CONFIG_FILE}, only names can; "
+                f"the loaded model will have {key}=None",
+                UserWarning,
+            )
+            result[key] = None
+        else:
+            result[key] = list(value) if isinstance(value, tuple) else value
+    return result
+
+
+def push_to_hub(model: nn.Module, repo_id: str, *, private: bool = False, token: str | None = None, **how: Any) -> str:
+    """Upload a model to the Hugging Face Hub, making the repository where it is missing.
+
+    Args:
+        model: an `smp_core.SegmentationModel`.
+        repo_id: ``"owner/name"``.
+        private: whether a new repository is private.
+        token: access token; by default the one that ``hf auth login`` stored.
+        **how: as for `save_pretrained`.
+
+    Returns:
+        The URL of the repository.
+
+    Raises:
+        CheckpointError: the model cannot be saved, or not be uploaded: no connection, no permission.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        save_pretrained(model, folder, **how)
+        return upload(Path(folder), repo_id, private=private, token=token)
+
+
+def upload(folder: Path, repo_id: str, *, private: bool, token: str | None) -> str:
+    """Upload what a folder holds; arguments, result and errors as for `push_to_hub`."""
+    from huggingface_hub import HfApi  # a third of a second that only the Hub's users should pay
+
+    api = HfApi(token=token)
+    try:
+        url = api.create_repo(repo_id, private=private, exist_ok=True)
+        api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Upload model")
+    except Exception as error:  # the client's own, and those of its HTTP library, which changes between versions
+        raise CheckpointError(
+            f"could not upload to the Hub repository {repo_id!r}: {type(error).__name__}: {error}"
+        ) from error
+    return str(url)

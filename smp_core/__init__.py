@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from smp_core._version import __version__ as __version__
     from smp_core.blueprints.asking import blueprint, compatible
     from smp_core.blueprints.value import Blueprint
+    from smp_core.building import build
     from smp_core.checkpoint import from_pretrained
     from smp_core.encoder import Encoder, EncoderBase
-    from smp_core.factory import build, create, create_encoder
+    from smp_core.factory import create, create_encoder
     from smp_core.inputs import preprocessing
     from smp_core.model import SegmentationModel
     from smp_core.registry import (
@@ -53,7 +54,7 @@ _HOME = {
     "EncoderBase": "encoder",
     "SegmentationModel": "model",
     "blueprint": "blueprints.asking",
-    "build": "factory",
+    "build": "building",
     "compatible": "blueprints.asking",
     "create": "factory",
     "create_encoder": "factory",

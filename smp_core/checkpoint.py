@@ -5,6 +5,7 @@ Names resolve through the registry alone; nothing named in a file is imported, a
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from torch import nn
 
 from smp_core.announcement import announce
 from smp_core.blueprints.value import Blueprint
+from smp_core.building import build_to_fill
 from smp_core.errors import CheckpointError, IncompatibleError, OptionError
-from smp_core.model import SegmentationModel, adopt
-from smp_core.parts.assembly import assemble, assemble_empty
+from smp_core.model import SegmentationModel
 from smp_core.sources.saved import CONFIG_FILE, open_saved
 from smp_core.tensors.checkpoint import Filling, fill
 
@@ -81,22 +82,19 @@ def from_pretrained(
         original = blueprint or Blueprint.from_config(saved.config, encoder=encoder, title=repr(saved.config_path))
     except (OptionError, IncompatibleError) as error:
         raise CheckpointError(f"{asked_by_file}: {error}") from error
-    wanted = original.changed(encoder=encoder, **changes)
-
-    def build(asked: Blueprint, *, empty: bool) -> SegmentationModel:
-        return adopt((assemble_empty if empty else assemble)(asked, encoder), asked)
+    wanted = original.changed(encoder=encoder, **changes) if changes else original
 
     how = Filling(
         saved=saved,
         blueprint=wanted,
         original=original,
-        build=build,
+        build=functools.partial(build_to_fill, encoder=encoder),
         strict=strict,
         dtype=dtype,
         channel_fitting=channel_fitting,
     )
     try:
-        model = fill(build(wanted, empty=True), how)
+        model = fill(build_to_fill(wanted, encoder, empty=True), how)
     except OptionError as error:
         if changes or blueprint is not None:  # it was the user who asked
             raise
@@ -105,4 +103,4 @@ def from_pretrained(
     if target is not None:
         model.to(target)
     announce(model)
-    return model.eval()
+    return model

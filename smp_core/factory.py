@@ -8,16 +8,15 @@ from typing import Any
 from torch import nn
 
 from smp_core import registry
-from smp_core.announcement import announce
 from smp_core.blueprints import architecture_options as options_room
 from smp_core.blueprints import compatibility, findings
 from smp_core.blueprints.asking import blueprint
 from smp_core.blueprints.request import as_count
-from smp_core.blueprints.value import Blueprint
+from smp_core.building import build
 from smp_core.errors import IncompatibleError
 from smp_core.inputs import Preprocessing
-from smp_core.model import SegmentationModel, adopt
-from smp_core.parts.assembly import assemble, build_encoder
+from smp_core.model import SegmentationModel
+from smp_core.parts.assembly import build_encoder
 from smp_core.sources.weights import Weights, choose_weights
 from smp_core.tensors.pretrained import load_weights
 
@@ -100,31 +99,6 @@ def create(
     return build(wanted, encoder=encoder if isinstance(encoder, nn.Module) else None)
 
 
-def build(blueprint: Blueprint, *, encoder: nn.Module | None = None) -> SegmentationModel:
-    """Build the model that a blueprint describes, with the encoder weights that it names.
-
-    Args:
-        blueprint: of `smp_core.blueprint`, `Blueprint.from_config`, or another model.
-        encoder: the built encoder, where the blueprint names none.
-
-    Returns:
-        The model, on the CPU, in training mode.
-
-    Raises:
-        OptionError, WeightsError, PluginError: as `create`.
-
-    >>> wanted = blueprint("unet", "resnet18", encoder_weights=None)
-    >>> build(wanted).blueprint == wanted
-    True
-    """
-    model = adopt(assemble(blueprint, encoder), blueprint)
-    if blueprint.encoder is not None and blueprint.weights is not None:
-        module: nn.Module = model.encoder.encoder if blueprint.neck is not None else model.encoder  # type: ignore[assignment]
-        load_weights(module, blueprint.encoder, blueprint.weights, blueprint.in_channels, blueprint.channel_fitting)
-    announce(model)
-    return model
-
-
 def create_encoder(
     name: str,
     *,
@@ -161,7 +135,13 @@ def create_encoder(
     choice, reasons = compatibility.settle_alone(encoder.spec, depth, output_stride, output_indices)
     findings.refuse([IncompatibleError(reason) for reason in reasons])
     chosen = choose_weights(encoder.spec, weights)
-    module = build_encoder(encoder, choice, in_channels)
+    module = build_encoder(
+        encoder,
+        in_channels=in_channels,
+        depth=choice.depth,
+        output_stride=choice.output_stride,
+        output_indices=choice.output_indices,
+    )
     if chosen is not None:
         load_weights(module, encoder, chosen, in_channels, channel_fitting)
     return module

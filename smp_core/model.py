@@ -282,8 +282,8 @@ class SegmentationModel(nn.Module):
         )
 
 
-def adopt(module: nn.Module, blueprint: Blueprint) -> SegmentationModel:
-    """Check that a built module is a model, and give it the blueprint that it was built from.
+def adopt(module: nn.Module, blueprint: Blueprint, *, training: bool = True) -> SegmentationModel:
+    """Check that a built module is a model, and give it the blueprint that it was built from, and its mode.
 
     Raises:
         PluginError: the architecture built something else.
@@ -295,4 +295,4 @@ def adopt(module: nn.Module, blueprint: Blueprint) -> SegmentationModel:
         )
     module._blueprint = blueprint
     module.preprocessing = blueprint.preprocessing
-    return module
+    return module.train(training)

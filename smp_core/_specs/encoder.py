@@ -110,6 +110,23 @@ class EncoderSpec(Frozen):
         check_about(check, self)
         check.raise_if_any()
 
+    def features_at_depth(self, depth: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """``(out_channels, reductions)`` of the encoder truncated to a depth, for a 3-channel input and no dilation."""
+        if self.tokens:
+            return self.out_channels[:depth], self.reductions[:depth]
+        kept = [
+            (channels, reduction)
+            for channels, reduction in zip(self.out_channels, self.reductions, strict=True)
+            if (reduction - 1).bit_length() <= depth  # at most 2**depth, which may be huge
+        ]
+        return tuple(channels for channels, _ in kept), tuple(reduction for _, reduction in kept)
+
+    def dilates(self, depth: int, output_stride: int | None) -> bool:
+        """Whether an output stride asks for dilation: not where the features of this depth never get that deep."""
+        if output_stride is None:
+            return False
+        return output_stride < max(self.features_at_depth(depth)[1], default=1)
+
     def _check_pyramid(self, check: Violations) -> None:
         check.require(is_ints(self.out_channels) and self.out_channels, "out_channels", "a tuple of positive ints")
         check.require(is_ints(self.reductions) and self.reductions, "reductions", "a tuple of positive ints")

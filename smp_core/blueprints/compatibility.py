@@ -110,22 +110,13 @@ def settle_alone(
 
 
 def features_at_depth(encoder: EncoderSpec, depth: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """``(out_channels, reductions)`` of an encoder truncated to a depth, for a 3-channel input and no dilation."""
-    if encoder.tokens:
-        return encoder.out_channels[:depth], encoder.reductions[:depth]
-    kept = [
-        (channels, reduction)
-        for channels, reduction in zip(encoder.out_channels, encoder.reductions, strict=True)
-        if (reduction - 1).bit_length() <= depth  # at most 2**depth, which may be huge
-    ]
-    return tuple(channels for channels, _ in kept), tuple(reduction for _, reduction in kept)
+    """See `EncoderSpec.features_at_depth`."""
+    return encoder.features_at_depth(depth)
 
 
 def dilates(encoder: EncoderSpec, choice: Choice) -> bool:
-    """Whether an output stride asks the encoder to dilate: not where its features never get that deep."""
-    if choice.output_stride is None:
-        return False
-    return choice.output_stride < max(features_at_depth(encoder, choice.depth)[1], default=1)
+    """See `EncoderSpec.dilates`."""
+    return encoder.dilates(choice.depth, choice.output_stride)
 
 
 def violations(

@@ -6,16 +6,16 @@ Each step is a module of its own, entered once; everything that is wrong is rais
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from smp_core._specs.chosen import Chosen
 from smp_core._specs.registered import Registered
 from smp_core.blueprints import architecture_options, compatibility, findings, former, modules
 from smp_core.blueprints.request import Request
 from smp_core.errors import CreationError
-from smp_core.inputs import Preprocessing
 from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec
-from smp_core.sources.weights import Chosen, choose
+from smp_core.sources.weights import choose, preprocessing_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class Parts:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A request in today's spelling, what follows from the parts, and everything that is wrong so far."""
+    """A request in today's spelling, with what follows from the parts, and everything that is wrong so far."""
 
     request: Request
     choice: compatibility.Choice
@@ -77,6 +77,8 @@ def compare(parts: Parts, request: Request, *, saved: bool = False) -> Compariso
     found += wrong
     weights, problems = choose(encoder, None if saved or parts.encoder is None else request.encoder_weights)
     found += problems
+    if request.preprocessing is None and parts.encoder is not None:
+        request = replace(request, preprocessing=preprocessing_of(encoder, weights, request.in_channels))
     return Comparison(request=request, choice=choice, weights=weights, found=tuple(found))
 
 
@@ -114,13 +116,5 @@ def draft(
         "options": options,
         "weights": compared.weights,
         "channel_fitting": request.channel_fitting,
-        "preprocessing": request.preprocessing or _of_weights(parts, compared.weights, request.in_channels),
+        "preprocessing": request.preprocessing,
     }
-
-
-def _of_weights(parts: Parts, weights: Chosen | None, in_channels: int) -> Preprocessing | None:
-    """The preprocessing of a weight set; one fitted to other channels says nothing of how those are normalised."""
-    if weights is None or weights.name is None or parts.encoder is None:
-        return None
-    found = parts.encoder.spec.weights[weights.name]
-    return Preprocessing.of_weights(found) if len(found.mean) == in_channels else None

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from smp_core._specs.checks import Frozen
+from smp_core._specs.chosen import Chosen
 from smp_core._specs.registered import Registered
 from smp_core._version import __version__
 from smp_core.blueprints import changing, config
-from smp_core.blueprints.compatibility import Choice
 from smp_core.inputs import Preprocessing
 from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec
-from smp_core.sources.weights import Chosen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +56,6 @@ class Blueprint(Frozen):
     weights: Chosen | None = None
     channel_fitting: str = "smp"
     preprocessing: Preprocessing | None = None
-
-    @property
-    def choice(self) -> Choice:
-        """What is asked of the encoder."""
-        return Choice(depth=self.depth, output_stride=self.output_stride, output_indices=self.output_indices)
 
     def to_config(self) -> dict[str, Any]:
         """What ``config.json`` of a saved model holds: SMP's keys, and under ``_smp_core`` who provided what.

@@ -10,7 +10,6 @@ from typing import Any
 from torch import nn
 
 from smp_core._specs.registered import Registered
-from smp_core.blueprints.compatibility import Choice, dilates, features_at_depth
 from smp_core.blueprints.value import Blueprint
 from smp_core.encoder import EncoderWithNeck, check_encoder
 from smp_core.errors import EncoderProtocolError, PluginError
@@ -49,7 +48,13 @@ def assemble(blueprint: Blueprint, encoder: nn.Module | None = None, *, empty: b
     with without_memory() if empty else contextlib.nullcontext():
         if encoder is None:
             assert blueprint.encoder is not None
-            encoder = build_encoder(blueprint.encoder, blueprint.choice, blueprint.in_channels)
+            encoder = build_encoder(
+                blueprint.encoder,
+                in_channels=blueprint.in_channels,
+                depth=blueprint.depth,
+                output_stride=blueprint.output_stride,
+                output_indices=blueprint.output_indices,
+            )
         if blueprint.neck is not None:
             encoder = _with_neck(encoder, blueprint)
         check_call(target, architecture.title, arguments, encoder)
@@ -91,27 +96,34 @@ def _default(options: Mapping[str, Any], name: str) -> str:
     return repr(options[name]) if name in options else "nothing"
 
 
-def build_encoder(encoder: Registered[EncoderSpec], choice: Choice, in_channels: int) -> nn.Module:
+def build_encoder(
+    encoder: Registered[EncoderSpec],
+    *,
+    in_channels: int,
+    depth: int,
+    output_stride: int | None = None,
+    output_indices: tuple[int, ...] | None = None,
+) -> nn.Module:
     """Build a registered encoder with random parameters, and compare it with its spec."""
     spec, title = encoder.spec, encoder.title
     target = load_target(spec.target, title)
-    stride = choice.output_stride if dilates(spec, choice) else 32  # not asked of one too shallow to be dilated
-    asked: dict[str, Any] = {"in_channels": in_channels, "depth": choice.depth, "output_stride": stride}
+    stride = output_stride if spec.dilates(depth, output_stride) else 32  # not asked of one too shallow to be dilated
+    asked: dict[str, Any] = {"in_channels": in_channels, "depth": depth, "output_stride": stride}
     arguments = copy.deepcopy(dict(spec.options)) | asked
-    if choice.output_indices is not None:
-        arguments["output_indices"] = choice.output_indices
+    if output_indices is not None:
+        arguments["output_indices"] = output_indices
     check_call(target, title, arguments)
     module: nn.Module = target(**arguments)
     _check_protocol(module, title)
-    channels, reductions = features_at_depth(spec, choice.depth)
+    channels, reductions = spec.features_at_depth(depth)
     if not spec.tokens:
-        reductions = tuple(min(item, choice.output_stride or item) for item in reductions)
+        reductions = tuple(min(item, output_stride or item) for item in reductions)
     if reductions[0] == 1 and not getattr(module, "full_resolution", False):
         channels = (in_channels, *channels[1:])
     built = (tuple(module.out_channels), tuple(module.reductions))  # type: ignore[arg-type]
     if built != (channels, reductions):
         raise PluginError(
-            f"{title}: at depth {choice.depth} its spec declares out_channels {channels} and reductions {reductions}, "
+            f"{title}: at depth {depth} its spec declares out_channels {channels} and reductions {reductions}, "
             f"but the built module has {built[0]} and {built[1]}"
         )
     return module

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from smp_core._specs.registered import Registered, normalise
@@ -17,7 +17,7 @@ from smp_core.errors import OptionError, RegistryError, UnknownEncoderError
 from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec
 from smp_core.registry import index
 from smp_core.registry.discovery import PluginRecord, Settings, discover
-from smp_core.registry.resolution import ARCHITECTURE, ENCODER, NECK, Kind, Registry, check_name
+from smp_core.registry.resolution import ARCHITECTURE, ENCODER, NECK, Parts, Registry, check_name
 
 __all__ = [
     "PluginRecord",
@@ -72,36 +72,28 @@ def resolve_neck(name: str) -> Registered[NeckSpec]:
     return _registry.resolve(NECK, name)
 
 
-def resolve_parts(
-    arch: str, encoder: str | None, neck: str | None
-) -> tuple[Registered[ArchitectureSpec], Registered[EncoderSpec] | None, Registered[NeckSpec] | None]:
+def resolve_parts(arch: str, encoder: str | None, neck: str | None) -> Parts:
     """The specs that the names of a model's parts mean; None for a part that is not named.
 
     Raises:
         RegistryError: as `resolve_encoder`; where several names mean nothing, the error of the first says all.
     """
-    found: list[Any] = [
-        None if name is None and kind is not ARCHITECTURE else _attempt(kind, name)
-        for kind, name in ((ARCHITECTURE, arch), (ENCODER, encoder), (NECK, neck))
-    ]
-    errors = [item for item in found if isinstance(item, Exception)]
-    if errors:
-        raise errors[0] if len(errors) == 1 else type(errors[0])("\n".join(map(str, errors)))
-    architecture, backbone, necked = found
-    return architecture, backbone, necked
+    return _registry.resolve_parts(arch, encoder, neck)
 
 
-def _attempt(kind: Kind[Any], name: Any) -> Any:
-    """The spec that a name means, or the error."""
-    try:
-        return _registry.resolve(kind, name)
-    except (RegistryError, OptionError) as error:
-        return error
+def resolve_saved(class_name: str, encoder: Any, recorded: Mapping[str, Mapping[str, Any]]) -> Parts:
+    """The specs of the parts of a saved model.
 
+    Args:
+        class_name: which the model's architecture carries in checkpoints (``"Unet"``).
+        encoder: its name; None where the model is over a module.
+        recorded: what was recorded of the provider of each part, under ``"architecture"``, ``"encoder"``, ``"neck"``:
+            ``name`` (qualified), ``distribution`` and ``version``. Empty where segmentation_models_pytorch wrote it.
 
-def find_class(class_name: str) -> Registered[ArchitectureSpec]:
-    """The architecture whose checkpoints carry this class name (``"Unet"``); raises as `resolve_architecture`."""
-    return _registry.find_class(class_name)
+    Raises:
+        RegistryError: as `resolve_encoder`; begins with what was recorded.
+    """
+    return _registry.resolve_saved(class_name, encoder, recorded)
 
 
 _CAPABILITIES: dict[str, Callable[[Any], bool]] = {

@@ -88,6 +88,10 @@ NECK: Kind[NeckSpec] = Kind(
 )
 
 
+Parts = tuple[Registered[ArchitectureSpec], Registered[EncoderSpec] | None, Registered[NeckSpec] | None]
+"""An architecture, an encoder and a neck; None for one that is not named."""
+
+
 class Registry:
     """An immutable view of the installed plugins."""
 
@@ -126,6 +130,47 @@ class Registry:
         if found:
             raise self._conflict(kind, name, found)
         raise self._unknown(kind, name, failures)
+
+    def resolve_parts(self, arch: str, encoder: str | None, neck: str | None) -> Parts:
+        """See `smp_core.registry.resolve_parts`."""
+        found: list[Any] = [
+            None if name is None and kind is not ARCHITECTURE else self._attempt(kind, name)
+            for kind, name in ((ARCHITECTURE, arch), (ENCODER, encoder), (NECK, neck))
+        ]
+        errors = [item for item in found if isinstance(item, Exception)]
+        if errors:
+            raise errors[0] if len(errors) == 1 else type(errors[0])("\n".join(map(str, errors)))
+        return found[0], found[1], found[2]
+
+    def _attempt(self, kind: Kind[Any], name: Any) -> Any:
+        """The spec that a name means, or the error."""
+        try:
+            return self.resolve(kind, name)
+        except (RegistryError, OptionError) as error:
+            return error
+
+    def resolve_saved(self, class_name: str, encoder: Any, recorded: Mapping[str, Mapping[str, Any]]) -> Parts:
+        """See `smp_core.registry.resolve_saved`."""
+
+        def resolve(kind: Kind[Any], name: Any) -> Any:
+            of_part = recorded.get(kind.word) or {}
+            name = of_part.get("name") or name
+            if name is None:
+                return None
+            try:
+                return self.find_class(class_name) if name is class_name else self.resolve(kind, name)
+            except RegistryError as error:
+                if not of_part:
+                    raise
+                # What the file says about the plugin comes before the error, which says what to install.
+                was, who, version = (of_part.get(key) for key in ("name", "distribution", "version"))
+                raise type(error)(f"this model was saved with {was!r} of {who!r} {version}: {error}") from error
+
+        return (
+            resolve(ARCHITECTURE, class_name),
+            None if encoder is None else resolve(ENCODER, encoder),
+            resolve(NECK, None),
+        )
 
     def _resolve_qualified(self, kind: Kind[Spec], qualified: str) -> Registered[Spec]:
         distribution, _, name = qualified.partition("/")

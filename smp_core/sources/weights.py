@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
+from smp_core._specs.chosen import HUB_PREFIX, Chosen, HubRepository, Place
 from smp_core.errors import OptionError
+from smp_core.inputs import Preprocessing
 from smp_core.plugin import EncoderSpec
 
 Weights = bool | str | Path | tuple[str, str | Path] | None
@@ -19,39 +20,11 @@ Weights = bool | str | Path | tuple[str, str | Path] | None
 A pair ``(name, place)`` is the weight set of that name, from a file, folder or repository of the user's.
 """
 
-HUB_PREFIX = "hf-hub:"
 _REPOSITORY = re.compile(r"(?P<repo_id>[\w.-]+/[\w.-]+)(@(?P<revision>[^\s@]+))?")
 
 # The first of these that a folder or repository holds is its weight file.
 PREFERRED_FILES = ("model.safetensors", "pytorch_model.bin")
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
-
-
-@dataclass(frozen=True)
-class HubRepository:
-    """A Hub repository that a user names: ``"hf-hub:owner/name@revision"``."""
-
-    repo_id: str
-    revision: str | None
-
-    def __str__(self) -> str:
-        return f"{HUB_PREFIX}{self.repo_id}{f'@{self.revision}' if self.revision else ''}"
-
-
-Place = Path | HubRepository
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """What ``encoder_weights`` was found to mean: a weight set of the encoder, a place, or the set from that place."""
-
-    name: str | None = None
-    place: Place | None = None
-
-    def __str__(self) -> str:
-        if self.name is None:
-            return f"{'file' if isinstance(self.place, Path) else 'weights'} {str(self.place)!r}"
-        return f"weights {self.name!r}" + (f" from {str(self.place)!r}" if self.place is not None else "")
 
 
 def choose(spec: EncoderSpec, weights: Weights) -> tuple[Chosen | None, list[OptionError]]:
@@ -60,6 +33,14 @@ def choose(spec: EncoderSpec, weights: Weights) -> tuple[Chosen | None, list[Opt
         return choose_weights(spec, weights), []
     except OptionError as error:
         return None, [error]
+
+
+def preprocessing_of(spec: EncoderSpec, chosen: Chosen | None, in_channels: int) -> Preprocessing | None:
+    """That of a weight set; one that is fitted to other channels says nothing of how those are normalised."""
+    if chosen is None or chosen.name is None:
+        return None
+    weights = spec.weights[chosen.name]
+    return Preprocessing.of_weights(weights) if len(weights.mean) == in_channels else None
 
 
 def choose_weights(spec: EncoderSpec, weights: Weights) -> Chosen | None:

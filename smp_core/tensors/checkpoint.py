@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from smp_core._warnings import warn
 from smp_core.blueprints import versions
 from smp_core.blueprints.value import Blueprint
 from smp_core.encoder import EncoderBase
-from smp_core.errors import CheckpointError, WeightsError
+from smp_core.errors import CheckpointError
 from smp_core.model import SegmentationModel
 from smp_core.sources.saved import CONFIG_FILE, Saved
 from smp_core.tensors.channels import fit_channels
-from smp_core.tensors.files import read_state_dict
-from smp_core.tensors.fitting import Difference, describe, encoder_of, listed, load, own_keys, quoted
-from smp_core.tensors.migrations import migrate
+from smp_core.tensors.fitting import Difference, describe, has_meta_tensors, listed, load
+from smp_core.tensors.reading import details_of, read_tensors
 from smp_core.tensors.renaming import change_keys_under
-from smp_core.tensors.unwrapping import unwrap
+from smp_core.tensors.spelling import encoder_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +60,9 @@ def fill(model: SegmentationModel, how: Filling) -> SegmentationModel:
     Raises:
         CheckpointError: the file is damaged, or does not fit the model that it describes.
     """
-    tensors = _read(model, how)
+    tensors = read_tensors(how.saved, model, how.original)
     difference = load(model, tensors, how.dtype)
-    if not difference and not _has_meta_tensors(model):
+    if not difference and not has_meta_tensors(model):
         return model
     if difference:
         _judge(model, tensors, difference, how)
@@ -80,49 +77,6 @@ def fill(model: SegmentationModel, how: Filling) -> SegmentationModel:
     return model
 
 
-def _read(model: nn.Module, how: Filling) -> dict[str, Tensor]:
-    """The tensors of the saved model, without wrappers' prefixes, in today's spelling."""
-    expected = model.state_dict()
-    own = own_keys(model, expected)
-    tensors: dict[str, Tensor] = {}
-    for path in how.saved.files:
-        if path.suffix != ".safetensors":
-            try:
-                tensors |= read_state_dict(path, own)
-            except WeightsError as error:
-                raise CheckpointError(str(error)) from error
-            continue
-        try:
-            tensors |= load_file(path)
-        except FileNotFoundError:
-            raise CheckpointError(f"no {path.name} in {str(path.parent)!r}: not a saved model") from None
-        except Exception as error:  # safetensors' own exception is not importable by a stable name
-            raise CheckpointError(f"{str(path)!r} is damaged: {type(error).__name__}: {error}") from error
-    if expected.keys() != tensors.keys():
-        tensors, outside, prefix = unwrap(tensors, own)
-        if outside:
-            warn(
-                f"{how.saved.title!r} holds the model under {prefix!r}; what lies beside it was left out: "
-                f"{listed(map(quoted, outside))}",
-                UserWarning,
-            )
-    return migrate(tensors, how.original, _details(how.saved))
-
-
-def _details(saved: Saved) -> Mapping[str, Any]:
-    return (saved.config or {}).get("_smp_core") or {}
-
-
-def _has_meta_tensors(model: nn.Module) -> bool:
-    for module in model.modules():
-        # Parameters and buffers are in dicts among the attributes; a plain attribute may hold tensors, too.
-        for value in vars(module).values():
-            held = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else [value]
-            if any(isinstance(item, Tensor) and item.is_meta for item in held):
-                return True
-    return False
-
-
 def _judge(model: nn.Module, tensors: Mapping[str, Tensor], difference: Difference, how: Filling) -> None:
     """Refuse a file that does not fit what it describes; what does not fit only what it was changed to is no fault."""
     if how.blueprint is not how.original:
@@ -131,7 +85,7 @@ def _judge(model: nn.Module, tensors: Mapping[str, Tensor], difference: Differen
     if not difference or not how.strict:
         return
     plugins = (how.original.architecture, how.original.encoder, how.original.neck)
-    newer = versions.describe_difference(_details(how.saved), plugins)
+    newer = versions.describe_difference(details_of(how.saved), plugins)
     what = f"its {CONFIG_FILE}" if how.saved.config is not None else "the blueprint"
     raise CheckpointError(
         f"{how.saved.weights_name} in {how.saved.title!r} does not fit {what}: "

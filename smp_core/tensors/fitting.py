@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from smp_core._warnings import warn
-from smp_core.encoder import EncoderBase, EncoderWithNeck
 from smp_core.errors import CheckpointError
-from smp_core.tensors.renaming import change_keys_under
+from smp_core.tensors.spelling import to_own
 
 _SHOWN = 20
 
@@ -59,7 +58,7 @@ def load(model: nn.Module, tensors: Mapping[str, Tensor], dtype: torch.dtype | N
         CheckpointError: integers where the model has floating-point numbers.
     """
     expected = model.state_dict()
-    tensors = own_spelling(model, tensors)
+    tensors = to_own(model, tensors)
     other = other_shapes(expected, tensors)
     given = {
         key: _cast(key, tensor, expected[key].dtype, dtype) if key in expected else tensor
@@ -104,34 +103,21 @@ def listed(items: Iterable[str], separator: str = ", ") -> str:
     return separator.join(items[:_SHOWN]) + more
 
 
-def own_spelling(model: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A whole model's state dict with our keys of the encoder, from either spelling; a new dict."""
-    encoder, prefix = encoder_of(model)
-    if not isinstance(encoder, EncoderBase):
-        return dict(tensors)
-    return change_keys_under(prefix, tensors, encoder.to_own_keys)
-
-
-def encoder_of(model: nn.Module) -> tuple[Any, str]:
-    """The encoder itself, without a neck, and the prefix of its keys."""
-    encoder = getattr(model, "encoder", None)
-    if isinstance(encoder, EncoderWithNeck):
-        return encoder.encoder, "encoder.encoder."
-    return encoder, "encoder."
-
-
-def own_keys(model: nn.Module, expected: Mapping[str, Tensor]) -> Collection[str]:
-    """The keys of a whole model's state dict, in our spelling and in that of published weights."""
-    encoder, prefix = encoder_of(model)
-    if not isinstance(encoder, EncoderBase):
-        return set(expected)
-    return {*expected, *change_keys_under(prefix, expected, encoder.to_published_keys)}
+def has_meta_tensors(model: nn.Module) -> bool:
+    """Whether some of its tensors have no memory, those included that no state dict holds."""
+    for module in model.modules():
+        # Parameters and buffers are in dicts among the attributes; a plain attribute may hold tensors, too.
+        for value in vars(module).values():
+            held = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else [value]
+            if any(isinstance(item, Tensor) and item.is_meta for item in held):
+                return True
+    return False
 
 
 def fitting(model: nn.Module, state_dict: Mapping[str, Any]) -> dict[str, Any]:
     """A new state dict without the tensors whose shape the model's own do not have; a warning lists those."""
     expected = model.state_dict()
-    tensors = own_spelling(model, state_dict)
+    tensors = to_own(model, state_dict)
     other = other_shapes(expected, tensors)
     if other:
         sizes = (f"{key} {tuple(tensors[key].shape)} for {tuple(expected[key].shape)}" for key in other)

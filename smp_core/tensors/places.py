@@ -10,10 +10,11 @@ from pathlib import Path
 
 from torch import Tensor
 
+from smp_core._specs.chosen import Chosen, HubRepository
 from smp_core.errors import OptionError, WeightsError
 from smp_core.plugin import WeightsSpec
 from smp_core.sources import hub
-from smp_core.sources.weights import PREFERRED_FILES, Chosen, HubRepository, describe_files, obvious_file
+from smp_core.sources.weights import PREFERRED_FILES, describe_files, obvious_file
 from smp_core.tensors.files import read_state_dict
 
 _WAYS_OUT = (

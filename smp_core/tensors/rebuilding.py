@@ -13,7 +13,8 @@ from smp_core._warnings import warn
 from smp_core.blueprints.value import Blueprint
 from smp_core.errors import CheckpointError, CreationError
 from smp_core.parts.assembly import assemble_empty
-from smp_core.tensors.fitting import encoder_of, listed
+from smp_core.tensors.fitting import listed
+from smp_core.tensors.spelling import encoder_of
 
 
 def what_rebuilds(model: nn.Module) -> Blueprint:

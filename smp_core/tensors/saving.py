@@ -17,14 +17,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from smp_core._warnings import warn
-from smp_core.encoder import EncoderBase
 from smp_core.errors import CheckpointError, OptionError
 from smp_core.sources.saved import CONFIG_FILE, INDEX_FILE, WEIGHTS_FILE
 from smp_core.tensors.card import model_card
-from smp_core.tensors.fitting import encoder_of
 from smp_core.tensors.rebuilding import what_rebuilds
-from smp_core.tensors.renaming import change_keys_under
 from smp_core.tensors.smp_format import with_unused
+from smp_core.tensors.spelling import to_published
 
 CARD_FILE = "README.md"
 
@@ -67,7 +65,7 @@ def save_pretrained(
         text = json.dumps(config, indent=2, sort_keys=True) + "\n"
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"an option of this model cannot be written to {CONFIG_FILE}: {error}") from error
-    tensors = _published(model)
+    tensors = to_published(model, model.state_dict())
     if format == "smp":
         tensors = with_unused(tensors, model, blueprint)
     shards, index = _shards(tensors, max_shard_size)
@@ -84,15 +82,6 @@ def save_pretrained(
     for name in {WEIGHTS_FILE, INDEX_FILE} - files.keys():
         (folder / name).unlink(missing_ok=True)
     return folder
-
-
-def _published(model: nn.Module) -> dict[str, Tensor]:
-    """The model's state dict, with the keys under which the encoder's weights are published."""
-    tensors: dict[str, Tensor] = dict(model.state_dict())
-    encoder, prefix = encoder_of(model)
-    if not isinstance(encoder, EncoderBase):
-        return tensors
-    return change_keys_under(prefix, tensors, encoder.to_published_keys)
 
 
 def _shards(

@@ -24,7 +24,7 @@ from smp_core.tensors.unpickling import DeepKeyError, RefusedError, Unread, unpi
 __all__ = ["Unread", "read_torch_file", "state_dict_of"]
 
 _BLOCK = 1 << 20
-_MANY_TUPLES = 5000
+_MANY_TUPLES = 20_000
 _DEEPEST_MODULE = 100
 _MOST_MODULES = 100_000
 

@@ -132,10 +132,6 @@ def _tensor_v3(
     return _tensor(storage, offset, size, stride, dtype)
 
 
-def _parameter(data: object, *_: object) -> Any:
-    return data
-
-
 def _instance(kind: object, *_: object) -> Unread:
     # How protocols 0 and 1 pickle an instance: the class is what should be named.
     return Unread(kind.name if isinstance(kind, Unread) else "copyreg._reconstructor")
@@ -144,8 +140,8 @@ def _instance(kind: object, *_: object) -> Unread:
 _CALLS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor_v2": _tensor_v2,
     "torch._utils._rebuild_tensor_v3": _tensor_v3,
-    "torch._utils._rebuild_parameter": _parameter,
-    "torch._utils._rebuild_parameter_with_state": _parameter,
+    "torch._utils._rebuild_parameter": lambda data, *_: data,
+    "torch._utils._rebuild_parameter_with_state": lambda data, *_: data,
     "torch.Size": lambda lengths=(): torch.Size(_items(lengths)),
     "torch.device": torch.device,
     "collections.OrderedDict": lambda pairs=(): _fill(OrderedDict(), pairs),

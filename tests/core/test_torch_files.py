@@ -29,16 +29,14 @@ from smp_core.tensors.torch_files import Unread, read_torch_file, state_dict_of
 
 class Callback:
     def __init__(self, best: float) -> None:
-        self.best = best
-        self.history = [best, best / 2]
+        self.best, self.history = best, [best, best / 2]
 
 
 class Slotted:
     __slots__ = ("__dict__", "mode")
 
     def __init__(self) -> None:
-        self.mode = "min"
-        self.patience = 3
+        self.mode, self.patience = "min", 3
 
 
 class Options(dict):

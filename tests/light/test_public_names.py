@@ -17,7 +17,7 @@ _EXPORTS = {
     "SegmentationModel": "smp_core.model",
     "compatible": "smp_core.blueprints.asking",
     "blueprint": "smp_core.blueprints.asking",
-    "build": "smp_core.factory",
+    "build": "smp_core.building",
     "create": "smp_core.factory",
     "create_encoder": "smp_core.factory",
     "describe": "smp_core.registry",

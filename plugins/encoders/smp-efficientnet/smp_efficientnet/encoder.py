@@ -25,6 +25,8 @@ from smp_efficientnet.blocks import (
 
 _REDUCTIONS = (1, 2, 4, 8, 16, 32)
 _DROP_PATH = 0.2  # of the last block; linear in the index of the block
+_HEAD = 4  # width of the classifier's 1x1 convolution, relative to the last stage
+_LITE_HEAD = 1280  # EfficientNet-Lite, which has no squeeze-and-excitation, does not scale it
 
 
 class _Stage(NamedTuple):
@@ -70,6 +72,16 @@ def _blocks(widths: Sequence[int], repeats: Sequence[int]) -> Iterator[_Block]:
             rate = _DROP_PATH * index / sum(repeats)
             yield _Block(number, channels, width, stage.kernel_size, stride, stage.expansion, rate)
             index, channels = index + 1, width
+
+
+def _head_shapes(convolution: str, norm: str, in_channels: int, out_channels: int) -> dict[str, tuple[int, ...]]:
+    """What published state dicts hold of the 1x1 convolution of the classifier's head, and of its norm."""
+    vectors = ("weight", "bias", "running_mean", "running_var")
+    return {
+        f"{convolution}.weight": (out_channels, in_channels, 1, 1),
+        **{f"{norm}.{name}": (out_channels,) for name in vectors},
+        f"{norm}.num_batches_tracked": (),
+    }
 
 
 class EfficientNetEncoder(EncoderBase):
@@ -122,6 +134,7 @@ class EfficientNetEncoder(EncoderBase):
                 *(f"_blocks.{index}." for index in range(built, len(blocks))),
             ),
         )
+        self._head = (widths[-1], _HEAD * widths[-1])
         self.taps = list(taps)
         self.padding, padding = padding_before(3, 2, resolution)
         self._conv_stem = nn.Conv2d(in_channels, widths[0], 3, 2, padding, bias=False)
@@ -153,6 +166,10 @@ class EfficientNetEncoder(EncoderBase):
             if index in self.taps:
                 features.append(x)
         return features
+
+    def unused_shapes(self) -> dict[str, tuple[int, ...]]:
+        """See `smp_core.encoder.EncoderBase.unused_shapes`."""
+        return _head_shapes("_conv_head", "_bn1", *self._head)
 
 
 _ACTIVATIONS = ("swish", "relu6")
@@ -207,6 +224,7 @@ class TimmEfficientNetEncoder(EncoderBase):
                 *(f"blocks.{number}." for number in range(built, len(_STAGES))),
             ),
         )
+        self._head = (widths[-1], _HEAD * widths[-1] if squeeze_excite else _LITE_HEAD)
         self.conv_stem = nn.Conv2d(in_channels, widths[0], 3, 2, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[0])
         self.act = activation_layer(activation)
@@ -230,6 +248,10 @@ class TimmEfficientNetEncoder(EncoderBase):
             if number in self.taps:
                 features.append(x)
         return features
+
+    def unused_shapes(self) -> dict[str, tuple[int, ...]]:
+        """See `smp_core.encoder.EncoderBase.unused_shapes`."""
+        return _head_shapes("conv_head", "bn2", *self._head)
 
 
 def _timm_block(block: _Block, activation: str, squeeze_excite: bool) -> nn.Module:

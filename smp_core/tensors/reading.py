@@ -1,0 +1,65 @@
+"""The tensors of a saved model as they are in its files, without what wrapped it, in today's spelling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from smp_core._warnings import warn
+from smp_core.blueprints.value import Blueprint
+from smp_core.errors import CheckpointError, WeightsError
+from smp_core.sources.saved import Saved
+from smp_core.tensors.files import read_state_dict
+from smp_core.tensors.fitting import listed, quoted
+from smp_core.tensors.migrations import migrate
+from smp_core.tensors.spelling import all_keys
+from smp_core.tensors.unwrapping import unwrap
+
+
+def details_of(saved: Saved) -> Mapping[str, Any]:
+    """What the config of a saved model records under ``_smp_core``; empty where there is none."""
+    return (saved.config or {}).get("_smp_core") or {}
+
+
+def read_tensors(saved: Saved, model: nn.Module, blueprint: Blueprint) -> dict[str, Tensor]:
+    """The tensors of a saved model.
+
+    Args:
+        saved: where they are.
+        model: that they are for; its keys tell the model's from a wrapper's.
+        blueprint: of the model that was saved.
+
+    Raises:
+        CheckpointError: a file is missing or damaged.
+    """
+    own = all_keys(model)
+    tensors: dict[str, Tensor] = {}
+    for path in saved.files:
+        tensors |= _read(path, own)
+    if not own >= tensors.keys():
+        tensors, outside, prefix = unwrap(tensors, own)
+        if outside:
+            warn(
+                f"{saved.title!r} holds the model under {prefix!r}; what lies beside it was left out: "
+                f"{listed(map(quoted, outside))}",
+                UserWarning,
+            )
+    return migrate(tensors, blueprint, details_of(saved))
+
+
+def _read(path: Path, own: set[str]) -> dict[str, Tensor]:
+    if path.suffix != ".safetensors":
+        try:
+            return read_state_dict(path, own)
+        except WeightsError as error:
+            raise CheckpointError(str(error)) from error
+    try:
+        return dict(load_file(path))
+    except FileNotFoundError:
+        raise CheckpointError(f"no {path.name} in {str(path.parent)!r}: not a saved model") from None
+    except Exception as error:  # safetensors' own exception is not importable by a stable name
+        raise CheckpointError(f"{str(path)!r} is damaged: {type(error).__name__}: {error}") from error

@@ -112,7 +112,7 @@ def main() -> None:
     ratio = median["create Unet/resnet34"] / median["the same by SMP"]
     print(Target(title="list, above bare", value=median["list encoders"] - bare, limit=0.15, unit="s"))
     print(Target(title=many, value=median["list encoders, dummies installed"] - bare, limit=0.4, unit="s"))
-    print(Target(title="create Unet/resnet34, relative to SMP", value=ratio, limit=0.6, unit=""))
+    print(Target(title="create Unet/resnet34, relative to SMP", value=ratio, limit=0.5, unit=""))
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ def from_pretrained(
         if changes or blueprint is not None:  # it was the user who asked
             raise
         raise CheckpointError(f"{asked_by_file}: {error}") from error
-    target = device if device is not None else map_location
+    target = map_location if device is None else device
     if target is not None:
         model.to(target)
     announce(model)

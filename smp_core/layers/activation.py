@@ -48,6 +48,9 @@ _BY_NAME: dict[str, Callable[[], nn.Module]] = {
     "clamp": Clamp,
 }
 
+ACTIVATIONS = tuple(_BY_NAME)
+"""The names of activations."""
+
 
 def build_activation(activation: str | Callable[..., Any] | None) -> nn.Module:
     """Build the activation of a head. Softmax and argmax run over the classes, dimension 1.

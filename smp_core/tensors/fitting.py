@@ -105,12 +105,16 @@ def listed(items: Iterable[str], separator: str = ", ") -> str:
 
 def has_meta_tensors(model: nn.Module) -> bool:
     """Whether some of its tensors have no memory, those included that no state dict holds."""
-    for module in model.modules():
-        # Parameters and buffers are in dicts among the attributes; a plain attribute may hold tensors, too.
-        for value in vars(module).values():
-            held = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else [value]
-            if any(isinstance(item, Tensor) and item.is_meta for item in held):
-                return True
+    return any(_is_meta(value) for module in model.modules() for value in vars(module).values())
+
+
+def _is_meta(value: object) -> bool:
+    """Parameters and buffers are in dicts among a module's attributes; a plain attribute may hold tensors, too."""
+    if isinstance(value, Tensor):
+        return value.is_meta
+    if isinstance(value, (dict, list, tuple)) and value:
+        held = value.values() if isinstance(value, dict) else value
+        return any(isinstance(item, Tensor) and item.is_meta for item in held)
     return False
 
 

@@ -12,6 +12,7 @@ from torch import nn
 from smp_core._warnings import warn
 from smp_core.blueprints.value import Blueprint
 from smp_core.errors import CheckpointError, CreationError
+from smp_core.layers.activation import ACTIVATIONS, build_activation
 from smp_core.parts.assembly import assemble_empty
 from smp_core.tensors.fitting import listed
 from smp_core.tensors.spelling import encoder_of
@@ -36,22 +37,24 @@ def what_rebuilds(model: nn.Module) -> Blueprint:
             f"this {type(model).__name__} was not built by smp_core.create, so its config is unknown and nothing could "
             "load it back; build it with smp_core.create, or save model.state_dict() yourself"
         )
+    skipped = "encoder" if blueprint.encoder is None else None
     twin = _twin(model, blueprint)
-    wrong = list(_other_tensors(model, twin))
-    if wrong:
-        changed = _as_it_is(model, blueprint)
+    wrong, other = list(_other_tensors(model, twin)), list(_other_layers(model, twin, skipped))
+    changed = _as_it_is(model, blueprint) if wrong or other else blueprint
+    if changed != blueprint:
         twin = _twin(model, changed)
-        if any(_other_tensors(model, twin)):
-            raise CheckpointError(
-                "the model is no longer what its blueprint builds, so that nothing could load it back: "
-                f"{listed(wrong, '; ')}. Undo what wraps or prunes these layers (torch.nn.utils.prune.remove, "
-                "remove_parametrizations), or save model.state_dict() yourself"
-            )
-        blueprint = changed
-    other = list(_other_layers(model, twin, skipped="encoder" if blueprint.encoder is None else None))
+        if not any(_other_tensors(model, twin)):
+            blueprint, wrong, other = changed, [], list(_other_layers(model, twin, skipped))
+    if wrong:
+        raise CheckpointError(
+            "the model is no longer what its blueprint builds, so that nothing could load it back: "
+            f"{listed(wrong, '; ')}. Undo that (torch.nn.utils.prune.remove for pruned layers, "
+            "torch.nn.utils.parametrize.remove_parametrizations for parametrised ones, model.encoder._orig_mod for a "
+            "compiled part), or save model.state_dict() yourself"
+        )
     if other:
         warn(
-            f"these layers are not what the model was built with, and the loaded model will have the latter: "
+            "these layers are not what the model was built with, and the loaded model will have the latter: "
             f"{listed(other, '; ')}",
             UserWarning,
         )
@@ -68,7 +71,7 @@ def _twin(model: nn.Module, blueprint: Blueprint) -> nn.Module:
 def _other_tensors(model: nn.Module, twin: nn.Module) -> Iterator[str]:
     """Every difference between two state dicts, in words."""
     found, expected = model.state_dict(), twin.state_dict()
-    for key in found.keys() | expected.keys():
+    for key in dict.fromkeys((*found, *expected)):
         here = tuple(found[key].shape) if key in found else None
         there = tuple(expected[key].shape) if key in expected else None
         if here != there:
@@ -90,7 +93,7 @@ def _other_layers(model: nn.Module, twin: nn.Module, skipped: str | None) -> Ite
 
 
 def _as_it_is(model: nn.Module, blueprint: Blueprint) -> Blueprint:
-    """The blueprint with the numbers of channels that the first convolution and the heads have now."""
+    """The blueprint with the channels that the first convolution and the heads have now, and the activation."""
     changes: dict[str, Any] = {}
     encoder, _ = encoder_of(model)
     name = getattr(encoder, "first_convolution", "")
@@ -103,10 +106,23 @@ def _as_it_is(model: nn.Module, blueprint: Blueprint) -> Blueprint:
     linear = _last(getattr(model, "classification_head", None), nn.Linear)
     if linear is not None and blueprint.aux_params is not None:
         changes["aux_params"] = {**blueprint.aux_params, "classes": linear.out_features}
+    if not callable(blueprint.activation):
+        changes["activation"] = _activation(model, blueprint.activation)
     try:
         return dataclasses.replace(blueprint, **changes)
     except CreationError:
         return blueprint
+
+
+def _activation(model: nn.Module, built: str | None) -> str | None:
+    """The activation that the head ends in now: the one that was built, or one of another name."""
+    head = model.segmentation_head
+    last = list(head.children())[-1:] if isinstance(head, nn.Sequential) else []
+    for name in (built, *ACTIVATIONS):
+        twin = build_activation(name)
+        if last and type(last[0]) is type(twin) and last[0].extra_repr() == twin.extra_repr():
+            return name
+    return built
 
 
 def _last(module: Any, kind: type[nn.Module]) -> Any:

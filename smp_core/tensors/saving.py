@@ -79,8 +79,9 @@ def save_pretrained(
     folder.mkdir(parents=True, exist_ok=True)
     _replace(folder, files)
     # A file of an earlier save must not be taken for this one's.
-    for name in {WEIGHTS_FILE, INDEX_FILE} - files.keys():
-        (folder / name).unlink(missing_ok=True)
+    for path in (folder / WEIGHTS_FILE, folder / INDEX_FILE, *folder.glob("model-*-of-*.safetensors")):
+        if path.name not in files:
+            path.unlink(missing_ok=True)
     return folder
 
 

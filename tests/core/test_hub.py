@@ -36,6 +36,33 @@ def test_a_model_is_pushed_and_comes_back(hub: Hub, client: Client) -> None:
     ]
 
 
+def test_saving_and_uploading_at_once(hub: Hub, client: Client) -> None:
+    folder, named = client.run(
+        "import tempfile, pathlib\n"
+        "folder = pathlib.Path(tempfile.mkdtemp()) / 'model'\n"
+        "options = {'push_to_hub': True, 'token': 'hf_write', 'dataset': 'scans', 'max_shard_size': 4000}\n"
+        "build().save_pretrained(folder, repo_id='acme/saved', **options)\n"
+        "model = smp_core.from_pretrained('acme/saved', cache_dir=folder.parent / 'cache')\n"
+        "result = [sorted(path.name for path in folder.iterdir()), digest(model) == digest(build())]"
+    )
+    assert named is True
+    assert sorted(hub.files["acme/saved"]) == folder
+    assert "model.safetensors.index.json" in folder
+    assert b"## Dataset\n\nscans\n" in hub.files["acme/saved"]["README.md"]
+
+
+def test_what_is_cached_and_nothing_else(hub: Hub, client: Client) -> None:
+    client.run("build().push_to_hub('acme/cached', token='hf_write')\nresult = None")
+    script = "result = attempt(lambda: digest(smp_core.from_pretrained('acme/cached', local_files_only={})))"
+    error, message = client.run(script.format(True))
+    assert error == "CheckpointError"
+    assert message.startswith("'acme/cached' is not a local folder, and could not be fetched from the Hub")
+    fetched = client.run(script.format(False))
+    hub.requests.clear()
+    assert client.run(script.format(True)) == fetched
+    assert hub.requests == []
+
+
 def test_a_revision_and_a_token(hub: Hub, client: Client) -> None:
     client.run("build().push_to_hub('acme/private', token='hf_write')\nresult = None")
     hub.tokens["acme/private"] = "hf_read"

@@ -23,4 +23,4 @@ def test_the_code_runs(code, tmp_path):
 
 
 def test_there_is_code():
-    assert len(BLOCKS) == 2
+    assert len(BLOCKS) == 5

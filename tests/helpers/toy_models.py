@@ -13,7 +13,7 @@ from smp_core.encoder import EncoderBase
 from smp_core.heads import SegmentationHead, build_classification_head
 from smp_core.layers import ConvNormAct
 from smp_core.model import SegmentationModel
-from smp_core.plugin import ArchitectureSpec, EncoderSpec
+from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec
 
 WIDTHS = (4, 8, 12, 16)
 
@@ -147,3 +147,41 @@ def randomise(module: nn.Module, seed: int = 0) -> None:
         for tensor in module.state_dict().values():
             if tensor.is_floating_point():
                 tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.1)
+
+
+class ToyNeck(nn.Module):
+    """Makes a pyramid of the last feature that it is given, whatever that is: a convolution a level, then a resize."""
+
+    def __init__(
+        self,
+        *,
+        out_channels: Sequence[int],
+        reductions: Sequence[int],
+        tokens: bool,
+        width: int = 6,
+        levels: Sequence[int] = (4, 8, 16),
+    ) -> None:
+        super().__init__()
+        self.takes_tokens = tokens
+        self.out_channels = tuple(width + number for number in range(len(levels)))
+        self.reductions = tuple(levels)
+        self.scales = [reductions[-1] / level for level in levels]
+        self.lateral = nn.ModuleList(nn.Conv2d(out_channels[-1], width, 1) for width in self.out_channels)
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        return [
+            functional.interpolate(layer(features[-1]), scale_factor=scale)
+            for layer, scale in zip(self.lateral, self.scales, strict=True)
+        ]
+
+
+def neck_spec(**fields: Any) -> NeckSpec:
+    """The spec of `ToyNeck`, unless ``fields`` say otherwise."""
+    values: dict[str, Any] = {
+        "name": "toy_neck",
+        "target": "toy_models:ToyNeck",
+        "reductions": (4, 8, 16),
+        "pyramid": True,
+        **fields,
+    }
+    return NeckSpec(**values)

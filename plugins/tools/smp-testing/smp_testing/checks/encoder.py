@@ -202,8 +202,11 @@ def weights_fit_every_number_of_input_channels(case: EncoderCase) -> None:
     )
     for channels in (1, 2, 4):
         module = case.outline(in_channels=channels, depth=case.shallow_depth)
+        fitted = state_dict
+        for convolution in (name, *getattr(trained, "further_first_convolutions", ())):
+            fitted = patch_first_convolution(fitted, convolution, channels)
         try:
-            module.load_state_dict(patch_first_convolution(state_dict, name, channels))
+            module.load_state_dict(fitted)
         except RuntimeError as error:
             raise ConformanceError(
                 f"{case.name}: weights for 3 channels, fitted through {name!r}, do not load into an encoder for "

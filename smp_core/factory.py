@@ -11,11 +11,12 @@ from smp_core import registry
 from smp_core.blueprints import architecture_options as options_room
 from smp_core.blueprints import compatibility, findings
 from smp_core.blueprints.asking import blueprint
-from smp_core.blueprints.request import as_count
+from smp_core.blueprints.former import warn_of_name
 from smp_core.building import build
 from smp_core.errors import IncompatibleError
 from smp_core.inputs import Preprocessing
 from smp_core.model import SegmentationModel
+from smp_core.options import check_positive
 from smp_core.parts.assembly import build_encoder
 from smp_core.sources.weights import Weights, choose_weights
 from smp_core.tensors.pretrained import load_weights
@@ -130,8 +131,9 @@ def create_encoder(
     >>> [tuple(f.shape) for f in create_encoder("resnet18", depth=2, weights=None)(torch.zeros(1, 3, 64, 64))]
     [(1, 3, 64, 64), (1, 64, 32, 32), (1, 64, 16, 16)]
     """
-    in_channels = as_count("in_channels", in_channels)
+    in_channels = check_positive("in_channels", in_channels)
     encoder = registry.resolve_encoder(name)
+    warn_of_name("name", name, encoder)
     choice, reasons = compatibility.settle_alone(encoder.spec, depth, output_stride, output_indices)
     findings.refuse([IncompatibleError(reason) for reason in reasons])
     chosen = choose_weights(encoder.spec, weights)

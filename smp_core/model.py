@@ -18,6 +18,7 @@ from smp_core.inputs import Preprocessing
 from smp_core.layers import channels_innermost, rows_innermost
 from smp_core.tensors.fitting import fitting
 from smp_core.tensors.saving import Format, push_to_hub, save_pretrained, upload
+from smp_core.tensors.spelling import encoder_of
 
 
 class SegmentationModel(nn.Module):
@@ -149,9 +150,9 @@ class SegmentationModel(nn.Module):
     def freeze_encoder(self) -> None:
         """Keep the encoder as it is: its parameters get no gradient, its normalisation statistics do not move.
 
-        Holds through `train`, until `unfreeze_encoder`.
+        Holds through `train`, until `unfreeze_encoder`. A neck, which is new, stays trainable.
         """
-        for name, parameter in self.encoder.named_parameters():
+        for name, parameter in encoder_of(self)[0].named_parameters():
             if parameter.requires_grad:
                 parameter.requires_grad_(False)
                 self._frozen_parameters.append(name)
@@ -160,7 +161,7 @@ class SegmentationModel(nn.Module):
 
     def unfreeze_encoder(self) -> None:
         """Undo `freeze_encoder`: parameters that were trainable before are so again."""
-        parameters = dict(self.encoder.named_parameters())
+        parameters = dict(encoder_of(self)[0].named_parameters())
         for name in self._frozen_parameters:
             parameters[name].requires_grad_(True)
         self._frozen_parameters.clear()
@@ -171,7 +172,7 @@ class SegmentationModel(nn.Module):
         """Set the training mode; a frozen encoder's normalisation layers stay in evaluation mode."""
         super().train(mode)
         if self._encoder_is_frozen:
-            for module in self.encoder.modules():
+            for module in encoder_of(self)[0].modules():
                 if hasattr(module, "running_mean"):
                     module.training = False
         return self

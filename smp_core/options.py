@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from smp_core.errors import OptionError
 
 POOLINGS = ("avg", "max")
+ACTIVATIONS = ("identity", "sigmoid", "softmax", "softmax2d", "logsoftmax", "tanh", "argmax", "argmax2d", "clamp")
 _AUX_PARAMS = ("classes", "pooling", "dropout", "activation")
 
 
 def check_positive(name: str, value: object) -> int:
-    """Return the value if it is an int of at least 1.
+    """Return the value as an int, if it is an integer of any kind (NumPy's too) of at least 1.
 
     Raises:
         OptionError: it is not.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    try:
+        count = 0 if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        count = 0
+    if count < 1:
         raise OptionError(f"{name} must be an int of at least 1, got {value!r}")
-    return value
+    return count
 
 
 def check_probability(name: str, value: object) -> float:
@@ -45,11 +51,15 @@ def check_one_of(name: str, value: object, known: Sequence[str]) -> str:
 
 
 def check_activation(activation: object) -> Any:
-    """Return the activation if it is of a kind that can be one.
+    """Return the activation if it is None, the name of one, or a callable.
 
     Raises:
         OptionError: it is not.
     """
+    if isinstance(activation, str) and activation not in ACTIVATIONS:
+        raise OptionError(
+            f"unknown activation {activation!r}; expected None, a callable, or one of {', '.join(ACTIVATIONS)}"
+        )
     if activation is None or isinstance(activation, str) or callable(activation):
         return activation
     raise OptionError(
@@ -74,7 +84,8 @@ def check_aux_params(aux_params: object) -> Mapping[str, Any] | None:
     if unknown or "classes" not in aux_params:
         problem = f"unknown key {', '.join(map(repr, unknown))}" if unknown else "no key 'classes'"
         raise OptionError(f"aux_params: {problem}; expected 'classes' and, optionally, {', '.join(_AUX_PARAMS[1:])}")
-    check_positive("aux_params: classes", aux_params["classes"])
+    classes = check_positive("aux_params: classes", aux_params["classes"])
     check_one_of("pooling", aux_params.get("pooling", "avg"), POOLINGS)
     check_probability("aux_params: dropout", aux_params.get("dropout", 0) or 0)
-    return aux_params
+    check_activation(aux_params.get("activation"))
+    return {**aux_params, "classes": classes}

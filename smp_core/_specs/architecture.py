@@ -25,6 +25,7 @@ from smp_core._specs.former import FormerOption, Migration, are_migrations
 
 # What the core gives to every architecture's target by itself.
 _GIVEN = ("classes", "activation", "aux_params")
+_OF_ENCODER = ("in_channels", "encoder_depth", "encoder_output_stride", "encoder_output_indices")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,7 @@ class ArchitectureSpec(Frozen):
         options: names and defaults of the architecture's own options, exactly those of the target's signature (compared
             when a model is built), so that a `Blueprint` is checked and complete without importing torch. None reads
             them off the signature, which imports the target.
+        options_per_level: options that hold a value for each level, of which a smaller depth uses the first ones.
         former_options: option names of older versions, and what they mean now.
         former_names: names, and class names in checkpoints, by which it was known; they still mean it.
         migrations: for checkpoints of older versions of the plugin, whose models named their parameters otherwise; the
@@ -68,6 +70,7 @@ class ArchitectureSpec(Frozen):
     pyramid: bool = True
     scriptable: bool = True
     options: Mapping[str, Any] | None = None
+    options_per_level: tuple[str, ...] = ()
     former_options: Mapping[str, FormerOption] = field(default_factory=lambda: EMPTY)
     former_names: tuple[str, ...] = ()
     migrations: tuple[Migration, ...] = ()
@@ -98,10 +101,16 @@ class ArchitectureSpec(Frozen):
         check.require(
             no_options, "options", "a mapping of option names to defaults, or None to read them off the target"
         )
+        per_level = isinstance(self.options_per_level, tuple) and {*self.options_per_level} <= {*(self.options or ())}
+        check.require(per_level, "options_per_level", "a tuple of names among the options")
         is_former = isinstance(self.former_options, Mapping) and all(
             isinstance(item, FormerOption) for item in self.former_options.values()
         )
         check.require(is_former, "former_options", "a mapping of option names to FormerOption")
+        if is_former and no_options and self.options is not None:
+            known = (*self.options, *_GIVEN, *_OF_ENCODER)
+            lost = [item.now for item in self.former_options.values() if item.now not in known]
+            check.require(not lost, "former_options", f"options that there are now: {', '.join(known)}")
         check.require(is_names(self.former_names), "former_names", "a tuple of names")
         check.require(are_migrations(self.migrations), "migrations", "a tuple of Migration")
         check_about(check, self)

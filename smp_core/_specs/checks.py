@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping
 from dataclasses import fields
@@ -77,11 +78,30 @@ class Frozen:
 
     def __reduce__(self) -> tuple[Any, ...]:
         values = {
-            item.name: dict(value) if isinstance(value, MappingProxyType) else value
+            item.name: thawed(getattr(self, item.name))
             for item in fields(self)  # type: ignore[arg-type]  # every subclass is a dataclass
-            for value in (getattr(self, item.name),)
         }
         return restore, (type(self), values)
+
+
+def frozen(value: Any) -> Any:
+    """A frozen copy as a file gives it back: with tuples for lists, and Python's numbers for NumPy's."""
+    if isinstance(value, (list, tuple)):
+        return tuple(map(frozen, value))
+    if isinstance(value, Mapping):
+        return MappingProxyType({key: frozen(item) for key, item in value.items()})
+    if callable(getattr(value, "item", None)) and getattr(value, "ndim", None) == 0:
+        return value.item()
+    return copy.deepcopy(value)
+
+
+def thawed(value: Any) -> Any:
+    """A copy with dicts for read-only views, at any depth."""
+    if isinstance(value, tuple) and type(value) is tuple:
+        return tuple(map(thawed, value))
+    if isinstance(value, (MappingProxyType, dict)):
+        return {key: thawed(item) for key, item in value.items()}
+    return value
 
 
 def restore(kind: type[Any], values: dict[str, Any]) -> Any:

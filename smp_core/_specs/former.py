@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from smp_core._specs.checks import EMPTY, TARGET_FORM, Frozen, Violations, is_target, is_text
+from smp_core._specs.checks import EMPTY, TARGET_FORM, Frozen, Violations, is_target
+
+_VERSION = re.compile(r"\d+(\.\d+)*((a|b|rc|\.post|\.dev)\d+)*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,10 @@ class FormerOption(Frozen):
 
     def translate(self, value: Any) -> Any:
         """The value now of a former value."""
-        return self.values.get(value, value) if isinstance(value, Hashable) else value
+        try:
+            return self.values.get(value, value)
+        except TypeError:  # a list, say, which no mapping has as a key
+            return value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +71,8 @@ class Migration(Frozen):
     def __post_init__(self) -> None:
         super().__post_init__()
         check = Violations(self, "Migration")
-        check.require(is_text(self.before), "before", "a version of the plugin")
+        is_version = isinstance(self.before, str) and _VERSION.fullmatch(self.before)
+        check.require(is_version, "before", "a version of the plugin, as '2.0' or '2.0rc1'")
         check.require(_are_renames(self.renames), "renames", "pairs of a regular expression and a replacement")
         check.require(self.convert is None or is_target(self.convert), "convert", f"{TARGET_FORM}, or None")
         check.require(self.renames or self.convert, "renames", "renames, or a function to convert with")
@@ -75,17 +81,14 @@ class Migration(Frozen):
 
 def _are_renames(value: object) -> bool:
     return isinstance(value, tuple) and all(
-        isinstance(pair, tuple)
-        and len(pair) == 2
-        and all(isinstance(item, str) for item in pair)
-        and _compiles(pair[0])
+        isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(item, str) for item in pair) and _works(*pair)
         for pair in value
     )
 
 
-def _compiles(pattern: str) -> bool:
+def _works(pattern: str, replacement: str) -> bool:
     try:
-        re.compile(pattern)
+        re.sub(pattern, replacement, "")
     except re.error:
         return False
     return True

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import difflib
 import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from smp_core._specs.checks import frozen
 from smp_core._specs.registered import Registered
 from smp_core._warnings import warn
 from smp_core.errors import OptionError
@@ -50,33 +50,27 @@ def complete(
     missing = [name for name, value in values.items() if value is inspect.Parameter.empty]
     if missing:
         found.append(OptionError(f"{architecture.title} needs the option {', '.join(map(repr, missing))}"))
-    return {name: settled(value) for name, value in values.items()}, found
-
-
-def settled(value: Any) -> Any:
-    """A copy as a file gives it back: with tuples for lists, and Python's numbers for NumPy's."""
-    if isinstance(value, (list, tuple)):
-        return tuple(map(settled, value))
-    if isinstance(value, Mapping):
-        return {key: settled(item) for key, item in value.items()}
-    if callable(getattr(value, "item", None)) and getattr(value, "ndim", None) == 0:
-        return value.item()
-    return copy.deepcopy(value)
+    return {name: frozen(value) for name, value in values.items()}, found
 
 
 def _explain(unknown: Mapping[str, Any], known: Mapping[str, Any], architecture: Registered[ArchitectureSpec]) -> str:
-    for name, value in unknown.items():
-        if name in _OTHER_NAMES:
-            return f"no argument is called {name!r}: write {_OTHER_NAMES[name]}={value!r}"
+    lines = [
+        f"no argument is called {name!r}: write {_OTHER_NAMES[name]}={value!r}"
+        for name, value in unknown.items()
+        if name in _OTHER_NAMES
+    ]
+    rest = [name for name in unknown if name not in _OTHER_NAMES]
     common = list(_COMMON)
     if architecture.spec.dilation:
         common.append("encoder_output_stride")
     if architecture.spec.tokens:
         common.append("encoder_output_indices")
-    return (
-        f"{architecture.title} has no option {', '.join(map(repr, unknown))}; its options are "
-        f"{', '.join(known) or 'none'}, and every architecture takes {', '.join(common)}"
-    )
+    if rest:
+        lines.append(
+            f"{architecture.title} has no option {', '.join(map(repr, rest))}; its options are "
+            f"{', '.join(known) or 'none'}, and every architecture takes {', '.join(common)}"
+        )
+    return "\n".join(lines)
 
 
 def _warn_of_unknown(

@@ -103,6 +103,8 @@ def compatible(
         RegistryError: one of the names means nothing, or too much.
         OptionError: a depth or stride that is no int.
     """
+    if encoder is None:
+        raise OptionError(_no_encoder({}))
     architecture, backbone, necked = resolve_parts(arch, encoder, neck)
     parts = drafting.Parts(architecture=architecture, encoder=backbone, neck=necked, written={})
     request = Request(encoder_weights=None, encoder_depth=encoder_depth, encoder_output_stride=encoder_output_stride)

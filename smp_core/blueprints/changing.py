@@ -10,7 +10,7 @@ from smp_core.blueprints.drafting import Parts, draft
 from smp_core.blueprints.request import Request
 from smp_core.errors import OptionError
 
-_ARGUMENTS = tuple(item.name for item in fields(Request) if item.name not in ("options", "encoder_weights"))
+_ARGUMENTS = tuple(item.name for item in fields(Request) if item.name not in ("options", "given", "encoder_weights"))
 _PARTS = ("arch", "encoder", "encoder_name", "encoder_weights", "neck")
 
 
@@ -31,15 +31,20 @@ def change(blueprint: Mapping[str, Any], changes: Mapping[str, Any], encoder: An
     }
     if blueprint["encoder"] is not None:
         asked |= {f"encoder_{name}": blueprint[name] for name in ("depth", "output_stride", "output_indices")}
-        # A depth and indices say the same twice; where one changes, the other follows.
-        if "encoder_output_indices" in changes or blueprint["output_indices"] is None:
-            asked["encoder_output_indices"] = None
-        if "encoder_output_indices" in changes:
-            asked["encoder_depth"] = None
+        # A depth and indices say the same twice: where one changes, the other follows.
+        for one, other in (("depth", "output_indices"), ("output_indices", "depth")):
+            if f"encoder_{one}" in changes:
+                asked[f"encoder_{other}"] = None
+    asked |= {name: value for name, value in changes.items() if name in _ARGUMENTS}
+    preprocessing = asked["preprocessing"]
+    of_other_channels = preprocessing is not None and len(preprocessing.mean) != asked["in_channels"]
+    if "in_channels" in changes and "preprocessing" not in changes and of_other_channels:
+        asked["preprocessing"] = None
     request = Request(
         encoder_weights=None,
-        **(asked | {name: value for name, value in changes.items() if name in _ARGUMENTS}),
+        **asked,
         options={name: value for name, value in changes.items() if name not in _ARGUMENTS},
+        given=frozenset(changes),
     )
     parts = Parts(
         architecture=blueprint["architecture"],

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from smp_core.blueprints.request import Request
 from smp_core.errors import CreationError, IncompatibleError, OptionError
@@ -57,8 +58,18 @@ def _is_indices(value: object) -> bool:
 
 
 def as_indices(value: Sequence[int] | None) -> tuple[int, ...] | None:
-    """Indices as `Choice` holds them; what is no list is left for it to refuse."""
-    return tuple(value) if isinstance(value, (list, tuple)) else value  # type: ignore[return-value]
+    """Indices as `Choice` holds them; what is no sequence is left for it to refuse."""
+    if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+        return value  # type: ignore[return-value]
+    return tuple(map(as_int, value))
+
+
+def as_int(value: Any) -> Any:
+    """An integer of any kind (NumPy's too) as an int; anything else as it is, for `Choice` to refuse."""
+    try:
+        return value if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return value
 
 
 def choose(
@@ -69,7 +80,7 @@ def choose(
     output_indices: Sequence[int] | None = None,
 ) -> Choice:
     """Fill in what the user left open: the architecture's defaults, held within the encoder's depths."""
-    indices = as_indices(output_indices)
+    indices, depth, output_stride = as_indices(output_indices), as_int(depth), as_int(output_stride)
     if depth is None and isinstance(indices, tuple):
         depth = len(indices)
     if depth is None:
@@ -95,7 +106,7 @@ def settle_alone(
     encoder: EncoderSpec, depth: int | None, output_stride: int | None, output_indices: Sequence[int] | None
 ) -> tuple[Choice, list[str]]:
     """What is asked of an encoder that is built alone, and what it does not have of that."""
-    indices = as_indices(output_indices)
+    indices, depth, output_stride = as_indices(output_indices), as_int(depth), as_int(output_stride)
     if depth is None:
         depth = encoder.max_depth if indices is None else len(indices)
     choice = Choice(depth=depth, output_stride=output_stride, output_indices=indices)
@@ -125,8 +136,15 @@ def violations(
     """Everything that keeps the parts from being built with this choice, one sentence each."""
     found = []
     owners = [(f"encoder {encoder.name!r}", encoder.min_depth, encoder.max_depth, choice.depth)]
-    depth = choice.depth if neck is None else max(neck.reductions).bit_length() - 1
-    owners.append((f"architecture {architecture.name!r}", architecture.min_depth, architecture.max_depth, depth))
+    if neck is None:
+        name = f"architecture {architecture.name!r}"
+        owners.append((name, architecture.min_depth, architecture.max_depth, choice.depth))
+    elif not architecture.min_depth <= max(neck.reductions).bit_length() - 1 <= architecture.max_depth:
+        found.append(
+            f"architecture {architecture.name!r} takes a pyramid that goes down to a reduction of "
+            f"2**{architecture.min_depth} to 2**{architecture.max_depth}; that of neck {neck.name!r} goes down to "
+            f"{max(neck.reductions)}"
+        )
     for owner, least, most, asked in owners:
         if not least <= asked <= most:
             found.append(f"{owner} takes encoder_depth {f'{least}..{most}' if least < most else least}, not {asked}")

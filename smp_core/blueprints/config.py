@@ -45,6 +45,8 @@ def _details(config: Mapping[str, Any], title: str) -> dict[str, Any]:
     parts = ("architecture", "encoder", "neck", "preprocessing")
     if not isinstance(details, dict) or not all(isinstance(details.get(part) or {}, dict) for part in parts):
         raise CheckpointError(f"{title} is damaged: '_smp_core' and what it holds must be objects")
+    if details.get("neck") and not details["neck"].get("name"):
+        raise CheckpointError(f"{title} is damaged: it records a neck without its name")
     if details.get("preprocessing"):
         try:
             Preprocessing.from_dict(details["preprocessing"])
@@ -64,4 +66,5 @@ def _request(config: Mapping[str, Any], details: Mapping[str, Any], *, is_module
         channel_fitting=details.get("channel_fitting") or "smp",
         **asked,
         options=options,
+        given=frozenset(config),
     )

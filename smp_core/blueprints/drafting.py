@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from smp_core._specs.checks import frozen
 from smp_core._specs.chosen import Chosen
 from smp_core._specs.registered import Registered
 from smp_core.blueprints import architecture_options, compatibility, findings, former, modules
@@ -112,7 +113,7 @@ def draft(
         "in_channels": request.in_channels,
         "classes": request.classes,
         "activation": request.activation,
-        "aux_params": request.aux_params,
+        "aux_params": frozen(request.aux_params),
         "options": options,
         "weights": compared.weights,
         "channel_fitting": request.channel_fitting,

@@ -12,7 +12,7 @@ from smp_core.blueprints.request import Request
 from smp_core.errors import OptionError
 from smp_core.plugin import ArchitectureSpec
 
-_COMMON = tuple(item.name for item in fields(Request) if item.name != "options")
+_COMMON = tuple(item.name for item in fields(Request) if item.name not in ("options", "given"))
 
 
 def translate(
@@ -34,15 +34,15 @@ def translate(
     """
     if not saved:
         for argument, (name, part) in written.items():
-            _warn_of_name(argument, name, part)
+            warn_of_name(argument, name, part)
     former = architecture.spec.former_options
     options = {name: value for name, value in request.options.items() if name not in former}
     common: dict[str, Any] = {}
     found = []
-    for name in former.keys() & request.options.keys():
-        value, option = request.options[name], former[name]
-        is_common = option.now in _COMMON
-        given = getattr(request, option.now) is not None if is_common else option.now in request.options
+    for name, value in request.options.items():
+        if name not in former:
+            continue
+        option, given = former[name], request.is_given(former[name].now)
         if saved and (value is None or (given and not option.wins)):
             continue  # ignored by the library that wrote it
         meant = option.translate(value)
@@ -50,11 +50,13 @@ def translate(
             found.append(OptionError(f"{name} is a former spelling of {option.now}, and both are given; drop {name}"))
         elif not saved:
             warn(f"{name}={value!r} is a former spelling; write {option.now}={meant!r}", DeprecationWarning)
-        (common if is_common else options)[option.now] = meant
+        (common if option.now in _COMMON else options)[option.now] = meant
     return replace(request, **common, options=options), found
 
 
-def _warn_of_name(argument: str, name: str, part: Registered[Any]) -> None:
-    bare = name.rpartition("/")[2]
-    if bare.casefold() in map(str.casefold, part.spec.former_names) and bare != part.spec.name:
-        warn(f"{argument}={name!r} is a former name; write {part.spec.name!r}", DeprecationWarning)
+def warn_of_name(argument: str, name: str, part: Registered[Any]) -> None:
+    """Tell a user today's name of a part that was called by a former one."""
+    distribution, _, bare = name.rpartition("/")
+    if bare != part.spec.name and bare.casefold() in map(str.casefold, part.spec.former_names):
+        today = part.qualified_name if distribution else part.spec.name
+        warn(f"{argument}={name!r} is a former name; write {today!r}", DeprecationWarning)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from smp_core.errors import OptionError
 from smp_core.inputs import Preprocessing
-from smp_core.options import check_activation, check_aux_params, check_one_of
+from smp_core.options import check_activation, check_aux_params, check_one_of, check_positive
 from smp_core.sources.weights import Weights
 
 CHANNEL_FITTINGS = ("smp", "mean_preserving")
@@ -30,12 +29,22 @@ class Request:
     channel_fitting: str = "smp"
     preprocessing: Preprocessing | Mapping[str, Any] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    given: frozenset[str] | None = None
+    """Names of those that were given, where that is known; otherwise those that are not as by default count."""
+
+    def is_given(self, name: str) -> bool:
+        """Whether an argument, or an option of the architecture, was given."""
+        if name in self.options:
+            return True
+        if self.given is not None:
+            return name in self.given
+        return any(item.name == name and getattr(self, name) != item.default for item in fields(self))
 
     def checked(self) -> tuple[Request, list[OptionError]]:
         """The request with its counts as ints and its preprocessing as one, and what is wrong with it."""
         checks: dict[str, Callable[[Any], Any]] = {
-            "in_channels": lambda value: as_count("in_channels", value),
-            "classes": lambda value: as_count("classes", value),
+            "in_channels": lambda value: check_positive("in_channels", value),
+            "classes": lambda value: check_positive("classes", value),
             "activation": check_activation,
             "aux_params": check_aux_params,
             "channel_fitting": lambda value: check_one_of("channel_fitting", value, CHANNEL_FITTINGS),
@@ -53,21 +62,6 @@ def _attempt(check: Callable[[Any], Any], value: Any) -> Any:
         return check(value)
     except OptionError as error:
         return error
-
-
-def as_count(name: str, value: object) -> int:
-    """An integer of any kind (NumPy's too) as an int of at least 1.
-
-    Raises:
-        OptionError: it is none.
-    """
-    try:
-        count = operator.index(value) if not isinstance(value, bool) else 0  # type: ignore[arg-type]
-    except TypeError:
-        count = 0
-    if count < 1:
-        raise OptionError(f"{name} must be an int of at least 1, got {value!r}")
-    return count
 
 
 def _as_preprocessing(value: object) -> Preprocessing | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from smp_core._specs.checks import Frozen
+from smp_core._specs.checks import Frozen, thawed
 from smp_core._specs.chosen import Chosen
 from smp_core._specs.registered import Registered
 from smp_core._version import __version__
@@ -78,6 +78,7 @@ class Blueprint(Frozen):
         if self.architecture.spec.tokens or self.output_indices is not None:
             values["encoder_output_indices"] = list(self.output_indices) if self.output_indices is not None else None
         values |= self.options
+        values = thawed(values)
         values["_smp_core"] = {
             "smp_core": __version__,
             "torch": str(getattr(sys.modules.get("torch"), "__version__", None)),

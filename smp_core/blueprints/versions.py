@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from smp_core._specs.registered import Registered
 from smp_core._warnings import warn
 
+if TYPE_CHECKING:
+    from packaging.version import Version
+
 
 def is_older(version: str | None, than: str) -> bool:
-    """Whether a version is before another (PEP 440); one that nobody recorded or that is no version is older."""
+    """Whether a version is before another (PEP 440); one that nobody recorded, or that is no version, is."""
+    found, other = _parsed(version), _parsed(than)
+    return found is None or other is None or found < other
+
+
+def _parsed(version: str | None) -> Version | None:
     from packaging.version import InvalidVersion, Version  # only reading a saved model needs it
 
-    if version is None:
-        return True
     try:
-        return Version(str(version)) < Version(than)
+        return Version(version) if version is not None else None
     except InvalidVersion:
-        return True
+        return None
 
 
 def recorded_version(details: Mapping[str, Any], part: str) -> str | None:
@@ -28,15 +34,18 @@ def recorded_version(details: Mapping[str, Any], part: str) -> str | None:
 
 
 def compare(details: Mapping[str, Any], parts: Iterable[Registered[Any] | None]) -> None:
-    """Warn where the saved model was written by a newer plugin than the installed one."""
+    """Warn where the saved model was written by a newer plugin than the installed one; once for each distribution."""
+    newer = {}
     for part in filter(None, parts):
-        recorded = recorded_version(details, part.kind)
-        if recorded is not None and is_older(part.version, recorded):
-            warn(
-                f"the model was saved with {part.distribution} {recorded}, but {part.version} is installed, which may "
-                f"read it wrongly; run: pip install -U '{part.distribution}>={recorded}'",
-                UserWarning,
-            )
+        recorded, installed = _parsed(recorded_version(details, part.kind)), _parsed(part.version)
+        if recorded is not None and installed is not None and installed < recorded:
+            newer[part.distribution] = (part.version, recorded)
+    for distribution, (version, recorded) in newer.items():
+        warn(
+            f"the model was saved with {distribution} {recorded}, but {version} is installed, which may "
+            f"read it wrongly; run: pip install -U '{distribution}>={recorded.public}'",
+            UserWarning,
+        )
 
 
 def describe_difference(details: Mapping[str, Any], parts: Iterable[Registered[Any] | None]) -> str:

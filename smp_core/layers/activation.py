@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from smp_core.errors import OptionError
-from smp_core.options import check_activation
+from smp_core.options import ACTIVATIONS, check_activation
 
 
 class ArgMax(nn.Module):
@@ -47,9 +47,7 @@ _BY_NAME: dict[str, Callable[[], nn.Module]] = {
     "argmax2d": ArgMax,
     "clamp": Clamp,
 }
-
-ACTIVATIONS = tuple(_BY_NAME)
-"""The names of activations."""
+assert tuple(_BY_NAME) == ACTIVATIONS
 
 
 def build_activation(activation: str | Callable[..., Any] | None) -> nn.Module:
@@ -66,13 +64,10 @@ def build_activation(activation: str | Callable[..., Any] | None) -> nn.Module:
     >>> build_activation("softmax")(torch.zeros(2, 4, 8, 8)).shape
     torch.Size([2, 4, 8, 8])
     """
+    check_activation(activation)
     if activation is None:
         return nn.Identity()
     if isinstance(activation, str):
-        if activation not in _BY_NAME:
-            raise OptionError(
-                f"unknown activation {activation!r}; expected None, a callable, or one of {', '.join(_BY_NAME)}"
-            )
         return _BY_NAME[activation]()
     if isinstance(activation, nn.Module):
         return activation
@@ -81,4 +76,4 @@ def build_activation(activation: str | Callable[..., Any] | None) -> nn.Module:
         if not isinstance(module, nn.Module):
             raise OptionError(f"activation class {activation.__name__} does not build an nn.Module, but {module!r}")
         return module
-    return Function(check_activation(activation))
+    return Function(activation)

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from smp_core._specs.checks import thawed
 from smp_core._specs.registered import Registered
 from smp_core.blueprints.value import Blueprint
 from smp_core.encoder import EncoderWithNeck, check_encoder
@@ -37,8 +38,8 @@ def assemble(blueprint: Blueprint, encoder: nn.Module | None = None, *, empty: b
     arguments: dict[str, Any] = {
         "classes": blueprint.classes,
         "activation": blueprint.activation,
-        "aux_params": dict(blueprint.aux_params) if blueprint.aux_params is not None else None,
-        **copy.deepcopy(dict(blueprint.options)),
+        "aux_params": copy.deepcopy(thawed(blueprint.aux_params)),
+        **copy.deepcopy(thawed(blueprint.options)),
     }
     if encoder is None:
         assert blueprint.encoder is not None

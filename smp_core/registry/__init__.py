@@ -161,10 +161,10 @@ def list_necks(*, provider: str | None = None) -> list[str]:
 
 
 def describe(name: str) -> Registered[Any]:
-    """The spec of an encoder or architecture, and who provides it.
+    """The spec of an encoder, architecture or neck, and who provides it.
 
     Args:
-        name: name or qualified name; one that is both means the architecture.
+        name: name or qualified name; one that is several means the architecture, then the neck.
 
     Raises:
         RegistryError: as `resolve_encoder` and `resolve_architecture`.
@@ -178,6 +178,9 @@ def describe(name: str) -> Registered[Any]:
             with contextlib.suppress(RegistryError):
                 return resolve_encoder(name)
             raise
+    if _registry.is_known(NECK, name.rpartition("/")[2]):
+        with contextlib.suppress(LookupError):
+            return resolve_neck(name)
     try:
         return resolve_encoder(name)
     except UnknownEncoderError as error:

@@ -154,11 +154,13 @@ class Registry:
 
         def resolve(kind: Kind[Any], name: Any) -> Any:
             of_part = recorded.get(kind.word) or {}
-            name = of_part.get("name") or name
-            if name is None:
+            qualified = of_part.get("name")
+            if not qualified and name is None:
                 return None
             try:
-                return self.find_class(class_name) if name is class_name else self.resolve(kind, name)
+                if kind is ARCHITECTURE and not qualified:
+                    return self.find_class(class_name)
+                return self.resolve(kind, qualified or name)
             except RegistryError as error:
                 if not of_part:
                     raise
@@ -204,8 +206,10 @@ class Registry:
         failures: list[str] = []
         if not found and kind.open_families:
             found, failures = self._ask_resolvers(name, here)  # type: ignore[assignment]
-        if found:
+        if len(found) == 1:
             return found[0]
+        if found:
+            raise self._conflict(kind, name, found)
         record = here[0].record
         problems = failures + [
             item.record.error for item in here if item.record.status in ("broken", "disabled") and item.record.error
@@ -298,7 +302,8 @@ class Registry:
 
 def check_name(word: str, name: object) -> None:
     if not isinstance(name, str):
-        raise OptionError(f"expected the name of an {word} as a str, got {type(name).__name__}: {name!r}")
+        article = "an" if word[0] in "aeiou" else "a"
+        raise OptionError(f"expected the name of {article} {word} as a str, got {type(name).__name__}: {name!r}")
 
 
 def _suggest(name: str, names: Iterable[str], otherwise: str) -> str:

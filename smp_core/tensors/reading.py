@@ -40,15 +40,22 @@ def read_tensors(saved: Saved, model: nn.Module, blueprint: Blueprint) -> dict[s
     tensors: dict[str, Tensor] = {}
     for path in saved.files:
         tensors |= _read(path, own)
-    if not own >= tensors.keys():
-        tensors, outside, prefix = unwrap(tensors, own)
-        if outside:
-            warn(
-                f"{saved.title!r} holds the model under {prefix!r}; what lies beside it was left out: "
-                f"{listed(map(quoted, outside))}",
-                UserWarning,
-            )
-    return migrate(tensors, blueprint, details_of(saved))
+    details = details_of(saved)
+    today = migrate(tensors, blueprint, details, own)
+    if own >= today.keys():
+        return today
+    # Older keys may look as if something wrapped the model: what fits more is meant.
+    inside, outside, prefix = unwrap(tensors, own)
+    unwrapped = migrate(inside, blueprint, details, own)
+    if len(own & unwrapped.keys()) <= len(own & today.keys()):
+        return today
+    if outside:
+        warn(
+            f"{saved.title!r} holds the model under {prefix!r}; what lies beside it was left out: "
+            f"{listed(map(quoted, outside))}",
+            UserWarning,
+        )
+    return unwrapped
 
 
 def _read(path: Path, own: set[str]) -> dict[str, Tensor]:

@@ -11,8 +11,9 @@ from torch import nn
 
 from smp_core._warnings import warn
 from smp_core.blueprints.value import Blueprint
-from smp_core.errors import CheckpointError, CreationError
-from smp_core.layers.activation import ACTIVATIONS, build_activation
+from smp_core.errors import CheckpointError
+from smp_core.layers.activation import build_activation
+from smp_core.options import ACTIVATIONS
 from smp_core.parts.assembly import assemble_empty
 from smp_core.tensors.fitting import listed
 from smp_core.tensors.spelling import encoder_of
@@ -63,9 +64,9 @@ def what_rebuilds(model: nn.Module) -> Blueprint:
 
 def _twin(model: nn.Module, blueprint: Blueprint) -> nn.Module:
     """What the blueprint builds, without memory."""
-    encoder = model.encoder if blueprint.encoder is None else None
+    encoder = encoder_of(model)[0] if blueprint.encoder is None else None
     with torch.random.fork_rng(devices=[]):  # it may need values, and must not change what the user draws next
-        return assemble_empty(blueprint, encoder)  # type: ignore[arg-type]
+        return assemble_empty(blueprint, encoder)
 
 
 def _other_tensors(model: nn.Module, twin: nn.Module) -> Iterator[str]:
@@ -108,10 +109,7 @@ def _as_it_is(model: nn.Module, blueprint: Blueprint) -> Blueprint:
         changes["aux_params"] = {**blueprint.aux_params, "classes": linear.out_features}
     if not callable(blueprint.activation):
         changes["activation"] = _activation(model, blueprint.activation)
-    try:
-        return dataclasses.replace(blueprint, **changes)
-    except CreationError:
-        return blueprint
+    return dataclasses.replace(blueprint, **changes)
 
 
 def _activation(model: nn.Module, built: str | None) -> str | None:

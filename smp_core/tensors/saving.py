@@ -60,7 +60,15 @@ def save_pretrained(
     if format == "smp" and max_shard_size is not None:
         raise OptionError("format='smp' is one file: segmentation_models_pytorch reads no shards; drop max_shard_size")
     blueprint = what_rebuilds(model)
+    if format == "smp" and blueprint.neck is not None:
+        raise OptionError(
+            f"format='smp': segmentation_models_pytorch has no necks, and this model has {blueprint.neck.title}"
+        )
     config = _jsonable(blueprint.to_config())
+    if format == "smp":
+        # Values of levels beyond the depth are ignored here, and refused there.
+        for name in blueprint.architecture.spec.options_per_level:
+            config[name] = config[name][: blueprint.depth]
     try:
         text = json.dumps(config, indent=2, sort_keys=True) + "\n"
     except (TypeError, ValueError) as error:

@@ -14,8 +14,8 @@ from hub_server import Hub, serve
 
 from smp_core import plugin as plugin_api
 from smp_core import registry
-from smp_core.registry.discovery import LoadedPlugin, PluginRecord
 from smp_core.plugin import ArchitectureSpec, EncoderSpec, hookimpl
+from smp_core.registry.discovery import LoadedPlugin, PluginRecord
 
 Install = Callable[..., None]
 

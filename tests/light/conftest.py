@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from dummy_distributions import Dummy
 
-_NEEDED = ("smp_core", "pluggy", "importlib_metadata", "zipp", "lazy_importer", "typing_extensions")
+_NEEDED = ("smp_core", "pluggy", "importlib_metadata", "packaging", "zipp", "lazy_importer", "typing_extensions")
 
 # What the scripts share: run something, and say what came of it.
 _PROBE = """

@@ -18,6 +18,7 @@ def smp_architectures() -> list[ArchitectureSpec]:
                 "decoder_attention_type": None,
                 "decoder_interpolation": "nearest",
             },
+            options_per_level=("decoder_channels",),
             former_options={
                 "decoder_use_batchnorm": FormerOption(
                     now="decoder_use_norm", values={True: "batchnorm", False: "identity"}

@@ -73,7 +73,7 @@ def assert_same(found: Any, expected: dict[str, Tensor]) -> None:
         assert type(found[name]) is Tensor
         assert found[name].dtype is tensor.dtype
         assert not found[name].requires_grad
-        assert torch.equal(found[name], tensor.detach()), name
+        assert torch.equal(found[name], tensor.detach().cpu()), name
 
 
 # --- what people save

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from smp_core.encoder import EncoderBase
 from smp_core.errors import OptionError
 from smp_core.layers import initialise_encoder
+from smp_core.layers.filling import NoFilling
 
 
 class BasicBlock(nn.Module):
@@ -128,8 +129,9 @@ class ResNetEncoder(EncoderBase):
             # The classifier of published weights, and the stages that are not built.
             ignored_keys=("fc.", *(f"layer{stage}." for stage in range(1, 5) if stage >= depth)),
         )
-        self.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
+        with NoFilling():  # initialised once, below
+            self.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
+            self.bn1 = nn.BatchNorm2d(64)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
 
@@ -145,7 +147,8 @@ class ResNetEncoder(EncoderBase):
             self.dilate(module, reduction=2 ** (number + 1))
             return module
 
-        self.layer1, self.layer2, self.layer3, self.layer4 = stage(1), stage(2), stage(3), stage(4)
+        with NoFilling():
+            self.layer1, self.layer2, self.layer3, self.layer4 = stage(1), stage(2), stage(3), stage(4)
         initialise_encoder(self)
 
     def forward(self, x: Tensor) -> list[Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from smp_core.announcement import announce
+from smp_core.blueprints.modules import check_given
 from smp_core.blueprints.value import Blueprint
 from smp_core.model import SegmentationModel, adopt
 from smp_core.parts.assembly import assemble, assemble_empty
@@ -29,6 +30,7 @@ def build(blueprint: Blueprint, *, encoder: nn.Module | None = None) -> Segmenta
     >>> build(wanted).blueprint == wanted
     True
     """
+    check_given(blueprint.encoder, encoder)
     model = adopt(assemble(blueprint, encoder), blueprint)
     if blueprint.encoder is not None and blueprint.weights is not None:
         module: nn.Module = model.encoder.encoder if blueprint.neck is not None else model.encoder  # type: ignore[assignment]

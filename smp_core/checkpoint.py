@@ -17,6 +17,7 @@ from smp_core.blueprints.value import Blueprint
 from smp_core.building import build_to_fill
 from smp_core.errors import CheckpointError, IncompatibleError, OptionError
 from smp_core.model import SegmentationModel
+from smp_core.options import CHANNEL_FITTINGS, check_one_of
 from smp_core.sources.saved import CONFIG_FILE, open_saved
 from smp_core.tensors.checkpoint import Filling, fill
 
@@ -69,6 +70,12 @@ def from_pretrained(
         RegistryError: a name in the file means nothing, or too much.
         OptionError: a change that the architecture does not take.
     """
+    if blueprint is not None and not isinstance(blueprint, Blueprint):
+        raise OptionError(f"blueprint: expected a smp_core.Blueprint, got {type(blueprint).__name__}")
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise OptionError(f"dtype: expected a floating-point torch.dtype, got {dtype!r}")
+    if channel_fitting is not None:
+        check_one_of("channel_fitting", channel_fitting, CHANNEL_FITTINGS)
     saved = open_saved(
         source,
         revision=revision,

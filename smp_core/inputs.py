@@ -68,12 +68,28 @@ class Preprocessing:
         mean, std: per channel, in units of ``input_range`` and in the order of ``input_space``.
         input_space: ``"RGB"`` or ``"BGR"``.
         input_range: the smallest and largest pixel value before ``mean`` is subtracted.
+
+    Raises:
+        OptionError: a value that none of them can have.
     """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
     input_space: str = "RGB"
     input_range: tuple[float, float] = (0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        mean, std, ends = (_floats(name, getattr(self, name)) for name in ("mean", "std", "input_range"))
+        if not mean or len(mean) != len(std) or not all(item > 0 for item in std):
+            raise OptionError(
+                f"mean and std must have one number for each channel, those of std above 0; got {mean} and {std}"
+            )
+        if len(ends) != 2 or not ends[0] < ends[1]:
+            raise OptionError(f"input_range must be (low, high) with low < high, got {ends}")
+        if self.input_space not in ("RGB", "BGR"):
+            raise OptionError(f"input_space must be 'RGB' or 'BGR', got {self.input_space!r}")
+        for name, value in (("mean", mean), ("std", std), ("input_range", ends)):
+            object.__setattr__(self, name, value)
 
     @classmethod
     def of_weights(cls, weights: WeightsSpec) -> Preprocessing:
@@ -182,6 +198,13 @@ class Preprocessing:
         shape = (-1,) if channels_last else (-1, 1, 1)
         x = numpy.ascontiguousarray(x, dtype)
         return x * numpy.asarray(factor, dtype).reshape(shape) + numpy.asarray(offset, dtype).reshape(shape)
+
+
+def _floats(name: str, values: object) -> tuple[float, ...]:
+    try:
+        return tuple(map(float, values))  # type: ignore[call-overload]
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"{name} must be numbers, got {values!r}: {error}") from error
 
 
 def _is_recorded() -> bool:

@@ -119,14 +119,18 @@ class SegmentationModel(nn.Module):
     def _check_input(self, x: Tensor) -> None:
         if torch.jit.is_tracing():  # every comparison of a traced size would warn
             return
-        channels = self.in_channels or "C"
+        # The encoder may have been given another first convolution since it was built.
+        in_channels = self.in_channels
+        if in_channels and x.dim() == 4 and x.shape[1] != in_channels:
+            in_channels = channels_of(encoder_of(self)[0])
+        channels = in_channels or "C"
         expected = f"expected an input of shape (N, {channels}, H, W)"
         got = f"got {tuple(x.shape)}"
         if x.dim() != 4:
             hint = "; add the batch dimension: x[None]" if x.dim() == 3 else ""
             raise InputError(f"{expected}, {got}{hint}")
-        if self.in_channels and x.shape[1] != self.in_channels:
-            hint = "; the channels come second: x.permute(0, 3, 1, 2)" if x.shape[3] == self.in_channels else ""
+        if in_channels and x.shape[1] != in_channels:
+            hint = "; the channels come second: x.permute(0, 3, 1, 2)" if x.shape[3] == in_channels else ""
             raise InputError(f"{expected}, {got}{hint}")
         if x.shape[2] == 0 or x.shape[3] == 0:
             raise InputError(f"{expected} with H and W of at least 1, {got}")
@@ -281,6 +285,13 @@ class SegmentationModel(nn.Module):
             format=format,
             max_shard_size=max_shard_size,
         )
+
+
+def channels_of(encoder: nn.Module) -> int:
+    """How many input channels an encoder takes as it is now; 0 where it does not say which convolution sees them."""
+    name = getattr(encoder, "first_convolution", "")
+    first = dict(encoder.named_modules()).get(name) if name else None
+    return first.in_channels if isinstance(first, nn.Conv2d) else 0
 
 
 def adopt(module: nn.Module, blueprint: Blueprint, *, training: bool = True) -> SegmentationModel:

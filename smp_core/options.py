@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import numbers
 import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from smp_core._specs.checks import shown
 from smp_core.errors import OptionError
 
 POOLINGS = ("avg", "max")
+CHANNEL_FITTINGS = ("smp", "mean_preserving")
 ACTIVATIONS = ("identity", "sigmoid", "softmax", "softmax2d", "logsoftmax", "tanh", "argmax", "argmax2d", "clamp")
 _AUX_PARAMS = ("classes", "pooling", "dropout", "activation")
 
@@ -34,9 +37,12 @@ def check_probability(name: str, value: object) -> float:
     Raises:
         OptionError: it is not.
     """
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
+    number = -1.0
+    if not isinstance(value, bool) and isinstance(value, numbers.Real):
+        number = float(value)
+    if not 0 <= number <= 1:
         raise OptionError(f"{name} must be a number between 0 and 1, got {value!r}")
-    return float(value)
+    return number
 
 
 def check_one_of(name: str, value: object, known: Sequence[str]) -> str:
@@ -58,7 +64,7 @@ def check_activation(activation: object) -> Any:
     """
     if isinstance(activation, str) and activation not in ACTIVATIONS:
         raise OptionError(
-            f"unknown activation {activation!r}; expected None, a callable, or one of {', '.join(ACTIVATIONS)}"
+            f"unknown activation {shown(activation)}; expected None, a callable, or one of {', '.join(ACTIVATIONS)}"
         )
     if activation is None or isinstance(activation, str) or callable(activation):
         return activation

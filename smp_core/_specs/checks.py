@@ -84,14 +84,24 @@ class Frozen:
         return restore, (type(self), values)
 
 
+def shown(value: object) -> str:
+    """A value for an error, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:150]}... ({type(value).__name__})"
+
+
 def frozen(value: Any) -> Any:
-    """A frozen copy as a file gives it back: with tuples for lists, and Python's numbers for NumPy's."""
-    if isinstance(value, (list, tuple)):
+    """A frozen copy as a file gives it back: with tuples for lists and arrays, and Python's numbers for NumPy's.
+
+    Raises:
+        TypeError: it cannot be copied.
+    """
+    if isinstance(value, (list, tuple, range)):
         return tuple(map(frozen, value))
     if isinstance(value, Mapping):
         return MappingProxyType({key: frozen(item) for key, item in value.items()})
-    if callable(getattr(value, "item", None)) and getattr(value, "ndim", None) == 0:
-        return value.item()
+    if hasattr(value, "ndim") and callable(getattr(value, "tolist", None)):
+        return frozen(value.tolist())
     return copy.deepcopy(value)
 
 

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from smp_core._specs.checks import frozen
+from smp_core._specs.checks import frozen, shown
 from smp_core._specs.registered import Registered
 from smp_core._warnings import warn
 from smp_core.errors import OptionError
@@ -50,7 +50,17 @@ def complete(
     missing = [name for name, value in values.items() if value is inspect.Parameter.empty]
     if missing:
         found.append(OptionError(f"{architecture.title} needs the option {', '.join(map(repr, missing))}"))
-    return {name: frozen(value) for name, value in values.items()}, found
+    kept = {name: _kept(name, value) for name, value in values.items()}
+    found += [value for value in kept.values() if isinstance(value, OptionError)]
+    return kept, found
+
+
+def _kept(name: str, value: Any) -> Any:
+    """The value as the blueprint holds it, or the error."""
+    try:
+        return frozen(value)
+    except TypeError as error:
+        return OptionError(f"{name}={shown(value)} cannot be kept in a blueprint: {error}")
 
 
 def _explain(unknown: Mapping[str, Any], known: Mapping[str, Any], architecture: Registered[ArchitectureSpec]) -> str:
@@ -80,7 +90,7 @@ def _warn_of_unknown(
         close = difflib.get_close_matches(name, known, n=1)
         hint = f" (did it mean {close[0]!r}?)" if close else ""
         warn(
-            f"the saved model's config has {name}={value!r}, which {architecture.title} does not know{hint}; it is "
-            "ignored",
+            f"the saved model's config has {name}={shown(value)}, which {architecture.title} does not know{hint}; it "
+            "is ignored",
             UserWarning,
         )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from smp_core.blueprints import modules
 from smp_core.blueprints.drafting import Parts, draft
 from smp_core.blueprints.request import Request
 from smp_core.errors import OptionError
@@ -22,6 +23,7 @@ def change(blueprint: Mapping[str, Any], changes: Mapping[str, Any], encoder: An
         changes: arguments of `smp_core.create`.
         encoder: the built encoder, where the blueprint names none.
     """
+    modules.check_given(blueprint["encoder"], encoder)
     fixed = [name for name in changes if name in _PARTS]
     if fixed:
         raise OptionError(f"{', '.join(map(repr, fixed))} cannot be changed: with other parts it is another model")
@@ -37,9 +39,9 @@ def change(blueprint: Mapping[str, Any], changes: Mapping[str, Any], encoder: An
                 asked[f"encoder_{other}"] = None
     asked |= {name: value for name, value in changes.items() if name in _ARGUMENTS}
     preprocessing = asked["preprocessing"]
-    of_other_channels = preprocessing is not None and len(preprocessing.mean) != asked["in_channels"]
-    if "in_channels" in changes and "preprocessing" not in changes and of_other_channels:
-        asked["preprocessing"] = None
+    if "in_channels" in changes and "preprocessing" not in changes and preprocessing is not None:
+        # It says nothing of other channels.
+        asked["preprocessing"] = preprocessing if len(preprocessing.mean) == asked["in_channels"] else None
     request = Request(
         encoder_weights=None,
         **asked,

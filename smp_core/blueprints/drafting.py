@@ -66,9 +66,14 @@ def compare(parts: Parts, request: Request, *, saved: bool = False) -> Compariso
     found: list[CreationError] = []
     request, problems = former.translate(parts.architecture, parts.by_argument(), request, saved=saved)
     found += problems
+    architecture, neck = parts.architecture.spec, parts.neck.spec if parts.neck else None
+    if saved:
+        takes_indices = architecture.tokens or neck is not None
+        request = former.without_swallowed(
+            request, takes_stride=bool(architecture.dilation), takes_indices=takes_indices
+        )
     request, problems = request.checked()
     found += problems
-    architecture, neck = parts.architecture.spec, parts.neck.spec if parts.neck else None
     if parts.encoder is None:
         encoder, request, wrong = modules.as_encoder(parts.module, architecture, request)
         found += wrong

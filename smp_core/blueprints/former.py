@@ -43,7 +43,11 @@ def translate(
         if name not in former:
             continue
         option, given = former[name], request.is_given(former[name].now)
-        if saved and (value is None or (given and not option.wins)):
+        if value is None:  # as if it had not been given, ever
+            if not saved:
+                warn(f"{name} is a former spelling of {option.now}; drop {name}=None", DeprecationWarning)
+            continue
+        if saved and given and not option.wins:
             continue  # ignored by the library that wrote it
         meant = option.translate(value)
         if not saved and given:
@@ -52,6 +56,25 @@ def translate(
             warn(f"{name}={value!r} is a former spelling; write {option.now}={meant!r}", DeprecationWarning)
         (common if option.now in _COMMON else options)[option.now] = meant
     return replace(request, **common, options=options), found
+
+
+def without_swallowed(request: Request, *, takes_stride: bool, takes_indices: bool) -> Request:
+    """The request of a saved model without what its architecture does not take of the encoder, with a warning.
+
+    segmentation_models_pytorch took any keyword for any architecture, and saved it.
+    """
+    ignored: dict[str, Any] = {}
+    if not takes_stride and request.encoder_output_stride is not None:
+        ignored["encoder_output_stride"] = request.encoder_output_stride
+    if not takes_indices and request.encoder_output_indices is not None:
+        ignored["encoder_output_indices"] = request.encoder_output_indices
+    for name, value in ignored.items():
+        warn(f"the saved model's config has {name}={value!r}, which it does not use; it is ignored", UserWarning)
+    return replace(
+        request,
+        encoder_output_stride=request.encoder_output_stride if takes_stride else None,
+        encoder_output_indices=request.encoder_output_indices if takes_indices else None,
+    )
 
 
 def warn_of_name(argument: str, name: str, part: Registered[Any]) -> None:

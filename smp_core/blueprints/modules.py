@@ -19,6 +19,20 @@ def is_module(value: object) -> bool:
     return torch is not None and isinstance(value, torch.nn.Module)
 
 
+def check_given(named: object, encoder: object) -> None:
+    """Whether a built encoder is given where a blueprint names none, and only there.
+
+    Raises:
+        OptionError: it is not.
+    """
+    if named is None and not is_module(encoder):
+        raise OptionError(
+            f"this model is over a module, not a named encoder: pass the built module as encoder=, got {encoder!r}"
+        )
+    if named is not None and encoder is not None:
+        raise OptionError("this blueprint names its encoder, which encoder= cannot change; make another blueprint")
+
+
 def as_encoder(
     module: Any, architecture: ArchitectureSpec, request: Request
 ) -> tuple[EncoderSpec, Request, list[CreationError]]:

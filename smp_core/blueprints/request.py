@@ -8,10 +8,8 @@ from typing import Any
 
 from smp_core.errors import OptionError
 from smp_core.inputs import Preprocessing
-from smp_core.options import check_activation, check_aux_params, check_one_of, check_positive
+from smp_core.options import CHANNEL_FITTINGS, check_activation, check_aux_params, check_one_of, check_positive
 from smp_core.sources.weights import Weights
-
-CHANNEL_FITTINGS = ("smp", "mean_preserving")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ class Blueprint(Frozen):
     """Which model is wanted: a frozen value, without a tensor in it, checked when it was made.
 
     Made by `smp_core.blueprint`, or from a saved model's config by `from_config`; `smp_core.build` makes the model,
-    whose ``blueprint`` it then is. Two are equal where they describe the same model.
+    whose ``blueprint`` it then is. Two are equal where all that they hold is.
 
     Attributes:
         architecture: its spec, and the distribution and version that provide it.
@@ -118,7 +118,9 @@ class Blueprint(Frozen):
         Raises:
             CreationError: lists everything that is wrong.
         """
-        return Blueprint(**changing.change(vars(self), changes, encoder)) if changes else self
+        if not changes and encoder is None:
+            return self
+        return Blueprint(**changing.change(vars(self), changes, encoder))
 
 
 def _provenance(part: Registered[Any]) -> dict[str, str]:

@@ -76,6 +76,8 @@ def open_saved(
                 f"{str(source)!r} is a file, which does not say which model it holds; pass blueprint=, as in "
                 "from_pretrained(file, blueprint=smp_core.blueprint('unet', 'resnet34', encoder_weights=None))"
             )
+        if path.suffix in (".ckpt", ".pth", ".pt", ".bin", ".safetensors"):
+            raise CheckpointError(f"no such file: {str(source)!r}")
     if not isinstance(source, str) or source.count("/") != 1 or Path(source).exists():
         raise CheckpointError(f"{str(source)!r} is neither a folder nor a Hub repository of the form 'owner/name'")
 

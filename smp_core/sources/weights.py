@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from smp_core._specs.checks import shown
 from smp_core._specs.chosen import HUB_PREFIX, Chosen, HubRepository, Place
 from smp_core.errors import OptionError
 from smp_core.inputs import Preprocessing
@@ -65,18 +66,32 @@ def choose_weights(spec: EncoderSpec, weights: Weights) -> Chosen | None:
         return Chosen(spec.default_weights)
     if isinstance(weights, str) and weights in spec.weights:
         return Chosen(weights)
-    if isinstance(weights, tuple) and len(weights) == 2 and weights[0] in spec.weights:
-        place = _place(weights[1], spec)
-        if place is not None:
-            return Chosen(weights[0], place)
+    if isinstance(weights, tuple) and len(weights) == 2:
+        return _of_set(weights, spec)
     place = _place(weights, spec)
     if place is not None:
         return Chosen(place=place)
     raise OptionError(
-        f"encoder_weights={weights!r} is neither a weight set of encoder {spec.name!r} ({_names(spec)}) nor a local "
-        "file or folder; expected True, None, one of these names, the path of a .safetensors or torch file or of a "
-        f"folder with one, or '{HUB_PREFIX}owner/name[@revision]'"
+        f"encoder_weights={shown(weights)} is neither a weight set of encoder {spec.name!r} ({_names(spec)}) nor a "
+        "local file or folder; expected True, None, one of these names, the path of a .safetensors or torch file or of "
+        f"a folder with one, or '{HUB_PREFIX}owner/name[@revision]'"
     )
+
+
+def _of_set(pair: tuple[object, object], spec: EncoderSpec) -> Chosen:
+    name, where = pair
+    if not isinstance(name, str) or name not in spec.weights:
+        raise OptionError(
+            f"encoder_weights={shown(pair)}: encoder {spec.name!r} has no weight set {shown(name)}; it has "
+            f"{_names(spec)}"
+        )
+    place = _place(where, spec)
+    if place is None:
+        raise OptionError(
+            f"encoder_weights={shown(pair)}: {shown(where)} is no local file or folder, and no "
+            f"'{HUB_PREFIX}owner/name[@revision]'"
+        )
+    return Chosen(name, place)
 
 
 def _place(weights: object, spec: EncoderSpec) -> Place | None:

@@ -65,14 +65,25 @@ def load(model: nn.Module, tensors: Mapping[str, Tensor], dtype: torch.dtype | N
         for key, tensor in tensors.items()
         if key not in other
     }
+    seen: set[int] = set()
+    for key, tensor in given.items():
+        if tensor.numel() and tensor.data_ptr() in seen:
+            given[key] = tensor.clone()
+        seen.add(tensor.data_ptr())
     missing, unexpected = nn.Module.load_state_dict(model, given, strict=False, assign=True)
     return Difference(tuple(key for key in missing if key not in other), tuple(unexpected), other)
 
 
 def _cast(key: str, tensor: Tensor, expected: torch.dtype, wanted: torch.dtype | None) -> Tensor:
+    if tensor.is_meta or tensor.layout is not torch.strided:
+        raise CheckpointError(
+            f"{key} is stored as a {'meta' if tensor.is_meta else tensor.layout} tensor; expected values"
+        )
     if expected.is_floating_point and not tensor.is_floating_point():
         raise CheckpointError(f"{key} is stored as {tensor.dtype}; expected floating-point numbers, as {expected}")
-    return tensor.to(wanted if wanted is not None and expected.is_floating_point else expected)
+    tensor = tensor.to(wanted if wanted is not None and expected.is_floating_point else expected)
+    # What several of its elements, or several parameters, share could not be trained.
+    return tensor.contiguous() if 0 in tensor.stride() else tensor
 
 
 def describe(difference: Difference, expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> str:

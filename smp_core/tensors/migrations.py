@@ -21,7 +21,12 @@ _NECK = "encoder.neck."
 
 
 def migrate(
-    tensors: Mapping[str, Tensor], blueprint: Blueprint, details: Mapping[str, Any], own: Collection[str]
+    tensors: Mapping[str, Tensor],
+    blueprint: Blueprint,
+    details: Mapping[str, Any],
+    own: Collection[str],
+    *,
+    renames_only: bool = False,
 ) -> dict[str, Tensor]:
     """A whole model's state dict after every migration of its plugins that its recorded versions call for.
 
@@ -31,6 +36,7 @@ def migrate(
         details: what its config records under ``_smp_core``. A version that it does not record is older than any,
             unless the part's keys are today's already.
         own: the keys of the model as it is built today, in every spelling.
+        renames_only: whether to leave out what only a plugin's function does.
 
     Raises:
         PluginError: a plugin's migration fails.
@@ -39,12 +45,16 @@ def migrate(
     encoder = _ENCODER if blueprint.neck is None else _ENCODER * 2
     for prefix, part in ((encoder, blueprint.encoder), (_NECK, blueprint.neck)):
         if part is not None and part.spec.migrations:
-            change = functools.partial(_apply, owner=part, details=details, prefix=prefix, own=own)
+            change = functools.partial(
+                _apply, owner=part, details=details, prefix=prefix, own=own, renames_only=renames_only
+            )
             result = change_keys_under(prefix, result, change)
     if blueprint.architecture.spec.migrations:
         inside = {key: value for key, value in result.items() if key.startswith(_ENCODER)}
         outside = {key: value for key, value in result.items() if not key.startswith(_ENCODER)}
-        changed = _apply(outside, owner=blueprint.architecture, details=details, prefix="", own=own)
+        changed = _apply(
+            outside, owner=blueprint.architecture, details=details, prefix="", own=own, renames_only=renames_only
+        )
         result = {**inside, **changed}
     return result
 
@@ -56,6 +66,7 @@ def _apply(
     details: Mapping[str, Any],
     prefix: str,
     own: Collection[str],
+    renames_only: bool,
 ) -> dict[str, Tensor]:
     recorded = recorded_version(details, owner.kind)
     result = dict(part)
@@ -67,7 +78,7 @@ def _apply(
         title = f"migration of {owner.title} to {migration.before}"
         for pattern, replacement in migration.renames:
             result = _rename(result, pattern, replacement, title)
-        if migration.convert is not None:
+        if migration.convert is not None and not renames_only:
             convert = load_target(migration.convert, title)
             try:
                 result = dict(convert(result))

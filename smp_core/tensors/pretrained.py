@@ -40,7 +40,7 @@ def load_weights(
     own = all_keys(module)
     state_dict, path = obtain(chosen, source, f"{chosen} of encoder {spec.name!r}", own)
     state_dict = translate(state_dict, module, own, source, f"weights {chosen.name!r} of {encoder.qualified_name}")
-    title = f"{chosen} ({path})"
+    title = str(chosen) if chosen.place == path else f"{chosen} ({path})"
     state_dict = fit_channels(state_dict, module, in_channels, channel_fitting, title=title, encoder=spec.name)
     try:
         module.load_state_dict(state_dict)

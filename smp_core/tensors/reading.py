@@ -41,21 +41,23 @@ def read_tensors(saved: Saved, model: nn.Module, blueprint: Blueprint) -> dict[s
     for path in saved.files:
         tensors |= _read(path, own)
     details = details_of(saved)
-    today = migrate(tensors, blueprint, details, own)
-    if own >= today.keys():
-        return today
-    # Older keys may look as if something wrapped the model: what fits more is meant.
-    inside, outside, prefix = unwrap(tensors, own)
-    unwrapped = migrate(inside, blueprint, details, own)
-    if len(own & unwrapped.keys()) <= len(own & today.keys()):
-        return today
-    if outside:
-        warn(
-            f"{saved.title!r} holds the model under {prefix!r}; what lies beside it was left out: "
-            f"{listed(map(quoted, outside))}",
-            UserWarning,
-        )
-    return unwrapped
+    if not own >= tensors.keys():
+        inside, outside, prefix = unwrap(tensors, own)
+        # Older keys may look as if something wrapped the model: what fits more, once they are renamed, is meant.
+        if _fitting(inside, blueprint, details, own) > _fitting(tensors, blueprint, details, own):
+            tensors = inside
+            if outside:
+                warn(
+                    f"{saved.title!r} holds the model under {prefix!r}; what lies beside it was left out: "
+                    f"{listed(map(quoted, outside))}",
+                    UserWarning,
+                )
+    return migrate(tensors, blueprint, details, own)
+
+
+def _fitting(tensors: Mapping[str, Tensor], blueprint: Blueprint, details: Mapping[str, Any], own: set[str]) -> int:
+    """How many keys are the model's, as far as that shows without running a plugin's conversion."""
+    return len(own & migrate(tensors, blueprint, details, own, renames_only=True).keys())
 
 
 def _read(path: Path, own: set[str]) -> dict[str, Tensor]:

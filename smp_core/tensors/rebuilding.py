@@ -50,8 +50,9 @@ def what_rebuilds(model: nn.Module) -> Blueprint:
         raise CheckpointError(
             "the model is no longer what its blueprint builds, so that nothing could load it back: "
             f"{listed(wrong, '; ')}. Undo that (torch.nn.utils.prune.remove for pruned layers, "
-            "torch.nn.utils.parametrize.remove_parametrizations for parametrised ones, model.encoder._orig_mod for a "
-            "compiled part), or save model.state_dict() yourself"
+            "torch.nn.utils.parametrize.remove_parametrizations for parametrised ones, model.encoder._orig_mod or "
+            ".module for a wrapped part; of a head, replace only segmentation_head[0]), or save model.state_dict() "
+            "yourself"
         )
     if other:
         warn(
@@ -101,12 +102,16 @@ def _as_it_is(model: nn.Module, blueprint: Blueprint) -> Blueprint:
     first = dict(encoder.named_modules()).get(name) if name and blueprint.encoder is not None else None
     if isinstance(first, nn.Conv2d) and first.in_channels != blueprint.in_channels:
         changes["in_channels"] = first.in_channels
+        if blueprint.preprocessing is not None and len(blueprint.preprocessing.mean) != first.in_channels:
+            changes["preprocessing"] = None  # says nothing of other channels
     last = _last(model.segmentation_head, nn.Conv2d)
     if last is not None and last.out_channels != blueprint.classes:
         changes["classes"] = last.out_channels
     linear = _last(getattr(model, "classification_head", None), nn.Linear)
     if linear is not None and blueprint.aux_params is not None:
         changes["aux_params"] = {**blueprint.aux_params, "classes": linear.out_features}
+    if getattr(model, "classification_head", None) is None:
+        changes["aux_params"] = None
     if not callable(blueprint.activation):
         changes["activation"] = _activation(model, blueprint.activation)
     return dataclasses.replace(blueprint, **changes)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,6 +27,7 @@ from smp_core.tensors.smp_format import with_unused
 from smp_core.tensors.spelling import to_published
 
 CARD_FILE = "README.md"
+_SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 
 Format = Literal["smp_core", "smp"]
 
@@ -59,6 +62,8 @@ def save_pretrained(
         raise OptionError(f"unknown format {format!r}; expected 'smp_core' or 'smp'")
     if format == "smp" and max_shard_size is not None:
         raise OptionError("format='smp' is one file: segmentation_models_pytorch reads no shards; drop max_shard_size")
+    if metrics is not None and not isinstance(metrics, Mapping):
+        raise OptionError(f"metrics must be a dict of names and values, got {metrics!r}")
     blueprint = what_rebuilds(model)
     if format == "smp" and blueprint.neck is not None:
         raise OptionError(
@@ -87,8 +92,8 @@ def save_pretrained(
     folder.mkdir(parents=True, exist_ok=True)
     _replace(folder, files)
     # A file of an earlier save must not be taken for this one's.
-    for path in (folder / WEIGHTS_FILE, folder / INDEX_FILE, *folder.glob("model-*-of-*.safetensors")):
-        if path.name not in files:
+    for path in list(folder.iterdir()):
+        if path.name not in files and (path.name in (WEIGHTS_FILE, INDEX_FILE) or _SHARD.fullmatch(path.name)):
             path.unlink(missing_ok=True)
     return folder
 
@@ -101,6 +106,8 @@ def _shards(
         return {WEIGHTS_FILE: tensors}, None
     from huggingface_hub import split_torch_state_dict_into_shards  # a third of a second that others should not pay
 
+    if isinstance(max_shard_size, bool) or (isinstance(max_shard_size, int) and max_shard_size < 1):
+        raise OptionError(f"max_shard_size={max_shard_size!r}: expected bytes, or a size as '5GB'")
     try:
         split = split_torch_state_dict_into_shards(tensors, max_shard_size=max_shard_size)
     except ValueError as error:
@@ -134,21 +141,47 @@ def _saves(tensors: Mapping[str, Tensor]) -> Callable[[Path], Any]:
 def _replace(folder: Path, files: Mapping[str, Callable[[Path], Any]]) -> None:
     """Write every file beside its place, and move all into place once all are whole.
 
-    A reader never sees half a file, and a model that is still mapped from an old file keeps it.
+    A reader never sees half a file, and a model that is still mapped from an old file keeps it. Where something fails,
+    the old files are put back.
     """
     written: dict[Path, Path] = {}
+    kept: dict[Path, Path] = {}
     try:
         for name, write in files.items():
-            handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
-            os.close(handle)
-            written[Path(temporary)] = folder / name
-            write(Path(temporary))
-            Path(temporary).chmod(0o666 & ~_umask())
-        for temporary_path, target in written.items():
-            temporary_path.replace(target)
+            temporary = _beside(folder / name)
+            written[temporary] = folder / name
+            write(temporary)
+            temporary.chmod(0o666 & ~_umask())
+        for target in written.values():
+            if target.exists():
+                kept[target] = _second_name(target)
+        for temporary, target in written.items():
+            temporary.replace(target)
+    except BaseException:
+        for target, old in kept.items():
+            old.replace(target)
+        raise
     finally:
-        for temporary_path in written:
-            temporary_path.unlink(missing_ok=True)
+        for path in (*written, *kept.values()):
+            path.unlink(missing_ok=True)
+
+
+def _beside(target: Path) -> Path:
+    """An empty hidden file in the same folder."""
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    os.close(handle)
+    return Path(name)
+
+
+def _second_name(target: Path) -> Path:
+    """A hidden name for what a file holds, in the same folder; a copy where files cannot have two names."""
+    path = _beside(target)
+    path.unlink()
+    try:
+        os.link(target, path)
+    except OSError:
+        shutil.copyfile(target, path)
+    return path
 
 
 def _umask() -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -25,6 +26,9 @@ __all__ = ["Unread", "read_torch_file", "state_dict_of"]
 
 _BLOCK = 1 << 20
 _MANY_TUPLES = 20_000
+
+# Silencing warnings is the affair of the whole process, and goes wrong where two threads do so at once.
+_SILENCE = threading.Lock()
 _DEEPEST_MODULE = 100
 _MOST_MODULES = 100_000
 
@@ -44,7 +48,7 @@ def read_torch_file(path: Path) -> tuple[Any, tuple[str, ...]]:
     """
     try:
         _refuse_deep_keys(path)
-        with warnings.catch_warnings():
+        with _SILENCE, warnings.catch_warnings():
             # torch warns of kinds of files that it may fail to read; what counts is whether it does.
             warnings.simplefilter("ignore")
             # Not memory-mapped, whatever is configured: a file that is cut short while mapped kills the process.
@@ -172,7 +176,10 @@ def _refuse_deep_keys(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             root = _root(archive)
-            data = archive.read(f"{root}/data.pkl")
+            member = archive.getinfo(f"{root}/data.pkl")
+            if member.compress_type != zipfile.ZIP_STORED or member.file_size > path.stat().st_size:
+                return  # could be made to fill the memory; torch reads it in its own way
+            data = archive.read(member)
             # Most files have too few tuples for any harm; reading them once more would take time for nothing.
             if sum(data.count(operation) for operation in (b"t", b"\x85", b"\x86", b"\x87")) >= _MANY_TUPLES:
                 sizes = {member.filename: member.file_size for member in archive.infolist()}

@@ -74,8 +74,9 @@ def _weight(candidate: dict[str, Tensor], path: str) -> int:
 def unwrap(state_dict: Mapping[str, Tensor], own: Collection[str]) -> tuple[dict[str, Tensor], dict[str, Tensor], str]:
     """Split a state dict into what is the model's, with its own keys, and the rest.
 
-    The prefix is the one under which most own keys are found; of equal ones none, then the shortest. Segments of
-    wrappers in the middle of a key (``encoder._orig_mod.conv.weight``) are left out where that makes it an own one.
+    The prefix is the one under which most own keys are found; of equal ones that of averaged weights, then the
+    shortest. Segments of wrappers in the middle of a key (``encoder._orig_mod.conv.weight``) are left out where that
+    makes it an own one.
 
     Args:
         state_dict: of the model, possibly wrapped, or of what the model is a part of; never changed.
@@ -141,7 +142,7 @@ class _Names:
                 match = self._match(key[start:])
                 if match is not None:
                     found.setdefault(key[:start], set()).add(match)
-        ranked = sorted(found, key=lambda prefix: (-len(found[prefix]), len(prefix)))
+        ranked = sorted(found, key=lambda prefix: (-len(found[prefix]), not _AVERAGED.search(prefix), len(prefix)))
         best = next(prefix for prefix in ranked if self._convinces(prefix, len(found[prefix]), state_dict))
         return best, len(found[best])
 

@@ -115,7 +115,7 @@ def test_files_of_other_channels_are_not_fitted(trained, tmp_path: Path, wanted:
     path = tmp_path / "satellite.safetensors"
     state_dict = write(path, in_channels=13)
     message = (
-        f"file {str(path)!r} ({path}) were trained on 13 input channels, and the encoder 'toy_encoder' is to have "
+        f"file {str(path)!r} were trained on 13 input channels, and the encoder 'toy_encoder' is to have "
         f"in_channels={wanted}; only 3-channel weights can be fitted to other channels: pass in_channels=13, or cut or "
         f"repeat the weight '{_FIRST}' yourself as your channels ask for"
     )
@@ -144,12 +144,29 @@ def test_a_file_together_with_the_set_it_belongs_to(trained, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "pair", [("imagnet", "file"), ("imagenet", "nowhere.pth"), ("imagenet",), ("imagenet", "a", "b")]
+    ("pair", "problem"),
+    [
+        (("imagnet", "toy.pth"), ": encoder 'toy_encoder' has no weight set 'imagnet'; it has imagenet, foreign"),
+        ((["imagenet"], "toy.pth"), ": encoder 'toy_encoder' has no weight set ['imagenet']; it has imagenet, foreign"),
+        (
+            ("imagenet", "nowhere.pth"),
+            ": 'nowhere.pth' is no local file or folder, and no 'hf-hub:owner/name[@revision]'",
+        ),
+        (("imagenet", None), ": None is no local file or folder, and no 'hf-hub:owner/name[@revision]'"),
+        (("imagenet",), " is neither a weight set of encoder"),
+        (("imagenet", "a", "b"), " is neither a weight set of encoder"),
+    ],
 )
 @pytest.mark.usefixtures("trained")
-def test_a_pair_of_something_else(pair: Any) -> None:
-    with pytest.raises(OptionError, match=re.escape(f"encoder_weights={pair!r} is neither a weight set of encoder")):
+def test_a_pair_of_something_else(pair: Any, problem: str) -> None:
+    with pytest.raises(OptionError, match=f"^{re.escape(f'encoder_weights={pair!r}{problem}')}"):
         smp_core.create("toy", "toy_encoder", encoder_weights=pair)
+
+
+def test_a_state_dict_is_not_printed_whole(trained) -> None:
+    with pytest.raises(OptionError, match="is neither a weight set of encoder") as caught:
+        smp_core.create("toy", "toy_encoder", encoder_weights=trained)
+    assert len(str(caught.value)) < 600
 
 
 # --- preprocessing of one's own

@@ -27,6 +27,7 @@ HELPERS = {
     "inputs.py": "the value that says how images are prepared",
     "options.py": "checks of single values, which plugins call, too",
     "registry/index.py": "a table of names",
+    "blueprints/modules.py": "describes what a user built",
     "parts/targets.py": "imports what a spec names, for whoever needs it",
     "parts/emptiness.py": "a context in which everything else runs",
     "tensors/renaming.py": "functions of keys, which encoders call, too",
@@ -46,7 +47,7 @@ PARTS = ["parts/assembly.py"]
 MODEL = ["model.py"]
 
 CREATE = [
-    *("factory.py", "blueprints/asking.py", "blueprints/modules.py"),
+    *("factory.py", "blueprints/asking.py"),
     *(*NAMES, *BLUEPRINT, "building.py", *PARTS, *MODEL),
     *("tensors/pretrained.py", "tensors/places.py", "tensors/files.py"),
     *("tensors/torch_files.py", "tensors/translation.py", "tensors/channels.py"),

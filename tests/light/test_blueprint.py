@@ -206,8 +206,8 @@ _aux = st.fixed_dictionaries(
     {"classes": st.integers(1, 99)},
     optional={"pooling": st.sampled_from(["avg", "max"]), "dropout": st.none() | _unit, "activation": _names},
 )
-_three = st.tuples(_unit, _unit, _unit)
-_preprocessing = st.builds(Preprocessing, mean=_three, std=_three, input_space=st.sampled_from(["RGB", "BGR"]))
+_above = st.tuples(*[st.floats(0.1, 1)] * 3)
+_preprocessing = st.builds(Preprocessing, mean=_above, std=_above, input_space=st.sampled_from(["RGB", "BGR"]))
 _anything = st.fixed_dictionaries(
     {},
     optional={

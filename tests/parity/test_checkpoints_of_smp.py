@@ -13,6 +13,8 @@ from peer_models import PEERS, assert_same, parity, peer_model, read_by_peer
 import smp_core
 from smp_core.errors import IncompatibleError
 
+peer = pytest.importorskip("segmentation_models_pytorch", reason="the peer is installed in the parity session only")
+
 pytestmark = pytest.mark.parity
 
 ENCODERS = ("resnet18", "densenet121", "mit_b0", "mobileone_s0")
@@ -145,12 +147,32 @@ def test_the_default_widths_at_a_smaller_depth(architecture, tmp_path):
     assert_same(ours, read_by_peer(tmp_path))
 
 
+@pytest.mark.parametrize("encoder", ["resnet18", "densenet121", "mit_b0", "mobileone_s0"])
+def test_both_refuse_dpt_over_a_pyramid(encoder):
+    with pytest.raises(ValueError, match="Only Timm encoders are supported"):
+        peer.DPT(encoder, encoder_weights=None)
+    with pytest.raises(IncompatibleError, match="needs prefix tokens of a plain transformer"):
+        smp_core.create("dpt", encoder, encoder_weights=None)
+
+
 BATCHNORMS = [
     (architecture, {"decoder_use_batchnorm": value, **norm})
     for architecture in ("unet", "unetplusplus", "manet", "linknet")
     for value in (True, False, None)
     for norm in ({}, {"decoder_use_norm": "identity"}, {"decoder_use_norm": "batchnorm"})
 ]
+
+SWALLOWED = [("unet", {"encoder_output_stride": 16}), ("fpn", {"encoder_output_indices": [1, 2]})]
+
+
+@pytest.mark.parametrize(("architecture", "options"), SWALLOWED, ids=str)
+def test_what_the_peer_swallowed_of_the_encoder(architecture, options, tmp_path):
+    theirs = peer_model(architecture, "resnet18", **options)
+    theirs.save_pretrained(tmp_path)
+    with pytest.warns(UserWarning, match=f"config has {next(iter(options))}=.*; it is ignored$"):
+        ours = smp_core.from_pretrained(tmp_path)
+    assert_same(ours, theirs)
+
 
 FORMER = [
     *BATCHNORMS,

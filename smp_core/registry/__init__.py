@@ -189,3 +189,9 @@ def describe(name: str) -> Registered[Any]:
         if not close:
             raise
         raise UnknownEncoderError(f"{error}\nOr the architecture {' or '.join(map(repr, close))}?") from None
+
+
+def __getattr__(name: str) -> Any:
+    if name == "compatible":  # it lived here before there were blueprints
+        return importlib.import_module("smp_core.blueprints.asking").compatible
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

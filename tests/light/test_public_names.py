@@ -99,6 +99,14 @@ def test_names_of_the_registry_are_pinned() -> None:
     ]
 
 
+def test_a_name_that_moved_is_still_found() -> None:
+    from smp_core import registry
+
+    assert registry.compatible is smp_core.compatible
+    with pytest.raises(AttributeError, match=r"^module 'smp_core\.registry' has no attribute 'nothing'$"):
+        registry.nothing  # noqa: B018
+
+
 def test_errors_are_pinned() -> None:
     assert errors.__all__ == sorted(_ERRORS)
     defined = [name for name, value in vars(errors).items() if isinstance(value, type)]

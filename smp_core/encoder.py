@@ -183,6 +183,13 @@ class EncoderBase(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
+def channels_of(encoder: nn.Module) -> int:
+    """How many input channels an encoder takes as it is now; 0 where it does not say which convolution sees them."""
+    name = getattr(encoder, "first_convolution", "")
+    first = dict(encoder.named_modules()).get(name) if name else None
+    return first.in_channels if isinstance(first, nn.Conv2d) else 0
+
+
 class EncoderWithNeck(nn.Module):
     """An encoder whose features a neck turns into another pyramid: together they are an encoder.
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from smp_core.blueprints.value import Blueprint
-from smp_core.encoder import check_encoder
+from smp_core.encoder import channels_of, check_encoder
 from smp_core.errors import InputError, PluginError
 from smp_core.inputs import Preprocessing
 from smp_core.layers import channels_innermost, rows_innermost
@@ -285,13 +285,6 @@ class SegmentationModel(nn.Module):
             format=format,
             max_shard_size=max_shard_size,
         )
-
-
-def channels_of(encoder: nn.Module) -> int:
-    """How many input channels an encoder takes as it is now; 0 where it does not say which convolution sees them."""
-    name = getattr(encoder, "first_convolution", "")
-    first = dict(encoder.named_modules()).get(name) if name else None
-    return first.in_channels if isinstance(first, nn.Conv2d) else 0
 
 
 def adopt(module: nn.Module, blueprint: Blueprint, *, training: bool = True) -> SegmentationModel:

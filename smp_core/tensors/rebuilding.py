@@ -11,6 +11,7 @@ from torch import nn
 
 from smp_core._warnings import warn
 from smp_core.blueprints.value import Blueprint
+from smp_core.encoder import channels_of
 from smp_core.errors import CheckpointError
 from smp_core.layers.activation import build_activation
 from smp_core.options import ACTIVATIONS
@@ -97,12 +98,10 @@ def _other_layers(model: nn.Module, twin: nn.Module, skipped: str | None) -> Ite
 def _as_it_is(model: nn.Module, blueprint: Blueprint) -> Blueprint:
     """The blueprint with the channels that the first convolution and the heads have now, and the activation."""
     changes: dict[str, Any] = {}
-    encoder, _ = encoder_of(model)
-    name = getattr(encoder, "first_convolution", "")
-    first = dict(encoder.named_modules()).get(name) if name and blueprint.encoder is not None else None
-    if isinstance(first, nn.Conv2d) and first.in_channels != blueprint.in_channels:
-        changes["in_channels"] = first.in_channels
-        if blueprint.preprocessing is not None and len(blueprint.preprocessing.mean) != first.in_channels:
+    in_channels = channels_of(encoder_of(model)[0]) if blueprint.encoder is not None else 0
+    if in_channels not in (0, blueprint.in_channels):
+        changes["in_channels"] = in_channels
+        if blueprint.preprocessing is not None and len(blueprint.preprocessing.mean) != in_channels:
             changes["preprocessing"] = None  # says nothing of other channels
     last = _last(model.segmentation_head, nn.Conv2d)
     if last is not None and last.out_channels != blueprint.classes:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from toy_models import ToyEncoder, architecture_spec, encoder_spec, randomise
+from toy_models import ToyEncoder, architecture_spec, assert_same, encoder_spec, randomise
 
 import smp_core
 from smp_core.errors import CheckpointError, OptionError
@@ -27,12 +27,6 @@ def model(toys) -> smp_core.SegmentationModel:
     model = smp_core.create("toy", "toy_encoder", encoder_weights=None, classes=3)
     randomise(model)
     return model
-
-
-def assert_same(loaded: nn.Module, model: nn.Module) -> None:
-    expected = model.state_dict()
-    assert list(loaded.state_dict()) == list(expected)
-    assert all(torch.equal(tensor, expected[name]) for name, tensor in loaded.state_dict().items())
 
 
 def edit(folder: Path, **values: Any) -> None:

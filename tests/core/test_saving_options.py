@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from toy_models import randomise
+from toy_models import assert_same, randomise
 
 import smp_core
 from smp_core.errors import CheckpointError, OptionError
@@ -23,12 +23,6 @@ def model(toys) -> smp_core.SegmentationModel:
     model = smp_core.create("toy", "toy_encoder", encoder_weights=None, classes=3)
     randomise(model)
     return model
-
-
-def assert_same(loaded: nn.Module, model: nn.Module) -> None:
-    expected = model.state_dict()
-    assert list(loaded.state_dict()) == list(expected)
-    assert all(torch.equal(tensor, expected[name]) for name, tensor in loaded.state_dict().items())
 
 
 # --- the card

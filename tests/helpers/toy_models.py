@@ -185,3 +185,10 @@ def neck_spec(**fields: Any) -> NeckSpec:
         **fields,
     }
     return NeckSpec(**values)
+
+
+def assert_same(loaded: nn.Module, model: nn.Module) -> None:
+    """The same parameters and buffers, in the same order."""
+    expected = model.state_dict()
+    assert list(loaded.state_dict()) == list(expected)
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in loaded.state_dict().items())

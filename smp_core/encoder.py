@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from smp_core.errors import EncoderProtocolError, OptionError
+from smp_core.layers.cutting import cut
 from smp_core.tensors.channels import patch_first_convolution
 from smp_core.tensors.renaming import Renames, change_keys_under, to_own, to_published
 
@@ -31,6 +34,16 @@ class Encoder(Protocol):
         channels_last: True where the encoder is faster with the channels of the input innermost in memory, as most
             convolutions are on the CPU; then a model over the encoder gives it such an input. It must take either.
         full_resolution: True where ``features[0]`` is a stage of the encoder (VGG) and not the input itself.
+
+    Optional methods, for fine-tuning (`smp_core.finetuning`):
+        ``stage_modules() -> list[list[str]]``: the names of its submodules, and of parameters in none of these, stage
+            by stage, stem first; every parameter lies under exactly one name. A stage is what a feature takes beyond
+            the features before it: there are as many as features, the input not counted. In a plain transformer the
+            stem is followed by one stage a block, the last of which has the final norm.
+        ``no_weight_decay() -> set[str]``: names of parameters of two dimensions and more that weight decay leaves
+            alone, such as position embeddings. Names that are not there are ignored.
+        ``set_gradient_checkpointing(enabled: bool) -> None``: where wrapping the blocks of the stages will not do, as
+            they are single layers or ``forward`` does not call them; see `smp_core.layers.recomputing.recompute`.
     """
 
     out_channels: tuple[int, ...]
@@ -154,6 +167,25 @@ class EncoderBase(nn.Module):
         """See `Encoder.forward`."""
         raise NotImplementedError(f"{type(self).__name__} must implement forward")
 
+    def stage_modules(self) -> list[list[str]]:
+        """See `Encoder`."""
+        raise NotImplementedError(f"{type(self).__name__} must implement stage_modules")
+
+    def stages_of_list(self, name: str, ends: Sequence[int]) -> list[list[str]]:
+        """The stages of a flat list of modules: up to and with the one at ``ends[0]``, then up to ``ends[1]``, ...
+
+        Args:
+            name: of a `torch.nn.Sequential` or `torch.nn.ModuleList` in this encoder.
+            ends: places in it, increasing; those beyond its end are left out.
+        """
+        names = [f"{name}.{part}" for part, _ in self.get_submodule(name).named_children()]
+        bounds = [0, *(end + 1 for end in ends if end < len(names))]
+        return [names[start:stop] for start, stop in itertools.pairwise(bounds)]
+
+    def no_weight_decay(self) -> set[str]:
+        """See `Encoder`: none."""
+        return set()
+
     def to_own_keys(self, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """A state dict of this encoder with our keys, from either spelling, without those of stages that are not built.
 
@@ -207,10 +239,23 @@ class EncoderWithNeck(nn.Module):
         self.in_channels: int = getattr(encoder, "in_channels", 0)
         self.channels_last = bool(getattr(encoder, "channels_last", False))
         self.full_resolution = bool(getattr(neck, "full_resolution", self.reductions[0] == 1))
+        self._reductions = list(self.reductions)  # TorchScript indexes lists, not tuples of any length
+        self._step = int(max(encoder.reductions))  # type: ignore[arg-type]
         self._tokens = bool(getattr(encoder, "tokens", False))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """See `Encoder.forward`."""
-        output = self.encoder(x)
-        features: list[Tensor] = self.neck(output[0] if self._tokens else output)
+        output = self.encoder(self._pad(x))
+        levels: list[Tensor] = self.neck(output[0] if self._tokens else output)
+        features: list[Tensor] = []
+        for number, level in enumerate(levels):
+            reduction = self._reductions[number]
+            height, width = (x.shape[2] + reduction - 1) // reduction, (x.shape[3] + reduction - 1) // reduction
+            features.append(cut(level, height, width))
         return features
+
+    def _pad(self, x: Tensor) -> Tensor:
+        """Zeros, right and bottom, up to whole patches: an encoder may drop what is left over."""
+        height = (x.shape[2] + self._step - 1) // self._step * self._step
+        width = (x.shape[3] + self._step - 1) // self._step * self._step
+        return functional.pad(x, [0, width - x.shape[3], 0, height - x.shape[2]])

@@ -10,6 +10,7 @@ from torch import nn
 from smp_core import registry
 from smp_core.blueprints import architecture_options as options_room
 from smp_core.blueprints import compatibility, findings
+from smp_core.blueprints import encoder_options as encoder_options_room
 from smp_core.blueprints.asking import blueprint
 from smp_core.blueprints.former import warn_of_name
 from smp_core.building import build
@@ -34,6 +35,7 @@ def create(
     encoder_depth: int | None = None,
     encoder_output_stride: int | None = None,
     encoder_output_indices: Sequence[int] | None = None,
+    encoder_options: Mapping[str, Any] | None = None,
     neck: str | None = None,
     channel_fitting: str = "smp",
     preprocessing: Preprocessing | Mapping[str, Any] | None = None,
@@ -56,8 +58,10 @@ def create(
         encoder_output_stride: for architectures that dilate the encoder; by default the architecture's.
         encoder_output_indices: for token encoders: the transformer blocks whose outputs are the features, one index
             each; by default the encoder's choice.
+        encoder_options: further arguments of the encoder, by name, where it has some (`smp_core.describe`:
+            ``user_options``).
         neck: name of a neck (`smp_core.list_necks`) that turns the encoder's features into another pyramid; None for
-            none.
+            none, or, where the architecture does not take the encoder without one, the first that fits.
         channel_fitting: how pretrained weights are fitted to other input channels than theirs: ``"smp"``, or
             ``"mean_preserving"``, so that a grey image gives exactly what it gave; see
             `smp_core.tensors.channels.fit_weight`.
@@ -92,6 +96,7 @@ def create(
         encoder_depth=encoder_depth,
         encoder_output_stride=encoder_output_stride,
         encoder_output_indices=encoder_output_indices,
+        encoder_options=encoder_options,
         neck=neck,
         channel_fitting=channel_fitting,
         preprocessing=preprocessing,
@@ -108,6 +113,7 @@ def create_encoder(
     weights: Weights = True,
     output_stride: int | None = None,
     output_indices: Sequence[int] | None = None,
+    options: Mapping[str, Any] | None = None,
     channel_fitting: str = "smp",
 ) -> nn.Module:
     """Build an encoder alone.
@@ -119,6 +125,7 @@ def create_encoder(
         weights, channel_fitting: as ``encoder_weights`` and ``channel_fitting`` of `create`.
         output_stride: 8 or 16 dilates the stages beyond, where the encoder can; None and 32 do not.
         output_indices: of a token encoder: the transformer blocks whose outputs are the features, one index each.
+        options: as ``encoder_options`` of `create`.
 
     Returns:
         A module that satisfies the `smp_core.Encoder` protocol.
@@ -135,7 +142,8 @@ def create_encoder(
     encoder = registry.resolve_encoder(name)
     warn_of_name("name", name, encoder)
     choice, reasons = compatibility.settle_alone(encoder.spec, depth, output_stride, output_indices)
-    findings.refuse([IncompatibleError(reason) for reason in reasons])
+    chosen_options, problems = encoder_options_room.check(encoder.spec, options)
+    findings.refuse([*map(IncompatibleError, reasons), *problems])
     chosen = choose_weights(encoder.spec, weights)
     module = build_encoder(
         encoder,
@@ -143,6 +151,7 @@ def create_encoder(
         depth=choice.depth,
         output_stride=choice.output_stride,
         output_indices=choice.output_indices,
+        options=chosen_options,
     )
     if chosen is not None:
         load_weights(module, encoder, chosen, in_channels, channel_fitting)

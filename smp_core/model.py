@@ -14,6 +14,14 @@ from torch.nn import functional
 from smp_core.blueprints.value import Blueprint
 from smp_core.encoder import channels_of, check_encoder
 from smp_core.errors import InputError, PluginError
+from smp_core.finetuning import (
+    Frozen,
+    freeze,
+    hold_statistics,
+    parameter_groups,
+    set_gradient_checkpointing,
+    unfreeze,
+)
 from smp_core.inputs import Preprocessing
 from smp_core.layers import channels_innermost, rows_innermost
 from smp_core.tensors.fitting import fitting
@@ -67,8 +75,7 @@ class SegmentationModel(nn.Module):
         self._channels_last = bool(getattr(encoder, "channels_last", False))
         self.preprocessing: Preprocessing | None = None
         self._blueprint: Blueprint | None = None
-        self._encoder_is_frozen = False
-        self._frozen_parameters: list[str] = []
+        self._frozen = Frozen()
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Segment a batch of images of any size.
@@ -151,35 +158,70 @@ class SegmentationModel(nn.Module):
                 module.training = True
         return result
 
-    def freeze_encoder(self) -> None:
+    def freeze_encoder(self, stages: int | None = None) -> None:
         """Keep the encoder as it is: its parameters get no gradient, its normalisation statistics do not move.
 
-        Holds through `train`, until `unfreeze_encoder`. A neck, which is new, stays trainable.
+        Holds through `train`, until `unfreeze_encoder`, or another call, which replaces it. A neck, which is new, stays
+        trainable.
+
+        Args:
+            stages: how many of the encoder's first stages, see `smp_core.Encoder`; by default the whole encoder.
+
+        Raises:
+            OptionError: not a number of stages that the encoder has, or one that does not name them. Lists them.
         """
-        for name, parameter in encoder_of(self)[0].named_parameters():
-            if parameter.requires_grad:
-                parameter.requires_grad_(False)
-                self._frozen_parameters.append(name)
-        self._encoder_is_frozen = True
+        self._frozen = freeze(encoder_of(self)[0], stages, before=self._frozen)
         self.train(self.training)
 
     def unfreeze_encoder(self) -> None:
         """Undo `freeze_encoder`: parameters that were trainable before are so again."""
-        parameters = dict(encoder_of(self)[0].named_parameters())
-        for name in self._frozen_parameters:
-            parameters[name].requires_grad_(True)
-        self._frozen_parameters.clear()
-        self._encoder_is_frozen = False
+        unfreeze(encoder_of(self)[0], self._frozen)
+        self._frozen = Frozen()
         self.train(self.training)
 
     def train(self, mode: bool = True) -> SegmentationModel:
         """Set the training mode; a frozen encoder's normalisation layers stay in evaluation mode."""
         super().train(mode)
-        if self._encoder_is_frozen:
-            for module in encoder_of(self)[0].modules():
-                if hasattr(module, "running_mean"):
-                    module.training = False
+        if self._frozen.parts:
+            hold_statistics(encoder_of(self)[0], self._frozen)
         return self
+
+    def parameter_groups(
+        self,
+        *,
+        lr: float,
+        weight_decay: float = 0.01,
+        layer_decay: float | None = None,
+        encoder_lr: float | None = None,
+    ) -> list[dict[str, Any]]:
+        """The trainable parameters, each once, as groups for any of torch's optimizers.
+
+        Args:
+            lr: learning rate.
+            weight_decay: not of norms, biases, layer scales and position embeddings.
+            layer_decay: by which the encoder's rate falls from stage to stage, towards the stem; None for one rate.
+            encoder_lr: learning rate of the encoder, where it is another.
+
+        Returns:
+            Dicts of ``params``, ``lr``, ``weight_decay`` and ``name``; see `smp_core.finetuning.parameter_groups`.
+
+        Raises:
+            OptionError: lists every value that is wrong. Or ``layer_decay``, but an encoder that names no stages.
+        """
+        return parameter_groups(self, lr=lr, weight_decay=weight_decay, layer_decay=layer_decay, encoder_lr=encoder_lr)
+
+    def set_gradient_checkpointing(self, enabled: bool = True) -> None:
+        """Recompute the encoder's activations in the backward pass: less memory, more time, the same numbers.
+
+        A switch of training, which is not saved; see `smp_core.finetuning.set_gradient_checkpointing`.
+
+        Args:
+            enabled: False keeps the activations again.
+
+        Raises:
+            OptionError: an encoder that does not name its stages, or has no blocks in them.
+        """
+        set_gradient_checkpointing(encoder_of(self)[0], enabled)
 
     @property
     def blueprint(self) -> Blueprint | None:

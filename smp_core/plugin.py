@@ -42,6 +42,7 @@ __all__ = [
     "hookimpl",
     "hookspec",
     "smp_architectures",
+    "smp_encoder_names",
     "smp_encoders",
     "smp_model_created",
     "smp_necks",
@@ -77,7 +78,16 @@ def smp_necks() -> Iterable[NeckSpec]:  # type: ignore[empty-body]
 def smp_resolve_encoder(name: str) -> EncoderSpec | None:
     """Return the spec of an encoder of an open family, or None where the name is not of that family.
 
-    Asked only for names that no plugin lists and that the core does not know. The answer's ``name`` is ``name``.
+    Asked only for names that no plugin lists and that the core does not know. The answer's ``name`` is ``name``, or
+    ``name`` is among its ``former_names``.
+    A name of the family that means nothing may be explained by raising `smp_core.errors.UnknownEncoderError`.
+    """
+
+
+@hookspec
+def smp_encoder_names() -> Iterable[str]:  # type: ignore[empty-body]
+    """Return the names of an open family that there are, as far as they can be counted: each is one that
+    `smp_resolve_encoder` answers. Asked only when a user wants them listed, or wrote one that there is not.
     """
 
 

@@ -15,6 +15,7 @@ from smp_core._specs.checks import (
     Violations,
     check_about,
     is_int,
+    is_ints,
     is_name,
     is_names,
     is_options,
@@ -41,7 +42,9 @@ class ArchitectureSpec(Frozen):
         default_depth, min_depth, max_depth: encoder depth.
         dilation: output strides that it may ask of the encoder, its default first; empty where it never asks.
         tokens: needs an encoder that returns prefix tokens.
+        accepts_tokens: takes such an encoder, too, without a neck between; an architecture that needs it does.
         pyramid: needs features of strictly increasing reduction.
+        requires: reductions that its decoder cannot do without.
         scriptable: whether ``torch.jit.script`` takes the model (with a scriptable encoder).
         options: names and defaults of the architecture's own options, exactly those of the target's signature (compared
             when a model is built), so that a `Blueprint` is checked and complete without importing torch. None reads
@@ -67,7 +70,9 @@ class ArchitectureSpec(Frozen):
     max_depth: int = 5
     dilation: tuple[int, ...] = ()
     tokens: bool = False
+    accepts_tokens: bool = False
     pyramid: bool = True
+    requires: tuple[int, ...] = ()
     scriptable: bool = True
     options: Mapping[str, Any] | None = None
     options_per_level: tuple[str, ...] = ()
@@ -94,9 +99,12 @@ class ArchitectureSpec(Frozen):
                 in_order, "default_depth", f"between min_depth and max_depth ({self.min_depth}..{self.max_depth})"
             )
         check.require(is_strides(self.dilation), "dilation", STRIDE_FORM)
-        for flag in ("tokens", "pyramid", "scriptable"):
+        for flag in ("tokens", "accepts_tokens", "pyramid", "scriptable"):
             check.require(isinstance(getattr(self, flag), bool), flag, "True or False")
         check.require(not (self.tokens is True and self.pyramid is True), "pyramid", "False where tokens is True")
+        check.require(is_ints(self.requires), "requires", "a tuple of positive ints")
+        no_pyramid = not (self.accepts_tokens is True and self.pyramid is True)
+        check.require(no_pyramid, "pyramid", "False where accepts_tokens is True")
         no_options = self.options is None or is_options(self.options, _GIVEN)
         check.require(
             no_options, "options", "a mapping of option names to defaults, or None to read them off the target"

@@ -125,7 +125,12 @@ def is_names(value: object) -> bool:
 
 def is_options(value: object, given: tuple[str, ...]) -> bool:
     """Whether it maps keyword names to values, those names excepted that are given by the core itself."""
-    return isinstance(value, Mapping) and all(
+    return isinstance(value, Mapping) and is_keywords((*value,), given)
+
+
+def is_keywords(value: object, given: tuple[str, ...]) -> bool:
+    """Whether it is a tuple of keyword names, those excepted that are given by the core itself."""
+    return isinstance(value, tuple) and all(
         isinstance(key, str) and key.isidentifier() and key not in given for key in value
     )
 

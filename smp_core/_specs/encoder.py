@@ -16,6 +16,7 @@ from smp_core._specs.checks import (
     check_about,
     is_int,
     is_ints,
+    is_keywords,
     is_name,
     is_names,
     is_options,
@@ -41,6 +42,8 @@ class EncoderSpec(Frozen):
             ``depth``, the transformer blocks whose outputs are the features, negative ones counted from the end; it is
             passed where a user chooses them, and an index beyond the blocks is an `OptionError`.
         options: further keyword arguments of the target.
+        user_options: names of keyword arguments of the target that a user may choose with ``encoder_options={...}``;
+            the target judges their values, by an `OptionError`.
         out_channels: channels of each feature at full depth for a 3-channel input, highest resolution first.
         reductions: input size / feature size of each feature, same length; strictly increasing unless ``tokens``.
         weights: name to `WeightsSpec`.
@@ -66,6 +69,7 @@ class EncoderSpec(Frozen):
     out_channels: tuple[int, ...]
     reductions: tuple[int, ...]
     options: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    user_options: tuple[str, ...] = ()
     weights: Mapping[str, WeightsSpec] = field(default_factory=lambda: EMPTY)
     default_weights: str | None = None
     dilation: tuple[int, ...] = ()
@@ -87,6 +91,8 @@ class EncoderSpec(Frozen):
         check.require(is_target(self.target), "target", TARGET_FORM)
         options_form = f"a mapping of keyword names, {', '.join(_GIVEN)} excepted, to values"
         check.require(is_options(self.options, _GIVEN), "options", options_form)
+        keywords_form = f"a tuple of keyword names, {', '.join(_GIVEN)} excepted"
+        check.require(is_keywords(self.user_options, _GIVEN), "user_options", keywords_form)
         self._check_pyramid(check)
         is_weights = isinstance(self.weights, Mapping) and all(
             is_name(key) and isinstance(value, WeightsSpec) for key, value in self.weights.items()
@@ -128,10 +134,12 @@ class EncoderSpec(Frozen):
         return output_stride < max(self.features_at_depth(depth)[1], default=1)
 
     def _check_pyramid(self, check: Violations) -> None:
-        check.require(is_ints(self.out_channels) and self.out_channels, "out_channels", "a tuple of positive ints")
-        check.require(is_ints(self.reductions) and self.reductions, "reductions", "a tuple of positive ints")
-        if not (is_ints(self.out_channels) and is_ints(self.reductions)):
-            return
+        both = ("out_channels", "reductions")
+        right = [is_ints(getattr(self, name)) and bool(getattr(self, name)) for name in both]
+        for name, ok in zip(both, right, strict=True):
+            check.require(ok, name, "a tuple of positive ints")
+        if not all(right):
+            return  # an empty one has no number of entries that the other must have
         count = len(self.out_channels)
         check.require(len(self.reductions) == count, "reductions", f"as many ints as out_channels has ({count})")
         pairs = list(zip(self.reductions, self.reductions[1:], strict=False))

@@ -22,7 +22,7 @@ from smp_core._specs.checks import (
 from smp_core._specs.former import Migration, are_migrations
 
 # What the core gives to every neck's target by itself.
-_GIVEN = ("out_channels", "reductions", "tokens")
+_GIVEN = ("out_channels", "reductions", "tokens", "output_stride")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +34,15 @@ class NeckSpec(Frozen):
         target: ``"package.module:Class"``; called as ``Class(out_channels=..., reductions=..., tokens=..., **options)``
             with those of the built encoder, and returns a module with ``out_channels`` and ``reductions`` of its own
             whose ``forward(features)`` takes the encoder's features, without prefix tokens, and returns a list of
-            tensors.
+            tensors. With ``output_stride=...`` besides where the architecture wants no level of a larger reduction;
+            such levels are then neither built nor returned. A level of reduction R has, of an input of H rows, at
+            least ceil(H / R) rows; what it has beyond is cropped.
         options: further keyword arguments of the target.
         reductions: of the pyramid that it makes, strictly increasing; whatever it is given.
         tokens: whether it takes the features of a plain transformer, all of one reduction.
         pyramid: whether it takes a feature pyramid.
+        default: whether it is chosen, where an encoder does not have what an architecture needs and the user names no
+            neck; of several such necks that fit, a first-party one.
         scriptable: whether ``torch.jit.script`` takes it.
         license: SPDX identifier of the code.
         paper: where it was published.
@@ -56,6 +60,7 @@ class NeckSpec(Frozen):
     options: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     tokens: bool = True
     pyramid: bool = False
+    default: bool = False
     scriptable: bool = True
     license: str | None = None
     paper: str | None = None
@@ -72,7 +77,7 @@ class NeckSpec(Frozen):
         check.require(is_options(self.options, _GIVEN), "options", options_form)
         increasing = is_ints(self.reductions) and self.reductions and [*self.reductions] == sorted({*self.reductions})
         check.require(increasing, "reductions", "strictly increasing positive ints")
-        for flag in ("tokens", "pyramid", "scriptable"):
+        for flag in ("tokens", "pyramid", "default", "scriptable"):
             check.require(isinstance(getattr(self, flag), bool), flag, "True or False")
         check.require(self.tokens or self.pyramid, "tokens", "True, or pyramid=True: a neck takes something")
         check.require(is_names(self.former_names), "former_names", "a tuple of names")

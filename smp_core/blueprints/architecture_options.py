@@ -73,7 +73,7 @@ def _explain(unknown: Mapping[str, Any], known: Mapping[str, Any], architecture:
     common = list(_COMMON)
     if architecture.spec.dilation:
         common.append("encoder_output_stride")
-    if architecture.spec.tokens:
+    if architecture.spec.tokens or architecture.spec.accepts_tokens:
         common.append("encoder_output_indices")
     if rest:
         lines.append(

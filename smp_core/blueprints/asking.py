@@ -12,7 +12,7 @@ from smp_core.blueprints.request import Request
 from smp_core.blueprints.value import Blueprint
 from smp_core.errors import IncompatibleError, OptionError
 from smp_core.inputs import Preprocessing
-from smp_core.registry import resolve_parts
+from smp_core.registry import default_necks, resolve_parts
 from smp_core.sources.weights import Weights
 
 
@@ -28,6 +28,7 @@ def blueprint(
     encoder_depth: int | None = None,
     encoder_output_stride: int | None = None,
     encoder_output_indices: Sequence[int] | None = None,
+    encoder_options: Mapping[str, Any] | None = None,
     neck: str | None = None,
     channel_fitting: str = "smp",
     preprocessing: Preprocessing | Mapping[str, Any] | None = None,
@@ -39,9 +40,9 @@ def blueprint(
 
     Args:
         arch, encoder, encoder_weights, in_channels, classes, activation, aux_params, encoder_depth,
-            encoder_output_stride, encoder_output_indices, neck, channel_fitting, preprocessing, **options: as
-            `smp_core.create`. Where the encoder is a module, the blueprint does not hold it: `smp_core.build` is given
-            it again.
+            encoder_output_stride, encoder_output_indices, encoder_options, neck, channel_fitting, preprocessing,
+            **options: as `smp_core.create`. Where the encoder is a module, the blueprint does not hold it:
+            `smp_core.build` is given it again.
 
     Returns:
         The blueprint; `smp_core.build` makes the model.
@@ -65,6 +66,7 @@ def blueprint(
         neck=necked,
         written={key: value for key, value in written.items() if isinstance(value, str)},
         module=module,
+        default_necks=default_necks(),
     )
     request = Request(
         encoder_weights=encoder_weights,
@@ -75,6 +77,7 @@ def blueprint(
         encoder_depth=encoder_depth,
         encoder_output_stride=encoder_output_stride,
         encoder_output_indices=encoder_output_indices,
+        encoder_options=encoder_options,
         channel_fitting=channel_fitting,
         preprocessing=preprocessing,
         options=options,
@@ -99,6 +102,8 @@ def compatible(
 ) -> Compatibility:
     """Whether an architecture takes an encoder: ``bool(answer)``, and ``answer.reasons`` where it does not.
 
+    Where it takes the encoder only with a neck between, and none is named, the one that `create` would choose counts.
+
     Raises:
         RegistryError: one of the names means nothing, or too much.
         OptionError: a depth or stride that is no int.
@@ -106,7 +111,9 @@ def compatible(
     if encoder is None:
         raise OptionError(_no_encoder({}))
     architecture, backbone, necked = resolve_parts(arch, encoder, neck)
-    parts = drafting.Parts(architecture=architecture, encoder=backbone, neck=necked, written={})
+    parts = drafting.Parts(
+        architecture=architecture, encoder=backbone, neck=necked, written={}, default_necks=default_necks()
+    )
     request = Request(encoder_weights=None, encoder_depth=encoder_depth, encoder_output_stride=encoder_output_stride)
     found = drafting.compare(parts, request).found
     findings.refuse([error for error in found if not isinstance(error, IncompatibleError)])

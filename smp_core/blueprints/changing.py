@@ -32,6 +32,7 @@ def change(blueprint: Mapping[str, Any], changes: Mapping[str, Any], encoder: An
         for name in ("in_channels", "classes", "activation", "aux_params", "channel_fitting", "preprocessing")
     }
     if blueprint["encoder"] is not None:
+        asked["encoder_options"] = blueprint["encoder_options"]
         asked |= {f"encoder_{name}": blueprint[name] for name in ("depth", "output_stride", "output_indices")}
         # A depth and indices say the same twice: where one changes, the other follows.
         for one, other in (("depth", "output_indices"), ("output_indices", "depth")):

@@ -78,15 +78,23 @@ def choose(
     depth: int | None,
     output_stride: int | None,
     output_indices: Sequence[int] | None = None,
+    neck: NeckSpec | None = None,
 ) -> Choice:
-    """Fill in what the user left open: the architecture's defaults, held within the encoder's depths."""
+    """Fill in what the user left open: the architecture's defaults, held within the encoder's depths.
+
+    Under a neck: one feature of a plain transformer for each level, or the pyramid down to where the neck's goes.
+    """
     indices, depth, output_stride = as_indices(output_indices), as_int(depth), as_int(output_stride)
+    if output_stride is None and architecture.dilation:
+        output_stride = architecture.dilation[0]
     if depth is None and isinstance(indices, tuple):
         depth = len(indices)
     if depth is None:
-        depth = min(max(architecture.default_depth, encoder.min_depth), encoder.max_depth)
-    if output_stride is None and architecture.dilation:
-        output_stride = architecture.dilation[0]
+        wanted = architecture.default_depth
+        if neck is not None:
+            levels = neck_levels(architecture, neck, output_stride)
+            wanted = len(levels) if encoder.tokens else (max(levels, default=1) - 1).bit_length()
+        depth = min(max(wanted, encoder.min_depth), encoder.max_depth)
     return Choice(depth=depth, output_stride=output_stride, output_indices=indices)
 
 
@@ -96,7 +104,7 @@ def settle(
     """What is asked of the encoder, and what keeps the parts from being built so."""
     depth, stride, indices = request.encoder_depth, request.encoder_output_stride, request.encoder_output_indices
     try:
-        choice = choose(architecture, encoder, depth, stride, indices)
+        choice = choose(architecture, encoder, depth, stride, indices, neck)
     except OptionError as error:
         return choose(architecture, encoder, None, None), [error]
     return choice, [IncompatibleError(reason) for reason in violations(architecture, encoder, choice, neck)]
@@ -130,6 +138,21 @@ def dilates(encoder: EncoderSpec, choice: Choice) -> bool:
     return encoder.dilates(choice.depth, choice.output_stride)
 
 
+def neck_levels(architecture: ArchitectureSpec, neck: NeckSpec, output_stride: Any) -> tuple[int, ...]:
+    """The reductions that an architecture wants of a neck: no deeper than by default, nor than the output stride."""
+    deepest = 2**architecture.default_depth
+    if architecture.dilation and isinstance(output_stride, int):
+        deepest = min(deepest, output_stride)
+    return tuple(item for item in neck.reductions if item <= deepest)
+
+
+def has_levels(architecture: ArchitectureSpec, encoder: EncoderSpec, choice: Choice) -> bool:
+    """Whether an encoder's features are of the kind, and at the reductions, that an architecture needs."""
+    return not (
+        _token_violations(architecture, encoder, None) or _level_violations(architecture, encoder, choice, None)
+    )
+
+
 def violations(
     architecture: ArchitectureSpec, encoder: EncoderSpec, choice: Choice, neck: NeckSpec | None = None
 ) -> list[str]:
@@ -139,49 +162,84 @@ def violations(
     if neck is None:
         name = f"architecture {architecture.name!r}"
         owners.append((name, architecture.min_depth, architecture.max_depth, choice.depth))
-    elif not architecture.min_depth <= max(neck.reductions).bit_length() - 1 <= architecture.max_depth:
-        found.append(
-            f"architecture {architecture.name!r} takes a pyramid that goes down to a reduction of "
-            f"2**{architecture.min_depth} to 2**{architecture.max_depth}; that of neck {neck.name!r} goes down to "
-            f"{max(neck.reductions)}"
-        )
     for owner, least, most, asked in owners:
         if not least <= asked <= most:
             found.append(f"{owner} takes encoder_depth {f'{least}..{most}' if least < most else least}, not {asked}")
-    found.extend(_neck_violations(neck, encoder))
-    maker = f"encoder {encoder.name!r}" if neck is None else f"neck {neck.name!r}"
-    if architecture.tokens and (neck is not None or not encoder.tokens):
-        found.append(
-            f"architecture {architecture.name!r} needs prefix tokens of a plain transformer; {maker} yields none"
-        )
-    reductions = encoder.reductions if neck is None else neck.reductions
-    if architecture.pyramid and not _is_pyramid(reductions, tokens=neck is None and encoder.tokens):
-        found.append(
-            f"architecture {architecture.name!r} needs a feature pyramid whose reductions are increasing powers "
-            f"of two; {maker} has reductions {reductions}"
-        )
-    found.extend(_stride_violations(architecture, encoder, choice))
-    if choice.output_indices is not None and not (encoder.tokens if neck is not None else architecture.tokens):
-        found.append(
-            f"architecture {architecture.name!r} takes no encoder_output_indices, got {list(choice.output_indices)}"
-        )
-    elif encoder.tokens:
-        found.extend(index_violations(choice))
+    found.extend(_neck_violations(neck, architecture, encoder, choice))
+    found.extend(_token_violations(architecture, encoder, neck))
+    found.extend(_level_violations(architecture, encoder, choice, neck))
+    found.extend(_stride_violations(architecture, encoder, choice, neck))
+    found.extend(_index_violations(architecture, encoder, choice, neck))
     return found
 
 
-def _neck_violations(neck: NeckSpec | None, encoder: EncoderSpec) -> list[str]:
-    if neck is None or (neck.tokens if encoder.tokens else neck.pyramid):
+def _neck_violations(
+    neck: NeckSpec | None, architecture: ArchitectureSpec, encoder: EncoderSpec, choice: Choice
+) -> list[str]:
+    if neck is None:
         return []
-    takes = "features of a plain transformer" if neck.tokens else "a feature pyramid"
-    return [f"neck {neck.name!r} takes {takes}, which encoder {encoder.name!r} does not yield"]
+    found = []
+    deepest = max(neck_levels(architecture, neck, choice.output_stride), default=1)
+    if not architecture.min_depth <= deepest.bit_length() - 1 <= architecture.max_depth:
+        found.append(
+            f"architecture {architecture.name!r} takes a pyramid that goes down to a reduction of "
+            f"2**{architecture.min_depth} to 2**{architecture.max_depth}; that of neck {neck.name!r} goes down to "
+            f"{deepest}"
+        )
+    if not (neck.tokens if encoder.tokens else neck.pyramid):
+        takes = "features of a plain transformer" if neck.tokens else "a feature pyramid"
+        found.append(f"neck {neck.name!r} takes {takes}, which encoder {encoder.name!r} does not yield")
+    return found
+
+
+def _token_violations(architecture: ArchitectureSpec, encoder: EncoderSpec, neck: NeckSpec | None) -> list[str]:
+    """Whether the one wants the features of a plain transformer, and the other yields them."""
+    yields_tokens = encoder.tokens and neck is None
+    if architecture.tokens and not yields_tokens:
+        maker = f"encoder {encoder.name!r}" if neck is None else f"neck {neck.name!r}"
+        return [f"architecture {architecture.name!r} needs prefix tokens of a plain transformer; {maker} yields none"]
+    if yields_tokens and not (architecture.tokens or architecture.accepts_tokens or architecture.pyramid):
+        return [
+            f"architecture {architecture.name!r} does not take a plain transformer; encoder {encoder.name!r} is one: "
+            f"{_ADVICE}"
+        ]
+    return []
+
+
+_ADVICE = "name a neck that makes a feature pyramid of its features (smp_core.list_necks; pip install smp-necks)"
+
+
+def _level_violations(
+    architecture: ArchitectureSpec, encoder: EncoderSpec, choice: Choice, neck: NeckSpec | None
+) -> list[str]:
+    """Whether there is a pyramid, where one is needed, with the levels that the decoder cannot do without."""
+    if neck is not None:
+        maker, reductions = f"neck {neck.name!r}", neck_levels(architecture, neck, choice.output_stride)
+    else:
+        maker, reductions = f"encoder {encoder.name!r}", encoder.features_at_depth(choice.depth)[1]
+    if architecture.pyramid and not _is_pyramid(reductions, tokens=neck is None and encoder.tokens):
+        every = encoder.reductions if neck is None else neck.reductions
+        advice = "" if neck is not None else f": {_ADVICE}"
+        return [
+            f"architecture {architecture.name!r} needs a feature pyramid whose reductions are increasing powers "
+            f"of two; {maker} has reductions {every}{advice}"
+        ]
+    missing = [item for item in architecture.requires if item not in reductions]
+    if missing and reductions:
+        return [
+            f"architecture {architecture.name!r} needs features of reduction {', '.join(map(str, missing))}; {maker} "
+            f"has {', '.join(map(str, reductions))}" + ("" if neck is not None else f": {_ADVICE}")
+        ]
+    return []
 
 
 def _is_pyramid(reductions: Sequence[int], *, tokens: bool) -> bool:
     return not tokens and all(reduction.bit_count() == 1 for reduction in reductions)
 
 
-def _stride_violations(architecture: ArchitectureSpec, encoder: EncoderSpec, choice: Choice) -> list[str]:
+def _stride_violations(
+    architecture: ArchitectureSpec, encoder: EncoderSpec, choice: Choice, neck: NeckSpec | None
+) -> list[str]:
     stride = choice.output_stride
     if stride is None:
         return []
@@ -190,9 +248,22 @@ def _stride_violations(architecture: ArchitectureSpec, encoder: EncoderSpec, cho
     if stride not in architecture.dilation:
         known = ", ".join(map(str, sorted(architecture.dilation)))
         return [f"architecture {architecture.name!r} takes an encoder_output_stride of {known}, not {stride}"]
-    if dilates(encoder, choice) and stride not in encoder.dilation:
+    if neck is None and dilates(encoder, choice) and stride not in encoder.dilation:
         return [f"architecture {architecture.name!r} asks for output stride {stride}; {describe_dilation(encoder)}"]
     return []
+
+
+def _index_violations(
+    architecture: ArchitectureSpec, encoder: EncoderSpec, choice: Choice, neck: NeckSpec | None
+) -> list[str]:
+    if choice.output_indices is None:
+        return []
+    who = None if encoder.tokens else f"encoder {encoder.name!r}, which is no plain transformer,"
+    if neck is None and not (architecture.tokens or architecture.accepts_tokens):
+        who = f"architecture {architecture.name!r}"
+    if who is not None:
+        return [f"{who} takes no encoder_output_indices, got {list(choice.output_indices)}"]
+    return index_violations(choice)
 
 
 def index_violations(choice: Choice) -> list[str]:

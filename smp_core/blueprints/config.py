@@ -42,7 +42,7 @@ def read(config: Mapping[str, Any], *, encoder: Any, title: str) -> dict[str, An
 
 def _details(config: Mapping[str, Any], title: str) -> dict[str, Any]:
     details = config.get("_smp_core") or {}
-    parts = ("architecture", "encoder", "neck", "preprocessing")
+    parts = ("architecture", "encoder", "neck", "preprocessing", "encoder_options")
     if not isinstance(details, dict) or not all(isinstance(details.get(part) or {}, dict) for part in parts):
         raise CheckpointError(f"{title} is damaged: '_smp_core' and what it holds must be objects")
     if details.get("neck") and not details["neck"].get("name"):
@@ -64,6 +64,7 @@ def _request(config: Mapping[str, Any], details: Mapping[str, Any], *, is_module
         encoder_weights=None,
         preprocessing=details.get("preprocessing") or None,
         channel_fitting=details.get("channel_fitting") or "smp",
+        encoder_options=details.get("encoder_options") or None,
         **asked,
         options=options,
         given=frozenset(config),

@@ -12,7 +12,15 @@ from typing import Any
 from smp_core._specs.checks import frozen
 from smp_core._specs.chosen import Chosen
 from smp_core._specs.registered import Registered
-from smp_core.blueprints import architecture_options, compatibility, findings, former, modules
+from smp_core.blueprints import (
+    architecture_options,
+    compatibility,
+    encoder_options,
+    findings,
+    former,
+    modules,
+    necks,
+)
 from smp_core.blueprints.request import Request
 from smp_core.errors import CreationError
 from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec
@@ -28,6 +36,7 @@ class Parts:
             where there is none.
         written: the names as the user wrote them, by argument; only of parts that have one.
         module: an encoder that is built already.
+        default_necks: those that may be chosen where none is named and one is needed, the first that fits.
     """
 
     architecture: Registered[ArchitectureSpec]
@@ -35,6 +44,7 @@ class Parts:
     neck: Registered[NeckSpec] | None = None
     written: Mapping[str, str]
     module: Any = None
+    default_necks: tuple[Registered[NeckSpec], ...] = ()
 
     def by_argument(self) -> dict[str, tuple[str, Registered[Any]]]:
         """Each named part: how it was written, and what that means."""
@@ -47,6 +57,7 @@ class Comparison:
     """A request in today's spelling, with what follows from the parts, and everything that is wrong so far."""
 
     request: Request
+    neck: Registered[NeckSpec] | None
     choice: compatibility.Choice
     weights: Chosen | None
     found: tuple[CreationError, ...]
@@ -66,9 +77,9 @@ def compare(parts: Parts, request: Request, *, saved: bool = False) -> Compariso
     found: list[CreationError] = []
     request, problems = former.translate(parts.architecture, parts.by_argument(), request, saved=saved)
     found += problems
-    architecture, neck = parts.architecture.spec, parts.neck.spec if parts.neck else None
+    architecture = parts.architecture.spec
     if saved:
-        takes_indices = architecture.tokens or neck is not None
+        takes_indices = architecture.tokens or architecture.accepts_tokens or parts.neck is not None
         request = former.without_swallowed(
             request, takes_stride=bool(architecture.dilation), takes_indices=takes_indices
         )
@@ -79,13 +90,16 @@ def compare(parts: Parts, request: Request, *, saved: bool = False) -> Compariso
         found += wrong
     else:
         encoder = parts.encoder.spec
-    choice, wrong = compatibility.settle(architecture, encoder, request, neck)
+    request, problems = encoder_options.settle(parts.architecture, encoder, request, saved=saved)
+    found += problems
+    neck = parts.neck or necks.choose(architecture, encoder, request, parts.default_necks)
+    choice, wrong = compatibility.settle(architecture, encoder, request, neck.spec if neck else None)
     found += wrong
     weights, problems = choose(encoder, None if saved or parts.encoder is None else request.encoder_weights)
     found += problems
     if request.preprocessing is None and parts.encoder is not None:
         request = replace(request, preprocessing=preprocessing_of(encoder, weights, request.in_channels))
-    return Comparison(request=request, choice=choice, weights=weights, found=tuple(found))
+    return Comparison(request=request, neck=neck, choice=choice, weights=weights, found=tuple(found))
 
 
 def draft(
@@ -111,10 +125,11 @@ def draft(
     return {
         "architecture": parts.architecture,
         "encoder": parts.encoder,
-        "neck": parts.neck,
+        "neck": compared.neck,
         "depth": choice.depth,
         "output_stride": choice.output_stride,
         "output_indices": choice.output_indices,
+        "encoder_options": request.encoder_options,
         "in_channels": request.in_channels,
         "classes": request.classes,
         "activation": request.activation,

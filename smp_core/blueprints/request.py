@@ -24,6 +24,7 @@ class Request:
     encoder_depth: int | None = None
     encoder_output_stride: int | None = None
     encoder_output_indices: Sequence[int] | None = None
+    encoder_options: Mapping[str, Any] | None = None
     channel_fitting: str = "smp"
     preprocessing: Preprocessing | Mapping[str, Any] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from smp_core._specs.checks import Frozen, thawed
+from smp_core._specs.checks import EMPTY, Frozen, thawed
 from smp_core._specs.chosen import Chosen
 from smp_core._specs.registered import Registered
 from smp_core._version import __version__
@@ -31,6 +31,7 @@ class Blueprint(Frozen):
         depth: of the encoder: features down to a reduction of 2**depth, or that many features of a token encoder.
         output_stride: that the encoder is dilated to; None where the architecture asks for none.
         output_indices: the blocks of a token encoder whose outputs are the features; None leaves that to the encoder.
+        encoder_options: further arguments of the encoder that the user chose, by name.
         in_channels: channels of the input.
         classes: channels of the mask.
         activation: of the mask: a name, a callable, or None.
@@ -48,6 +49,7 @@ class Blueprint(Frozen):
     depth: int
     output_stride: int | None = None
     output_indices: tuple[int, ...] | None = None
+    encoder_options: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     in_channels: int = 3
     classes: int = 1
     activation: str | Callable[..., object] | None = None
@@ -88,6 +90,8 @@ class Blueprint(Frozen):
         }
         if self.channel_fitting != "smp":
             values["_smp_core"]["channel_fitting"] = self.channel_fitting
+        if self.encoder_options:
+            values["_smp_core"]["encoder_options"] = thawed(self.encoder_options)
         if self.neck is not None:
             values["_smp_core"]["neck"] = _provenance(self.neck)
         return copy.deepcopy(values)

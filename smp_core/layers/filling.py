@@ -15,6 +15,9 @@ _FILLING = frozenset(
     }
 )
 
+# What a truncated normal distribution is made of step by step; without memory these change nothing.
+_SHAPING = frozenset({Tensor.erfinv_, Tensor.mul_, Tensor.add_, Tensor.clamp_})
+
 
 class NoFilling(TorchFunctionMode):
     """A context in which nothing fills a tensor in place.
@@ -39,4 +42,6 @@ class NoFilling(TorchFunctionMode):
             tensor = args[0] if args else (kwargs or {}).get("tensor")
             if isinstance(tensor, Tensor) and (tensor.is_meta or not self.only_meta):
                 return tensor
+        if self.only_meta and func in _SHAPING and args and isinstance(args[0], Tensor) and args[0].is_meta:
+            return args[0]
         return func(*args, **(kwargs or {}))

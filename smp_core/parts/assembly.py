@@ -11,6 +11,7 @@ from torch import nn
 
 from smp_core._specs.checks import thawed
 from smp_core._specs.registered import Registered
+from smp_core.blueprints.compatibility import neck_levels
 from smp_core.blueprints.value import Blueprint
 from smp_core.encoder import EncoderWithNeck, check_encoder
 from smp_core.errors import EncoderProtocolError, PluginError
@@ -53,8 +54,9 @@ def assemble(blueprint: Blueprint, encoder: nn.Module | None = None, *, empty: b
                 blueprint.encoder,
                 in_channels=blueprint.in_channels,
                 depth=blueprint.depth,
-                output_stride=blueprint.output_stride,
+                output_stride=blueprint.output_stride if blueprint.neck is None else None,
                 output_indices=blueprint.output_indices,
+                options=blueprint.encoder_options,
             )
         if blueprint.neck is not None:
             encoder = _with_neck(encoder, blueprint)
@@ -107,13 +109,14 @@ def build_encoder(
     depth: int,
     output_stride: int | None = None,
     output_indices: tuple[int, ...] | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> nn.Module:
     """Build a registered encoder with random parameters, and compare it with its spec."""
     spec, title = encoder.spec, encoder.title
     target = load_target(spec.target, title)
     stride = output_stride if spec.dilates(depth, output_stride) else 32  # not asked of one too shallow to be dilated
     asked: dict[str, Any] = {"in_channels": in_channels, "depth": depth, "output_stride": stride}
-    arguments = copy.deepcopy(dict(spec.options)) | asked
+    arguments = copy.deepcopy(dict(spec.options)) | copy.deepcopy(thawed(dict(options or {}))) | asked
     if output_indices is not None:
         arguments["output_indices"] = output_indices
     check_call(target, title, arguments)
@@ -142,14 +145,15 @@ def _with_neck(encoder: nn.Module, blueprint: Blueprint) -> nn.Module:
         "reductions": tuple(encoder.reductions),  # type: ignore[arg-type]
         "tokens": bool(getattr(encoder, "tokens", False)),
     }
+    levels = neck_levels(blueprint.architecture.spec, neck.spec, blueprint.output_stride)
+    if levels != neck.spec.reductions:
+        arguments["output_stride"] = levels[-1]
     check_call(target, neck.title, arguments)
     module: nn.Module = target(**arguments)
     _check_protocol(module, neck.title)
-    if tuple(module.reductions) != neck.spec.reductions:  # type: ignore[arg-type]
-        raise PluginError(
-            f"{neck.title}: its spec declares reductions {neck.spec.reductions}, but the built module has "
-            f"{tuple(module.reductions)}"  # type: ignore[arg-type]
-        )
+    built = tuple(module.reductions)  # type: ignore[arg-type]
+    if built != levels:
+        raise PluginError(f"{neck.title}: its spec declares reductions {levels}, but the built module has {built}")
     return EncoderWithNeck(encoder, module)
 
 

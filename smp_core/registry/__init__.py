@@ -17,7 +17,7 @@ from smp_core.errors import OptionError, RegistryError, UnknownEncoderError
 from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec
 from smp_core.registry import index
 from smp_core.registry.discovery import PluginRecord, Settings, discover
-from smp_core.registry.resolution import ARCHITECTURE, ENCODER, NECK, Parts, Registry, check_name
+from smp_core.registry.resolution import ARCHITECTURE, ENCODER, NECK, Kind, Parts, Registry, check_name
 
 __all__ = [
     "PluginRecord",
@@ -72,6 +72,12 @@ def resolve_neck(name: str) -> Registered[NeckSpec]:
     return _registry.resolve(NECK, name)
 
 
+def default_necks() -> tuple[Registered[NeckSpec], ...]:
+    """Those necks that may be chosen where a user names none, first-party ones first."""
+    every = [item for item in _registry.registered(NECK) if item.spec.default]
+    return tuple(sorted(every, key=lambda item: NECK.owner(item.spec.name) != normalise(item.distribution)))
+
+
 def resolve_parts(arch: str, encoder: str | None, neck: str | None) -> Parts:
     """The specs that the names of a model's parts mean; None for a part that is not named.
 
@@ -123,17 +129,19 @@ def list_encoders(
     weights: str | bool | None = None,
     capability: str | None = None,
     license: str | None = None,
+    open_families: bool = False,
 ) -> list[str]:
     """Names of the installed encoders, sorted; each can be given to `create`.
 
     A name that several plugins provide, or that belongs to another distribution, appears in its qualified spelling.
-    Open families (``tu-*``) are not listed: their names are resolved, not enumerated.
 
     Args:
         provider: only those of this distribution.
         weights: True for those with any pretrained weights, False for those without, or the name of a weight set.
         capability: ``"dilation"``, ``"tokens"`` or ``"scriptable"``.
         license: SPDX identifier of the code.
+        open_families: whether also those of open families (``tu-*``: every timm model), as far as their plugins can
+            count them; there may be thousands.
 
     Raises:
         OptionError: an unknown capability.
@@ -145,7 +153,13 @@ def list_encoders(
             return True
         return weights in item.spec.weights if isinstance(weights, str) else bool(item.spec.weights) is weights
 
-    return _registry.names(ENCODER, lambda item: keep(item) and has_weights(item))
+    def wanted(item: Registered[EncoderSpec]) -> bool:
+        return keep(item) and has_weights(item)
+
+    names = _registry.names(ENCODER, wanted)
+    if open_families:
+        names = sorted({*names, *(name for name, item in _registry.open_encoders().items() if wanted(item))})
+    return names
 
 
 def list_architectures(
@@ -169,26 +183,39 @@ def describe(name: str) -> Registered[Any]:
     Raises:
         RegistryError: as `resolve_encoder` and `resolve_architecture`.
     """
-    check_name("encoder or architecture", name)
-    if _registry.is_known(ARCHITECTURE, name.rpartition("/")[2]):
-        try:
-            return resolve_architecture(name)
-        except LookupError:
-            # A plugin may have an encoder of a name that is elsewhere an architecture's.
-            with contextlib.suppress(RegistryError):
-                return resolve_encoder(name)
-            raise
-    if _registry.is_known(NECK, name.rpartition("/")[2]):
-        with contextlib.suppress(LookupError):
-            return resolve_neck(name)
+    check_name("encoder, architecture or neck", name)
+    failed: LookupError | None = None
+    kinds: tuple[Kind[Any], ...] = (ARCHITECTURE, NECK)
+    for kind in kinds:
+        if _registry.is_known(kind, name.rpartition("/")[2]):
+            try:
+                return _registry.resolve(kind, name)
+            except LookupError as error:
+                failed = failed or error
+    if failed is not None:
+        # A plugin may have an encoder of a name that is elsewhere an architecture's or a neck's.
+        with contextlib.suppress(RegistryError):
+            return resolve_encoder(name)
+        raise failed
     try:
         return resolve_encoder(name)
     except UnknownEncoderError as error:
-        known = [*list_architectures(), *index.architecture_names()]
-        close = difflib.get_close_matches(name.casefold(), dict.fromkeys(known), n=2)
-        if not close:
+        others = _others_like(name)
+        if not others:
             raise
-        raise UnknownEncoderError(f"{error}\nOr the architecture {' or '.join(map(repr, close))}?") from None
+        raise UnknownEncoderError(f"{error}\nOr {others}?") from None
+
+
+def _others_like(name: str) -> str:
+    """The architectures and necks of a similar name, as they follow "or"; empty where there are none."""
+    known = {
+        "architecture": [*list_architectures(), *index.architecture_names()],
+        "neck": [*list_necks(), *index.neck_names()],
+    }
+    close = {
+        word: difflib.get_close_matches(name.casefold(), dict.fromkeys(names), n=2) for word, names in known.items()
+    }
+    return " or ".join(f"the {word} {' or '.join(map(repr, names))}" for word, names in close.items() if names)
 
 
 def __getattr__(name: str) -> Any:

@@ -29,7 +29,10 @@ from smp_core.registry.metadata import Found, find_plugins
 _HEAVY_MODULES = ("torch", "torchvision", "timm", "numpy", "transformers", "tensorflow", "jax")
 # Hook "smp_<kind>" returns specs of this type; plugins and their records have an attribute of the kind's name.
 _KINDS: dict[str, type[Any]] = {"encoders": EncoderSpec, "architectures": ArchitectureSpec, "necks": NeckSpec}
-_HOOKS = ("smp_encoders", "smp_architectures", "smp_necks", "smp_resolve_encoder", "smp_model_created")
+_HOOKS = (
+    *("smp_encoders", "smp_architectures", "smp_necks"),
+    *("smp_resolve_encoder", "smp_encoder_names", "smp_model_created"),
+)
 # The hook specifications alone: pluggy inspects every name of the module that it is given, here once a plugin.
 _HOOK_SPECS = ModuleType(plugin_api.__name__)
 for _hook in _HOOKS:

@@ -20,6 +20,7 @@ ARCHITECTURES: dict[str, tuple[str, ...]] = {
     "smp-upernet": ("upernet",),
     "smp-segformer": ("segformer",),
     "smp-dpt": ("dpt",),
+    "smp-linear": ("linear",),
 }
 
 ENCODERS: dict[str, tuple[str, ...]] = {
@@ -49,10 +50,16 @@ ENCODERS: dict[str, tuple[str, ...]] = {
     "smp-sknet": ("timm-skresnet18", "timm-skresnet34", "timm-skresnext50_32x4d"),
 }
 
-NECKS: dict[str, tuple[str, ...]] = {}
+NECKS: dict[str, tuple[str, ...]] = {
+    "smp-necks": ("simple_pyramid", "resize_pyramid", "regrid"),
+}
 
 # Open families: the owner's resolver decides; a pattern only tells which distribution to ask or to install.
-ENCODER_PATTERNS: dict[str, str] = {"tu-*": "smp-timm"}
+# The ``timm-`` names are former ones of segmentation_models_pytorch.
+ENCODER_PATTERNS: dict[str, str] = {
+    "tu-*": "smp-timm",
+    **{f"timm-{family}*": "smp-timm" for family in ("gernet", "mobilenetv3", "regnet", "res2ne[tx]", "resnest")},
+}
 
 _ARCHITECTURE_OWNERS = {name: owner for owner, names in ARCHITECTURES.items() for name in names}
 _NECK_OWNERS = {name: owner for owner, names in NECKS.items() for name in names}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -219,6 +220,7 @@ class Registry:
                 f"{title}: {record.distribution} is installed, but unusable: {'; '.join(problems)}"
             )
         names = [known for plugin in here for known in kind.specs(plugin)]
+        names += self.open_names(here) if kind.open_families else []
         raise kind.unknown(
             f"{title}: {record.distribution} {record.version} does not provide it; "
             f"{_suggest(name, names, 'it provides')}\n"
@@ -231,6 +233,7 @@ class Registry:
         """Ask each plugin's resolver alone; one that raises or answers nonsense becomes a line in the failures."""
         found: list[Registered[EncoderSpec]] = []
         failures = []
+        refusals = []
         for plugin in within:
             if plugin.manager is None or not plugin.record.resolves_encoders:
                 continue
@@ -238,15 +241,46 @@ class Registry:
             who = f"plugin {record.distribution!r} {record.version}: hook 'smp_resolve_encoder'"
             try:
                 answers = plugin.manager.hook.smp_resolve_encoder(name=name)
+            except UnknownEncoderError as error:  # a name of the family, and why it means nothing
+                refusals.append(str(error))
+                continue
             except FAILURES as error:
                 failures.append(f"{who} raised {type(error).__name__}: {error}")
                 continue
             for spec in answers:
-                if isinstance(spec, EncoderSpec) and spec.name == name:
+                if isinstance(spec, EncoderSpec) and name in (spec.name, *spec.former_names):
                     found.append(Registered(spec, record.distribution, record.version))
                 else:
                     failures.append(f"{who} returned {spec!r}; expected None or an EncoderSpec named {name!r}")
+        if refusals and not found:
+            raise UnknownEncoderError(f"unknown encoder {name!r}; {'; '.join(refusals)}")
         return found, failures
+
+    def open_names(self, within: Iterable[LoadedPlugin]) -> list[str]:
+        """The names that plugins resolve and can count; of a plugin that raises or answers nonsense, none."""
+        names: dict[str, None] = {}
+        for plugin in within:
+            if plugin.manager is None or not plugin.record.resolves_encoders:
+                continue
+            with contextlib.suppress(*FAILURES):
+                for answer in plugin.manager.hook.smp_encoder_names():
+                    if not isinstance(answer, str):  # whose items are letters
+                        names.update(dict.fromkeys(item for item in answer if isinstance(item, str)))
+        return list(names)
+
+    def open_encoders(self) -> dict[str, Registered[EncoderSpec]]:
+        """What the names of open families mean, by names as short as they can be; without those that mean nothing."""
+        found: dict[str, Registered[EncoderSpec]] = {}
+        for plugin in self.loaded:
+            who = plugin.record.distribution
+            for name in self.open_names([plugin]):
+                for spelling in (name, f"{normalise(who)}/{name}"):
+                    with contextlib.suppress(RegistryError):
+                        item = self.resolve(ENCODER, spelling)
+                        if item.distribution == who:
+                            found[spelling] = item
+                            break
+        return found
 
     def _conflict(self, kind: Kind[Spec], name: str, found: list[Registered[Spec]]) -> NameConflictError:
         who = "\n".join(f"  {item.distribution} {item.version}: write {item.qualified_name!r}" for item in found)

@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from smp_core._warnings import warn
+from smp_core.blueprints.value import Blueprint
 from smp_core.errors import CheckpointError, OptionError
 from smp_core.sources.saved import CONFIG_FILE, INDEX_FILE, WEIGHTS_FILE
 from smp_core.tensors.card import model_card
@@ -65,15 +66,15 @@ def save_pretrained(
     if metrics is not None and not isinstance(metrics, Mapping):
         raise OptionError(f"metrics must be a dict of names and values, got {metrics!r}")
     blueprint = what_rebuilds(model)
-    if format == "smp" and blueprint.neck is not None:
-        raise OptionError(
-            f"format='smp': segmentation_models_pytorch has no necks, and this model has {blueprint.neck.title}"
-        )
+    if format == "smp":
+        _check_for_smp(blueprint)
     config = _jsonable(blueprint.to_config())
     if format == "smp":
         # Values of levels beyond the depth are ignored here, and refused there.
         for name in blueprint.architecture.spec.options_per_level:
             config[name] = config[name][: blueprint.depth]
+        # There, any keyword that an architecture does not know is the encoder's.
+        config |= config["_smp_core"].get("encoder_options", {})
     try:
         text = json.dumps(config, indent=2, sort_keys=True) + "\n"
     except (TypeError, ValueError) as error:
@@ -96,6 +97,16 @@ def save_pretrained(
         if path.name not in files and (path.name in (WEIGHTS_FILE, INDEX_FILE) or _SHARD.fullmatch(path.name)):
             path.unlink(missing_ok=True)
     return folder
+
+
+def _check_for_smp(blueprint: Blueprint) -> None:
+    """Whether segmentation_models_pytorch has a model like this one."""
+    title = "format='smp': segmentation_models_pytorch"
+    if blueprint.neck is not None:
+        raise OptionError(f"{title} has no necks, and this model has {blueprint.neck.title}")
+    both = [name for name in blueprint.encoder_options if name in blueprint.options]
+    if both:
+        raise OptionError(f"{title} would take the encoder's {', '.join(both)} for the architecture's option")
 
 
 def _shards(

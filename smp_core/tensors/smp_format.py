@@ -28,7 +28,10 @@ def with_unused(tensors: Mapping[str, Tensor], model: nn.Module, blueprint: Blue
         return dict(tensors)
     with torch.random.fork_rng(devices=[]):  # saving must not change what the user draws next
         full = build_encoder(
-            blueprint.encoder, in_channels=blueprint.in_channels, depth=blueprint.encoder.spec.max_depth
+            blueprint.encoder,
+            in_channels=blueprint.in_channels,
+            depth=blueprint.encoder.spec.max_depth,
+            options=blueprint.encoder_options,
         )
     assert isinstance(full, EncoderBase)
     added = {f"{prefix}{key}": value for key, value in complete(full).items() if f"{prefix}{key}" not in tensors}

@@ -7,6 +7,7 @@ is dynamic, no level of the encoder is a single row or column: that is a case of
 from __future__ import annotations
 
 import contextlib
+import itertools
 import warnings
 from collections.abc import Iterator
 
@@ -21,12 +22,19 @@ from smp_core.plugin import ArchitectureSpec
 ARCHITECTURES: list[ArchitectureSpec] = [
     smp_core.describe(name).spec for name in smp_core.list_architectures() if name != "unet"
 ]
+# Each over a pyramid or a transformer, or both.
+CASES: list[tuple[ArchitectureSpec, bool]] = [
+    (spec, over_tokens)
+    for spec, over_tokens in itertools.product(ARCHITECTURES, (False, True))
+    if (spec.tokens or spec.accepts_tokens if over_tokens else not spec.tokens)
+]
 SMALLEST = 64
 
 
-def build(spec: ArchitectureSpec) -> nn.Module:
+def build(case: tuple[ArchitectureSpec, bool]) -> nn.Module:
+    spec, over_tokens = case
     torch.manual_seed(0)
-    if spec.tokens:
+    if over_tokens:
         encoder: nn.Module = FakeTransformer(depth=spec.default_depth)
     else:
         stride = spec.dilation[0] if spec.dilation else 32
@@ -34,8 +42,8 @@ def build(spec: ArchitectureSpec) -> nn.Module:
     return smp_core.create(spec.name, encoder, classes=3).eval()
 
 
-@pytest.fixture(params=ARCHITECTURES, ids=lambda spec: spec.name, scope="module")
-def spec(request: pytest.FixtureRequest) -> ArchitectureSpec:
+@pytest.fixture(params=CASES, ids=lambda case: case[0].name + ("-tokens" if case[1] else ""), scope="module")
+def case(request: pytest.FixtureRequest) -> tuple[ArchitectureSpec, bool]:
     return request.param
 
 
@@ -43,8 +51,8 @@ OTHERS = [(1, SMALLEST + 33, SMALLEST + 1), (3, SMALLEST + 64, SMALLEST + 6), (2
 
 
 @pytest.fixture(scope="module")
-def model(spec: ArchitectureSpec) -> nn.Module:
-    return build(spec)
+def model(case: tuple[ArchitectureSpec, bool]) -> nn.Module:
+    return build(case)
 
 
 def image(batch: int, height: int, width: int) -> Tensor:
@@ -77,14 +85,14 @@ def _fresh_compiler() -> None:
 
 
 @pytest.mark.slow
-def test_compile_with_inductor(spec, model):
+def test_compile_with_inductor(case, model):
     with quietly():
         expect_same(torch.compile(model, fullgraph=True), model, OTHERS[:2])
 
 
 @pytest.mark.slow
-def test_training_step_compiles(spec):
-    model = build(spec).train()
+def test_training_step_compiles(case):
+    model = build(case).train()
     for layer in model.modules():
         if isinstance(layer, nn.modules.dropout._DropoutNd):
             layer.p = 0.0
@@ -101,13 +109,13 @@ def test_training_step_compiles(spec):
         torch.testing.assert_close(gradients[0][name], ours, rtol=1e-3, atol=atol, msg=name)
 
 
-def test_trace_holds_for_other_sizes(spec, model):
+def test_trace_holds_for_other_sizes(case, model):
     with quietly():
         traced = torch.jit.trace(model, image(2, SMALLEST, SMALLEST + 32))
     expect_same(traced, model, OTHERS)
 
 
-def test_onnx_in_onnxruntime(spec, model, tmp_path):
+def test_onnx_in_onnxruntime(case, model, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     path = tmp_path / "model.onnx"

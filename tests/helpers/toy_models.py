@@ -39,6 +39,9 @@ class ToyEncoder(EncoderBase):
             self.dilate(stage, reduction=2**number)
             self.add_module(f"stage{number}", stage)
 
+    def stage_modules(self) -> list[list[str]]:
+        return [[f"stage{number}"] for number in range(1, self.depth + 1)]
+
     def forward(self, x: Tensor) -> list[Tensor]:
         features = [x]
         for number in range(1, self.depth + 1):
@@ -158,10 +161,12 @@ class ToyNeck(nn.Module):
         out_channels: Sequence[int],
         reductions: Sequence[int],
         tokens: bool,
+        output_stride: int | None = None,
         width: int = 6,
         levels: Sequence[int] = (4, 8, 16),
     ) -> None:
         super().__init__()
+        levels = [level for level in levels if level <= (output_stride or level)]
         self.takes_tokens = tokens
         self.out_channels = tuple(width + number for number in range(len(levels)))
         self.reductions = tuple(levels)

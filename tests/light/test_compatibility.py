@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from random_specs import architecture, architectures, depths, encoder, encoders, output_strides
 
 from smp_core.blueprints.compatibility import (
     Choice,
@@ -22,56 +23,6 @@ from smp_core.errors import OptionError
 from smp_core.plugin import ArchitectureSpec, EncoderSpec
 
 
-def encoder(**fields: Any) -> EncoderSpec:
-    values: dict[str, Any] = {
-        "name": "e",
-        "target": "a:b",
-        "out_channels": (3, 64, 64, 128, 256, 512),
-        "reductions": (1, 2, 4, 8, 16, 32),
-        **fields,
-    }
-    return EncoderSpec(**values)
-
-
-def architecture(**fields: Any) -> ArchitectureSpec:
-    return ArchitectureSpec(**{"name": "a", "class_name": "A", "target": "a:b", **fields})
-
-
-@st.composite
-def encoders(draw: st.DrawFn) -> EncoderSpec:
-    tokens = draw(st.booleans())
-    steps = st.sampled_from([1, 2, 3, 4, 8, 12, 16, 32])
-    reductions = sorted(draw(st.lists(steps, min_size=1, max_size=6, unique=not tokens)))
-    least = 1 if tokens else max((reductions[0] - 1).bit_length(), 1)
-    depths = sorted(draw(st.lists(st.integers(least, len(reductions) if tokens else 6), min_size=2, max_size=2)))
-    return encoder(
-        out_channels=tuple(range(3, 3 + len(reductions))),
-        reductions=reductions,
-        tokens=tokens,
-        min_depth=depths[0],
-        max_depth=depths[1],
-        dilation=draw(st.sampled_from([(), (8,), (16,), (8, 16)])),
-    )
-
-
-@st.composite
-def architectures(draw: st.DrawFn) -> ArchitectureSpec:
-    depths = sorted(draw(st.lists(st.integers(1, 6), min_size=3, max_size=3)))
-    tokens = draw(st.booleans())
-    return architecture(
-        min_depth=depths[0],
-        default_depth=depths[1],
-        max_depth=depths[2],
-        tokens=tokens,
-        pyramid=not tokens and draw(st.booleans()),
-        dilation=draw(st.sampled_from([(), (8,), (16, 8), (16, 8, 32)])),
-    )
-
-
-depths = st.none() | st.integers(-1, 8)
-output_strides = st.none() | st.sampled_from([4, 8, 16, 32])
-
-
 def expected(arch: ArchitectureSpec, spec: EncoderSpec, depth: int | None, stride: int | None) -> bool:
     """The rules of the design, straight from its text."""
     if depth is None:
@@ -80,16 +31,20 @@ def expected(arch: ArchitectureSpec, spec: EncoderSpec, depth: int | None, strid
         return False
     if arch.tokens and not spec.tokens:
         return False
+    if spec.tokens and not (arch.tokens or arch.accepts_tokens):
+        return False
+    built = spec.reductions[:depth] if spec.tokens else [item for item in spec.reductions if item <= 2**depth]
     powers = {2**exponent for exponent in range(10)}
-    if arch.pyramid and (spec.tokens or not powers.issuperset(spec.reductions)):
+    if arch.pyramid and not powers.issuperset(built):
+        return False
+    if not set(arch.requires).issubset(built):
         return False
     if not arch.dilation:
         return stride is None
     stride = arch.dilation[0] if stride is None else stride
     if stride not in arch.dilation:
         return False
-    deepest = max(spec.reductions[:depth] if spec.tokens else [item for item in spec.reductions if item <= 2**depth])
-    return stride >= deepest or stride in spec.dilation
+    return stride >= max(built) or stride in spec.dilation
 
 
 @given(architectures(), encoders(), depths, output_strides)
@@ -149,6 +104,9 @@ def test_a_shallow_encoder_has_nothing_to_dilate() -> None:
     assert compare(architecture(dilation=(16, 8)), encoder(), 4)
 
 
+_ADVICE = ": name a neck that makes a feature pyramid of its features (smp_core.list_necks; pip install smp-necks)"
+
+
 @pytest.mark.parametrize(
     ("arch", "spec", "depth", "stride", "reason"),
     [
@@ -168,7 +126,36 @@ def test_a_shallow_encoder_has_nothing_to_dilate() -> None:
             None,
             None,
             "architecture 'a' needs a feature pyramid whose reductions are increasing powers of two; "
-            "encoder 'e' has reductions (1, 3, 4, 8, 16, 32)",
+            f"encoder 'e' has reductions (1, 3, 4, 8, 16, 32){_ADVICE}",
+        ),
+        (
+            {},
+            {"reductions": (16,) * 6, "tokens": True, "max_depth": 6},
+            None,
+            None,
+            "architecture 'a' needs a feature pyramid whose reductions are increasing powers of two; "
+            f"encoder 'e' has reductions (16, 16, 16, 16, 16, 16){_ADVICE}",
+        ),
+        (
+            {"pyramid": False},
+            {"reductions": (16,) * 6, "tokens": True, "max_depth": 6},
+            None,
+            None,
+            f"architecture 'a' does not take a plain transformer; encoder 'e' is one{_ADVICE}",
+        ),
+        (
+            {"requires": (4,)},
+            {"reductions": (1, 2, 8, 16, 32, 64)},
+            None,
+            None,
+            f"architecture 'a' needs features of reduction 4; encoder 'e' has 1, 2, 8, 16, 32{_ADVICE}",
+        ),
+        (
+            {"requires": (2, 4, 16), "min_depth": 1},
+            {},
+            1,
+            None,
+            f"architecture 'a' needs features of reduction 4, 16; encoder 'e' has 1, 2{_ADVICE}",
         ),
         ({}, {}, None, 16, "architecture 'a' takes no encoder_output_stride, got 16"),
         ({"dilation": (16, 8)}, {}, None, 32, "architecture 'a' takes an encoder_output_stride of 8, 16, not 32"),
@@ -194,6 +181,31 @@ def test_every_reason_is_a_sentence(
     answer = compare(architecture(**arch), encoder(**spec), depth, stride)
     assert answer.reasons == (reason,)
     assert str(answer) == f"no: {reason}"
+
+
+@pytest.mark.parametrize(
+    ("arch", "tokens", "reason"),
+    [
+        ({"tokens": True, "pyramid": False}, True, None),
+        ({"accepts_tokens": True, "pyramid": False}, True, None),
+        ({}, False, "architecture 'a' takes no encoder_output_indices, got [1, 2, 3]"),
+        (
+            {"accepts_tokens": True, "pyramid": False},
+            False,
+            "encoder 'e', which is no plain transformer, takes no encoder_output_indices, got [1, 2, 3]",
+        ),
+    ],
+)
+def test_output_indices_are_of_a_plain_transformer(arch: dict[str, Any], tokens: bool, reason: str | None) -> None:
+    spec = encoder(reductions=(16,) * 6, tokens=True, max_depth=6) if tokens else encoder()
+    choice = Choice(depth=3, output_stride=None, output_indices=(1, 2, 3))
+    assert violations(architecture(**arch), spec, choice) == ([reason] if reason else [])
+
+
+def test_an_architecture_may_take_either() -> None:
+    either = architecture(accepts_tokens=True, pyramid=False)
+    assert compare(either, encoder())
+    assert compare(either, encoder(reductions=(14,) * 6, tokens=True, max_depth=6))
 
 
 def test_an_answer_reads_as_yes_or_no() -> None:

@@ -83,7 +83,8 @@ def test_names_for_plugin_authors_are_pinned() -> None:
     assert plugin.__all__ == [
         *("ENTRY_POINT_GROUP", "ArchitectureSpec", "EncoderSpec", "FormerOption", "Migration", "NeckSpec"),
         *("WeightsSpec", "hookimpl", "hookspec"),
-        *("smp_architectures", "smp_encoders", "smp_model_created", "smp_necks", "smp_resolve_encoder"),
+        *("smp_architectures", "smp_encoder_names", "smp_encoders", "smp_model_created", "smp_necks"),
+        "smp_resolve_encoder",
     ]
     assert (plugin.ENTRY_POINT_GROUP, plugin.PROJECT_NAME) == ("smp_core", "smp_core")
     for name in plugin.__all__:

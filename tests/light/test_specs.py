@@ -56,6 +56,7 @@ def encoder_fields(draw: st.DrawFn) -> dict[str, Any]:
         "out_channels": draw(st.lists(channels, min_size=len(reductions), max_size=len(reductions))),
         "reductions": reductions,
         "options": draw(st.dictionaries(identifiers, st.integers() | st.text() | st.lists(st.integers()))),
+        "user_options": draw(st.lists(identifiers)),
         "weights": weights,
         "default_weights": draw(st.sampled_from([*weights])) if weights else None,
         "dilation": draw(strides),
@@ -73,7 +74,7 @@ def encoder_fields(draw: st.DrawFn) -> dict[str, Any]:
 @st.composite
 def architecture_fields(draw: st.DrawFn) -> dict[str, Any]:
     depths = sorted(draw(st.lists(st.integers(1, 9), min_size=3, max_size=3)))
-    tokens = draw(st.booleans())
+    tokens, accepts = draw(st.booleans()), draw(st.booleans())
     return {
         "name": draw(names),
         "class_name": draw(identifiers),
@@ -83,7 +84,9 @@ def architecture_fields(draw: st.DrawFn) -> dict[str, Any]:
         "max_depth": depths[2],
         "dilation": draw(strides),
         "tokens": tokens,
-        "pyramid": False if tokens else draw(st.booleans()),
+        "accepts_tokens": accepts,
+        "pyramid": False if tokens or accepts else draw(st.booleans()),
+        "requires": draw(st.lists(channels)),
         "scriptable": draw(st.booleans()),
         "license": draw(st.none() | texts),
         "paper": draw(st.none() | texts),
@@ -128,6 +131,7 @@ ENCODER_WRONG: dict[str, list[Any]] = {
         {None: 1},
         *({n: 1} for n in ("depth", "in_channels")),
     ],
+    "user_options": [None, 3, "drop", {"drop": 1}, ("a b",), (3,), (None,), (["drop"],), ("depth",), ("in_channels",)],
     "weights": [None, 3, ["imagenet"], {"imagenet": "model.safetensors"}, {"a b": WeightsSpec(file="f")}, {3: 4}],
     "default_weights": ["no such weights", 3, ["a"], {"a": 1}],
     "dilation": _STRIDES_WRONG,
@@ -149,7 +153,9 @@ ARCHITECTURE_WRONG: dict[str, list[Any]] = {
     "max_depth": _INT_WRONG,
     "dilation": _STRIDES_WRONG,
     "tokens": _FLAG_WRONG,
+    "accepts_tokens": _FLAG_WRONG,
     "pyramid": _FLAG_WRONG,
+    "requires": [item for item in _INTS_WRONG if item != ()],
     "scriptable": _FLAG_WRONG,
     "license": _TEXT_WRONG,
     "paper": _TEXT_WRONG,
@@ -182,7 +188,7 @@ def test_any_right_weights_construct(fields: dict[str, Any]) -> None:
 @given(encoder_fields())
 def test_any_right_encoder_constructs_and_is_frozen(fields: dict[str, Any]) -> None:
     spec = EncoderSpec(**fields)
-    for name in ("out_channels", "reductions", "dilation"):
+    for name in ("out_channels", "reductions", "dilation", "user_options"):
         assert getattr(spec, name) == tuple(fields[name])
         assert type(getattr(spec, name)) is tuple
     for name in ("options", "weights"):
@@ -197,7 +203,8 @@ def test_any_right_encoder_constructs_and_is_frozen(fields: dict[str, Any]) -> N
 @given(architecture_fields())
 def test_any_right_architecture_constructs_and_is_frozen(fields: dict[str, Any]) -> None:
     spec = ArchitectureSpec(**fields)
-    assert spec.dilation == tuple(fields["dilation"])
+    for name in ("dilation", "requires"):
+        assert getattr(spec, name) == tuple(fields[name])
     assert dataclasses.replace(spec) == spec
     with pytest.raises(dataclasses.FrozenInstanceError, match="cannot assign to field 'name'"):
         spec.name = "other"  # type: ignore[misc]
@@ -287,6 +294,15 @@ def _encoder(**fields: Any) -> EncoderSpec:
             "excepted, to ",
         ),
         (
+            {"user_options": ("output_stride",)},
+            "field 'user_options': expected a tuple of keyword names, in_channels, depth, output_stride, output_indices "
+            "excepted, got ('output_stride',)",
+        ),
+        (
+            {"out_channels": ()},
+            "EncoderSpec 'e' is invalid:\n  field 'out_channels': expected a tuple of positive ints",
+        ),
+        (
             {"name": "a/b"},
             "field 'name': expected a name of letters, digits and . _ + : - (no slash, no space), got 'a/b'",
         ),
@@ -302,6 +318,14 @@ def test_an_architecture_of_tokens_needs_no_pyramid() -> None:
     with pytest.raises(InvalidSpecError, match="field 'pyramid': expected False where tokens is True, got True"):
         ArchitectureSpec(name="a", class_name="A", target="a:b", tokens=True)
     assert ArchitectureSpec(name="a", class_name="A", target="a:b", tokens=True, pyramid=False).tokens
+
+
+def test_an_architecture_that_takes_tokens_too_needs_no_pyramid() -> None:
+    with pytest.raises(
+        InvalidSpecError, match="field 'pyramid': expected False where accepts_tokens is True, got True"
+    ):
+        ArchitectureSpec(name="a", class_name="A", target="a:b", accepts_tokens=True)
+    assert ArchitectureSpec(name="a", class_name="A", target="a:b", accepts_tokens=True, pyramid=False).accepts_tokens
 
 
 def test_a_spec_keeps_no_handle_on_what_it_was_given() -> None:

@@ -159,8 +159,13 @@ def _swallows(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     return not any(isinstance(part, ast.Name) and part.id == name for part in handed_on)
 
 
-# Its options are compared with the parameters of the architecture, and an unknown one is an error.
-_CHECKED = {("smp_core/blueprints/asking.py", "blueprint")}
+# The options of the first are compared with the parameters of the architecture; those of the others with the
+# ``user_options`` of their specs before, and then by timm. An unknown one is an error.
+_CHECKED = {
+    ("smp_core/blueprints/asking.py", "blueprint"),
+    ("plugins/encoders/smp-timm/smp_timm/pyramid.py", "__init__"),
+    ("plugins/encoders/smp-timm/smp_timm/tokens.py", "__init__"),
+}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=_id)

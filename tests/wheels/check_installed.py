@@ -46,8 +46,9 @@ def check_discovered(name: str) -> None:
 
     (record,) = [record for record in smp_core.plugins() if record.distribution == name]
     assert record.status == "ok", record.error
-    listed = [*smp_core.list_encoders(provider=name), *smp_core.list_architectures(provider=name)]
-    assert sorted(listed) == sorted([*record.encoders, *record.architectures])
+    lists = (smp_core.list_encoders, smp_core.list_architectures, smp_core.list_necks)
+    listed = [item for names in lists for item in names(provider=name)]
+    assert sorted(listed) == sorted([*record.encoders, *record.architectures, *record.necks])
     assert listed or record.resolves_encoders, f"{name} provides nothing"
     for item in listed:
         assert smp_core.describe(item).distribution == name

@@ -23,6 +23,7 @@ def smp_architectures() -> list[ArchitectureSpec]:
                 "encoder_dilation": FormerOption(now="encoder_output_stride", values={True: 16, False: 32}, wins=False),
             },
             # The feature at 1/4, and a deeper one.
+            requires=(4,),
             min_depth=3,
             max_depth=5,
             dilation=(16, 32),

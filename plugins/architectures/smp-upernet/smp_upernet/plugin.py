@@ -18,6 +18,7 @@ def smp_architectures() -> list[ArchitectureSpec]:
                 "upsampling": 4,
             },
             # The feature at 1/4, and a deeper one.
+            requires=(4,),
             min_depth=3,
             max_depth=8,
             license="MIT",

@@ -178,6 +178,14 @@ class DenseNetEncoder(EncoderBase):
         self.features = DenseNetFeatures(layers, growth, stem, in_channels, depth)
         initialise_encoder(self, mode="fan_in")
 
+    def stage_modules(self) -> list[list[str]]:
+        """See `smp_core.Encoder`: a feature is in the middle of a transition, whose second half is the next stage's."""
+        stages = [["conv0", "norm0"]]
+        for number in range(1, self.depth):
+            reduction = [f"transition{number - 1}.conv"] if number > 1 else []
+            stages.append([*reduction, f"denseblock{number}", f"transition{number}.norm" if number < 4 else "norm5"])
+        return [[f"features.{name}" for name in names] for names in stages]
+
     def forward(self, x: Tensor) -> list[Tensor]:
         """See `smp_core.Encoder.forward`."""
         features: list[Tensor] = self.features(x)

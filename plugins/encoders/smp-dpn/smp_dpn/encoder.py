@@ -75,6 +75,10 @@ class DPNEncoder(EncoderBase):
         self.to_empty(device=torch.get_default_device())
         initialise_encoder(self, mode="fan_in")
 
+    def stage_modules(self) -> list[list[str]]:
+        """See `smp_core.Encoder`."""
+        return self.stages_of_list("features", sorted((*self._activated, *self._joined)))
+
     def forward(self, x: Tensor) -> list[Tensor]:
         """See `smp_core.Encoder.forward`."""
         features = [x]

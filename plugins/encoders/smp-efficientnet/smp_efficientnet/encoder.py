@@ -156,6 +156,10 @@ class EfficientNetEncoder(EncoderBase):
             size = (size + block.stride - 1) // block.stride
         initialise(self)
 
+    def stage_modules(self) -> list[list[str]]:
+        """See `smp_core.Encoder`."""
+        return [["_conv_stem", "_bn0"], *self.stages_of_list("_blocks", self.taps)]
+
     def forward(self, x: Tensor) -> list[Tensor]:
         """See `smp_core.Encoder.forward`."""
         features = [x]
@@ -237,6 +241,10 @@ class TimmEfficientNetEncoder(EncoderBase):
             self.dilate(stage, reduction=4 * 2 ** sum(number > tap for tap in self.taps))
             self.blocks.append(stage)
         initialise(self)
+
+    def stage_modules(self) -> list[list[str]]:
+        """See `smp_core.Encoder`."""
+        return [["conv_stem", "bn1"], *self.stages_of_list("blocks", self.taps)]
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """See `smp_core.Encoder.forward`."""

@@ -63,6 +63,10 @@ class InceptionV4Encoder(EncoderBase):
         self._taps = list(_V4_TAPS)
         _finish(self)
 
+    def stage_modules(self) -> list[list[str]]:
+        """See `smp_core.Encoder`."""
+        return self.stages_of_list("features", self._taps)
+
     def forward(self, x: Tensor) -> list[Tensor]:
         """See `smp_core.Encoder.forward`."""
         features = [x]
@@ -117,6 +121,10 @@ class InceptionResNetV2Encoder(EncoderBase):
         self.mixed_7a, self.repeat_2 = layer("mixed_7a"), layer("repeat_2")
         self.block8, self.conv2d_7b = layer("block8"), layer("conv2d_7b")
         _finish(self)
+
+    def stage_modules(self) -> list[list[str]]:
+        """See `smp_core.Encoder`."""
+        return [list(names) for names in _RESNET_V2_LAYERS[: self.depth]]
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """See `smp_core.Encoder.forward`."""

@@ -90,6 +90,10 @@ class MixTransformerEncoder(EncoderBase):
             self.dilate(module, reduction=2 ** (number + 1))
         return patches, blocks, nn.LayerNorm(width, eps=1e-6)
 
+    def stage_modules(self) -> list[list[str]]:
+        """See `smp_core.Encoder`."""
+        return [[f"patch_embed{number}", f"block{number}", f"norm{number}"] for number in range(1, self.depth)]
+
     def forward(self, x: Tensor) -> list[Tensor]:
         """See `smp_core.Encoder.forward`; the features of the stages are channels-last."""
         features = [x]

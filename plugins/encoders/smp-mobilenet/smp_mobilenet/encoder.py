@@ -94,6 +94,10 @@ class MobileNetV2Encoder(EncoderBase):
         self.dilate(self.features[_TAPS[3] + 1 :], reduction=32)
         initialise_encoder(self)
 
+    def stage_modules(self) -> list[list[str]]:
+        """See `smp_core.Encoder`."""
+        return self.stages_of_list("features", self._taps)
+
     def forward(self, x: Tensor) -> list[Tensor]:
         """See `smp_core.Encoder.forward`."""
         features = [x]

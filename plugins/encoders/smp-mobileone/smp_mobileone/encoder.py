@@ -85,6 +85,10 @@ class MobileOneEncoder(EncoderBase):
         """A copy for inference, in which each block is one convolution; see `smp_mobileone.merging.merged`."""
         return merged(self)
 
+    def stage_modules(self) -> list[list[str]]:
+        """See `smp_core.Encoder`."""
+        return [[f"stage{number}"] for number in range(self.depth)]
+
     def forward(self, x: Tensor) -> list[Tensor]:
         """See `smp_core.Encoder.forward`."""
         features = [x]

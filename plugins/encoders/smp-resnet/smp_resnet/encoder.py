@@ -151,6 +151,10 @@ class ResNetEncoder(EncoderBase):
             self.layer1, self.layer2, self.layer3, self.layer4 = stage(1), stage(2), stage(3), stage(4)
         initialise_encoder(self)
 
+    def stage_modules(self) -> list[list[str]]:
+        """See `smp_core.Encoder`."""
+        return [["conv1", "bn1"], *([f"layer{number}"] for number in range(1, self.depth))]
+
     def forward(self, x: Tensor) -> list[Tensor]:
         """See `smp_core.Encoder.forward`."""
         features = [x]

@@ -71,6 +71,10 @@ class SENetEncoder(EncoderBase):
         self.to_empty(device=torch.get_default_device())
         initialise_encoder(self)
 
+    def stage_modules(self) -> list[list[str]]:
+        """See `smp_core.Encoder`."""
+        return [[f"layer{number}"] for number in range(self.depth)]
+
     def forward(self, x: Tensor) -> list[Tensor]:
         """See `smp_core.Encoder.forward`."""
         features = [x]

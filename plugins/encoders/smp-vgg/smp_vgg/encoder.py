@@ -6,14 +6,17 @@ Layers are numbered as in torchvision's `features`, so that published state dict
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from smp_core.encoder import EncoderBase
 from smp_core.errors import OptionError
 from smp_core.layers import initialise_encoder
+from smp_core.layers.recomputing import recompute
 from smp_core.layers.recording import is_recording
 
 _WIDTHS = (64, 128, 256, 512, 512)
@@ -82,11 +85,26 @@ class VGGEncoder(EncoderBase):
         )
         self.features = nn.Sequential(*modules[:built])
         self.tapped = [index for index in pools if index < built]
+        self.recomputes = False
         initialise_encoder(self)
+
+    def stage_modules(self) -> list[list[str]]:
+        """See `smp_core.Encoder`; a stage begins with the pool before it, and the last one is a pool alone."""
+        return self.stages_of_list("features", [*(index - 1 for index in self.tapped), len(self.features) - 1])
+
+    def set_gradient_checkpointing(self, enabled: bool) -> None:
+        """See `smp_core.Encoder`: there are no blocks, so that whole stages are recomputed."""
+        self.recomputes = enabled
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """See `smp_core.Encoder.forward`."""
         features: list[Tensor] = []
+        if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
+            if self.recomputes and self.training:
+                for start, stop in pairwise([0, *self.tapped, len(self.features)]):
+                    x = recompute(self.features[start:stop], x)
+                    features.append(x)
+                return features
         for index, layer in enumerate(self.features):
             if index in self.tapped:
                 features.append(x)

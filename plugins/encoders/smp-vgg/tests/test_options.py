@@ -1,5 +1,7 @@
 """Options that a VGG cannot take, and the keys that it leaves out."""
 
+import warnings
+
 import pytest
 import torch
 
@@ -20,6 +22,17 @@ from smp_vgg.encoder import VGGEncoder
 def test_errors_say_what_is_right(arguments, message):
     with pytest.raises(smp_core.errors.OptionError, match=message):
         VGGEncoder(**{"layers": (1, 1, 1, 1, 1), "batch_norm": True, **arguments})
+
+
+def test_recomputed_activations_are_no_matter_of_a_script():
+    encoder = VGGEncoder((1, 1, 1, 1, 1), True, depth=2)
+    encoder.set_gradient_checkpointing(True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scripted = torch.jit.script(encoder)
+    x = torch.rand(2, 3, 32, 32)
+    for ours, theirs in zip(encoder(x), scripted(x), strict=True):
+        assert torch.equal(ours, theirs)
 
 
 def test_published_keys_of_a_classifier_are_left_out():

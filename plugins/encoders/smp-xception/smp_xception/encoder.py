@@ -78,6 +78,10 @@ class XceptionEncoder(EncoderBase):
         self.to_empty(device=torch.get_default_device())
         initialise_encoder(self, mode="fan_in", nonlinearity="linear")
 
+    def stage_modules(self) -> list[list[str]]:
+        """See `smp_core.Encoder`."""
+        return [list(names) for names in _LAYERS[: self.depth]]
+
     def forward(self, x: Tensor) -> list[Tensor]:
         """See `smp_core.Encoder.forward`."""
         features = [x]

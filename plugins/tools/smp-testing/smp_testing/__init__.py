@@ -1,4 +1,4 @@
-"""The checks that every encoder and every architecture of smp-core must pass, driven by what its spec declares.
+"""The checks that every encoder, neck and architecture of smp-core must pass, driven by what its spec declares.
 
 Names are exported lazily: the fresh processes in which plugins are imported must stay as light as a plugin is.
 """

@@ -65,6 +65,7 @@ class BoundCheck:
 
         Raises:
             ConformanceError: what came and what was expected.
+            NotApplicable: the module lacks an optional member, without which there is nothing to check.
             Exception: whatever the plugin raised.
         """
         with preserved():

@@ -6,20 +6,23 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from smp_core.errors import MissingPluginError, PluginError
-from smp_core.plugin import ArchitectureSpec, EncoderSpec
+from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec
 from smp_core.registry import (
     PluginRecord,
     Registered,
     list_architectures,
     list_encoders,
+    list_necks,
     plugins,
     resolve_architecture,
     resolve_encoder,
+    resolve_neck,
 )
 from smp_testing.cases import ArchitectureCase, ArchitectureOptions, Case, EncoderCase, PluginCase
 from smp_testing.check import BoundCheck
 from smp_testing.checks import CHECKS
 from smp_testing.encoders import PYRAMIDS, TOKENS
+from smp_testing.necks import neck_cases
 
 
 def collect(
@@ -43,7 +46,7 @@ def collect(
             minutes for deep ones; choose it so that each kind of block is in an encoder below it.
 
     Returns:
-        The checks of the distribution first, then those of each encoder and architecture.
+        The checks of the distribution first, then those of each encoder, architecture and neck.
 
     Raises:
         MissingPluginError: no plugin of that distribution is installed.
@@ -54,12 +57,15 @@ def collect(
     found_encoders = [resolve_encoder(item) for item in list_encoders(provider=name)]
     found_encoders += [resolve_encoder(item if "/" in item else f"{name}/{item}") for item in encoders]
     found_architectures = [resolve_architecture(item) for item in list_architectures(provider=name)]
-    cases: list[Case] = [PluginCase(name, _modules(found_encoders, found_architectures))]
+    found_necks = [resolve_neck(item) for item in list_necks(provider=name)]
+    cases: list[Case] = [PluginCase(name, _modules(found_encoders, found_architectures, found_necks))]
     for item in found_encoders:
         size = item.spec.num_parameters or 0
         cases.append(EncoderCase(item, has_numbers=size <= numbers_up_to, is_traced=size <= traced_up_to))
     for architecture in found_architectures:
         cases.extend(_architecture_cases(architecture, (options or {}).get(architecture.spec.name, {})))
+    for neck in found_necks:
+        cases.extend(neck_cases(neck))
     return [BoundCheck(case, check) for case in cases for check in CHECKS if check.takes(case)]
 
 
@@ -85,9 +91,12 @@ def _normalised(distribution: str) -> str:
 
 
 def _modules(
-    encoders: Sequence[Registered[EncoderSpec]], architectures: Sequence[Registered[ArchitectureSpec]]
+    encoders: Sequence[Registered[EncoderSpec]],
+    architectures: Sequence[Registered[ArchitectureSpec]],
+    necks: Sequence[Registered[NeckSpec]],
 ) -> tuple[str, ...]:
     targets = [item.spec.target for item in encoders] + [item.spec.target for item in architectures]
+    targets += [item.spec.target for item in necks]
     targets += [weights.convert for item in encoders for weights in item.spec.weights.values() if weights.convert]
     return tuple(dict.fromkeys(target.partition(":")[0] for target in targets))
 
@@ -96,7 +105,8 @@ def _architecture_cases(
     architecture: Registered[ArchitectureSpec], options: ArchitectureOptions
 ) -> Iterator[ArchitectureCase]:
     """One case for each kind of encoder that the architecture can have."""
-    kinds = (TOKENS,) if architecture.spec.tokens else PYRAMIDS
-    fitting = [kind for kind in kinds if kind.min_depth <= architecture.spec.max_depth]
+    spec = architecture.spec
+    kinds = (TOKENS,) if spec.tokens else (*PYRAMIDS, TOKENS) if spec.accepts_tokens else PYRAMIDS
+    fitting = [kind for kind in kinds if kind.min_depth <= spec.max_depth]
     for kind in fitting:
         yield ArchitectureCase(architecture, kind, is_main=kind is fitting[0], options=options)

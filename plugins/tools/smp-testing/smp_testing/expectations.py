@@ -16,6 +16,10 @@ class ConformanceError(AssertionError):
     """An encoder, architecture or plugin does not do what its spec or its contract says."""
 
 
+class NotApplicable(Exception):  # noqa: N818  # not a failure
+    """A check has no meaning for a module that lacks an optional member, which shows when it is built; says which."""
+
+
 def expect(condition: object, message: str) -> None:
     """Raise `ConformanceError` with the message unless the condition holds."""
     __tracebackhide__ = True  # pytest: the check is the place to look at

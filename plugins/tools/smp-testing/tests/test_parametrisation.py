@@ -8,6 +8,7 @@ import pytest
 
 from smp_core.errors import MissingPluginError, UnknownEncoderError
 from smp_testing import BoundCheck, collect, conformance
+from smp_testing.expectations import NotApplicable
 
 
 def parameters(function):
@@ -74,6 +75,17 @@ def test_options_reach_the_architecture(options):
     checks = {check.id: check for check in collect("acme-wrong", options={"RightModel": options})}
     case = checks["RightModel-pyramid-any_image_size"].case
     assert len(case.run(case.settled(), case.image())) == 2
+
+
+def test_what_an_optional_member_is_missing_for_is_skipped():
+    found = parameters(conformance("acme-wrong"))
+    assert "NamesNoStages-features_end_their_stages" in found  # it shows only once the encoder is built
+    for name in ("stages_name_every_parameter_once", "gradient_checkpointing_only_saves_memory"):
+        (bound,) = found[f"NamesNoStages-{name}"].values
+        with pytest.raises(NotApplicable, match=r"^NamesNoStages names no stages \(stage_modules\), which freezing"):
+            bound.run()
+        with pytest.raises(pytest.skip.Exception, match="NamesNoStages names no stages"):
+            conformance("acme-wrong")(bound)
 
 
 def test_a_bound_check_says_its_id_where_pytest_shows_it():

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from smp_testing.cases import ArchitectureCase, EncoderCase, ModuleCase, PluginCase
 from smp_testing.check import Check
-from smp_testing.checks import architecture, encoder, module, plugin, process, tracing
+from smp_testing.checks import architecture, encoder, module, neck, plugin, process, stages, tracing
+from smp_testing.necks import NeckCase
 
 
 def _is_main(case: ModuleCase) -> bool:
-    """Some checks of an architecture have nothing to do with the kind of encoder: one is enough."""
-    return not isinstance(case, ArchitectureCase) or case.is_main
+    """Some checks of an architecture or a neck have nothing to do with the kind of encoder: one is enough."""
+    return not isinstance(case, (ArchitectureCase, NeckCase)) or case.is_main
 
 
 CHECKS: tuple[Check, ...] = (
@@ -49,6 +50,9 @@ CHECKS: tuple[Check, ...] = (
         kind=EncoderCase,
         applies=lambda case: any(weights.convert for weights in case.spec.weights.values()),
     ),
+    Check(function=stages.stages_name_every_parameter_once, kind=EncoderCase),
+    Check(function=stages.features_end_their_stages, kind=EncoderCase),
+    Check(function=stages.gradient_checkpointing_only_saves_memory, kind=EncoderCase, needs_numbers=True),
     # Architectures
     Check(function=architecture.any_image_size, kind=ArchitectureCase),
     Check(function=architecture.every_depth_builds, kind=ArchitectureCase),
@@ -61,7 +65,11 @@ CHECKS: tuple[Check, ...] = (
     Check(function=architecture.classes_and_heads, kind=ArchitectureCase),
     Check(function=architecture.predict_restores_training_mode, kind=ArchitectureCase, applies=_is_main),
     Check(function=architecture.save_and_load, kind=ArchitectureCase),
-    # Both
+    # Necks
+    Check(function=neck.levels_match_spec, kind=NeckCase),
+    Check(function=neck.every_level_covers_the_image, kind=NeckCase),
+    Check(function=neck.every_output_stride_builds, kind=NeckCase),
+    # All three
     Check(function=module.input_is_left_alone, kind=ModuleCase, needs_numbers=True),
     Check(function=module.batch_items_are_independent, kind=ModuleCase, needs_numbers=True),
     Check(function=module.gradients_reach_every_parameter, kind=ModuleCase, needs_numbers=True),

@@ -75,7 +75,13 @@ def every_depth_builds(case: EncoderCase) -> None:
 
 
 def _unused_parameters(module: nn.Module, outputs: list[Tensor]) -> list[str]:
-    """Names of trainable parameters that are not in the autograd graph of the outputs. Needs no backward pass."""
+    """Names of trainable parameters that no output is made with."""
+    used = parameters_behind(outputs)
+    return [name for name, item in module.named_parameters() if item.requires_grad and id(item) not in used]
+
+
+def parameters_behind(outputs: list[Tensor]) -> set[int]:
+    """Ids of the parameters in the autograd graph of the outputs. Needs no backward pass."""
     used, seen = set(), set()
     pending = [item.grad_fn for item in outputs if item.grad_fn is not None]
     while pending:
@@ -86,7 +92,7 @@ def _unused_parameters(module: nn.Module, outputs: list[Tensor]) -> list[str]:
         if hasattr(node, "variable"):
             used.add(id(node.variable))
         pending.extend(parent for parent, _ in node.next_functions if parent is not None)
-    return [name for name, item in module.named_parameters() if item.requires_grad and id(item) not in used]
+    return used
 
 
 def every_output_stride_builds(case: EncoderCase) -> None:

@@ -37,6 +37,9 @@ class Right(EncoderBase):
         for index, stage in enumerate(self.stages):
             self.dilate(stage, 2 ** (index + 1))
 
+    def stage_modules(self):
+        return [[f"stages.{index}"] for index in range(len(self.stages))]
+
     def forward(self, x):
         features = [x]
         for stage in self.stages:
@@ -48,6 +51,9 @@ class Right(EncoderBase):
 class Tokens(TinyTransformer):
     def __init__(self, *, in_channels=3, depth=4, output_stride=32):
         super().__init__(depth, in_channels=in_channels)
+
+    def stage_modules(self):
+        return [["embedding", "class_token"], *([f"blocks.{index}"] for index in range(len(self.blocks)))]
 
 
 class Fetches(Right):
@@ -224,4 +230,85 @@ class BranchesOnSizes(Right):
 
 class CannotBeScripted(Right):
     def forward(self, x, *more):
+        return super().forward(x)
+
+
+class NamesNoStages(Right):
+    stage_modules = EncoderBase.stage_modules
+
+
+class LeavesOutParameter(Right):
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, x):
+        features = super().forward(x)
+        return [*features[:-1], features[-1] * self.scale]
+
+
+class JoinsStages(Right):
+    def stage_modules(self):
+        return [["stages"]]
+
+
+class SwapsStages(Right):
+    def stage_modules(self):
+        *first, fourth, fifth = super().stage_modules()
+        return [*first, fifth, fourth]
+
+
+class NamesTooEarly(Right):
+    def stage_modules(self):
+        return [*super().stage_modules()[:3], ["stages.3", "stages.4.0"], ["stages.4.1"]]
+
+
+class SwapsBlocks(Tokens):
+    def stage_modules(self):
+        stem, first, *others = super().stage_modules()
+        return [stem, *others, first]
+
+
+class JoinsBlocks(Tokens):
+    def stage_modules(self):
+        return [["embedding", "class_token"], ["blocks"]]
+
+
+class HasNoBlocks(Right):
+    def stage_modules(self):
+        return [[f"{name}.0", f"{name}.1"] for (name,) in super().stage_modules()]
+
+
+class CallsLayers(Right):
+    def forward(self, x):
+        features = [x]
+        for stage in self.stages:
+            for layer in stage:
+                x = layer(x)
+            features.append(x)
+        return features
+
+
+class RecomputesOtherwise(Right):
+    factor = 1.0
+
+    def set_gradient_checkpointing(self, enabled):
+        self.factor = 2.0 if enabled else 1.0
+
+    def forward(self, x):
+        features = super().forward(x)
+        return [*features[:-1], features[-1] * self.factor]
+
+
+class CountsRuns(Right):
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self.register_buffer("runs", torch.zeros(1))
+        self.runs_again = False
+
+    def set_gradient_checkpointing(self, enabled):
+        self.runs_again = enabled
+
+    def forward(self, x):
+        self.runs += 1 + int(self.runs_again)
         return super().forward(x)

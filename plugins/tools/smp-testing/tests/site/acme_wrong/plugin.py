@@ -6,6 +6,16 @@ ENCODERS = (
     *("PadsTo64", "RefusesFullStateDict", "WritesIntoFeatures", "HidesFirstConvolution", "WritesIntoInput"),
     *("MixesBatch", "CountsBatch", "HasUnusedParameter", "HasNanGradient", "ForgetsTensor", "RenamesKeys"),
     *("EditsStateDict", "BranchesOnValues", "BranchesOnSizes", "CannotBeScripted", "ViewsInput"),
+    *(
+        "NamesNoStages",
+        "LeavesOutParameter",
+        "JoinsStages",
+        "SwapsStages",
+        "NamesTooEarly",
+        "HasNoBlocks",
+        "CallsLayers",
+    ),
+    *("RecomputesOtherwise", "CountsRuns"),
 )
 ARCHITECTURES = (
     *("Right", "KeepsPadding", "RefusesDepthFour", "UsesThreeChannels", "IgnoresHead"),
@@ -29,6 +39,17 @@ def encoder(target, name=None, **changes):
     return EncoderSpec(**fields | changes)
 
 
+def tokens(target):
+    return EncoderSpec(
+        name=target,
+        target=f"acme_wrong.encoders:{target}",
+        out_channels=(32, 32, 32, 32),
+        reductions=(16, 16, 16, 16),
+        max_depth=4,
+        tokens=True,
+    )
+
+
 @hookimpl
 def smp_encoders():
     converter = WeightsSpec(file="acme_wrong:right.safetensors", convert="acme_wrong.encoders:missing")
@@ -39,14 +60,7 @@ def smp_encoders():
         encoder("Right", "SpecNamesNoConverter", weights={"right": converter}),
         encoder("Right", "SpecDeniesScript", scriptable=False),
         encoder("Right", "SpecIsBare", num_parameters=None, dilation=(), weights={}, default_weights=None),
-        EncoderSpec(
-            name="Tokens",
-            target="acme_wrong.encoders:Tokens",
-            out_channels=(32, 32, 32, 32),
-            reductions=(16, 16, 16, 16),
-            max_depth=4,
-            tokens=True,
-        ),
+        *map(tokens, ("Tokens", "SwapsBlocks", "JoinsBlocks")),
     ]
 
 

@@ -1,0 +1,3 @@
+"""A linear head over any encoder, for smp-core."""
+
+__version__ = "1.0.0"

@@ -34,6 +34,8 @@ class Encoder(Protocol):
         channels_last: True where the encoder is faster with the channels of the input innermost in memory, as most
             convolutions are on the CPU; then a model over the encoder gives it such an input. It must take either.
         full_resolution: True where ``features[0]`` is a stage of the encoder (VGG) and not the input itself.
+        wants_center: whether a Unet refines the deepest feature before it is upsampled, as over VGG; by default where
+            ``full_resolution`` is True.
 
     Optional methods, for fine-tuning (`smp_core.finetuning`):
         ``stage_modules() -> list[list[str]]``: the names of its submodules, and of parameters in none of these, stage
@@ -118,6 +120,9 @@ class EncoderBase(nn.Module):
 
     channels_last: ClassVar[bool] = False
     """See `Encoder`; a family that has measured it says True."""
+
+    truncated_elsewhere: ClassVar[bool] = False
+    """Whether segmentation_models_pytorch, too, builds no more of it than a depth asks for; see `unused_shapes`."""
 
     def __init__(
         self,

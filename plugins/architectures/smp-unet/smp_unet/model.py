@@ -56,7 +56,7 @@ class Unet(SegmentationModel):
             norm=decoder_use_norm,
             attention_type=decoder_attention_type,
             interpolation=decoder_interpolation,
-            center=bool(getattr(encoder, "full_resolution", False)),
+            center=bool(getattr(encoder, "wants_center", getattr(encoder, "full_resolution", False))),
         )
         super().__init__(
             encoder,

@@ -1,0 +1,134 @@
+"""timm's models whose stages halve the resolution, as feature pyramids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from smp_core.encoder import EncoderBase
+from smp_core.errors import OptionError
+from smp_timm import keys, models, stages
+from smp_timm.sizes import Sizes, sizes_with
+
+
+class TimmEncoder(EncoderBase):
+    """A timm model's stages as a pyramid, true to its reductions for images of any size.
+
+    State-dict keys: those of ``timm.create_model(model, features_only=True)`` under ``model.``, as
+    segmentation_models_pytorch's ``tu-`` encoders have them; timm's own are taken, too.
+
+    Args:
+        model: name of the timm model.
+        channels, reductions: of all its features, the image apart.
+        positions: where they are among all that timm counts; empty where these are the first ones.
+        build: arguments of timm's that free the model from one size.
+        sizes: how it takes images of any size; see `smp_timm.sizes.Sizes`.
+        first_convolutions: names, in the whole timm model, of the layers that see the input.
+        any_channels: whether it takes other than 3 input channels.
+        in_channels, depth, output_stride: see `smp_core.encoder.EncoderBase`.
+        **options: arguments of the timm model that a user chose.
+
+    Raises:
+        OptionError: an option that the model does not take, or other input channels where it takes 3 alone.
+        PluginError: the installed timm does not have the model.
+    """
+
+    truncated_elsewhere = True
+
+    wants_center = False  # segmentation_models_pytorch has one over its own VGG alone
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        channels: Sequence[int],
+        reductions: Sequence[int],
+        build: Mapping[str, Any],
+        sizes: Mapping[str, Any],
+        first_convolutions: Sequence[str],
+        positions: Sequence[int] = (),
+        any_channels: bool = True,
+        in_channels: int = 3,
+        depth: int = 5,
+        output_stride: int = 32,
+        **options: Any,
+    ) -> None:
+        whole = reductions[0] == 1
+        image = () if whole else (in_channels,)
+        super().__init__(
+            out_channels=(*image, *channels),
+            reductions=(*(() if whole else (1,)), *reductions),
+            in_channels=in_channels,
+            depth=1,  # the base counts in powers of two, which these need not be
+        )
+        self.depth = depth
+        check_channels(model, in_channels, any_channels)
+        kept = [index for index, reduction in enumerate(reductions) if reduction <= 2**depth]
+        deepest = reductions[kept[-1]]
+        stride = output_stride if output_stride < min(deepest, 32) else deepest  # 32 is what the core says for none
+        dilated = {"output_stride": stride} if stride < deepest else {}
+        self.name = model
+        self.options = dict(options)
+        self.full_resolution = whole
+        taken = tuple((positions or range(len(reductions)))[index] for index in kept)
+        self.model_arguments = {**build, "features_only": True, "out_indices": taken, **dilated}
+        self.model = models.build(model, options=options, in_chans=in_channels, **self.model_arguments)
+        models.drop_unused(self.model)
+        info = self.model.feature_info
+        declared = tuple(channels[index] for index in kept), tuple(min(reductions[index], stride) for index in kept)
+        found = tuple(info.channels()), tuple(info.reduction())
+        models.check_same(model, options, declared, found)
+        self.output_stride = output_stride
+        self.out_channels = (*image, *found[0])
+        self.reductions = (*(() if whole else (1,)), *found[1])
+        self._is_channels_last = models.is_channels_last(self.model)
+        self._sizes = sizes_with(
+            options, Sizes(**sizes), model=model, reductions=reductions, channels=channels, tokens=False
+        )
+        self._feature_reductions = list(found[1])
+        self.first_convolution, self.further_first_convolutions = keys.first_convolutions(  # type: ignore[misc]
+            self, first_convolutions
+        )
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """See `smp_core.Encoder.forward`."""
+        features: list[Tensor] = [] if self.full_resolution else [x]
+        found: list[Tensor] = self.model(self._sizes.fit(x))
+        for feature, reduction in zip(found, self._feature_reductions, strict=True):
+            if self._is_channels_last:
+                feature = feature.permute(0, 3, 1, 2).contiguous()
+            features.append(self._sizes.restore(feature, reduction, x))
+        return features
+
+    def to_own_keys(self, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """See `smp_core.encoder.EncoderBase`; takes timm's own keys, too."""
+        return keys.to_own(self, state_dict)
+
+    def unused_shapes(self) -> dict[str, tuple[int, ...]]:
+        """See `smp_core.encoder.EncoderBase`: what timm builds besides, and nothing runs."""
+        return keys.unused_shapes(self, keys.built_by_timm(self))
+
+    def stage_modules(self) -> list[list[str]]:
+        """See `smp_core.Encoder`."""
+        return stages.stage_modules(self)
+
+    def any_image(self) -> Tensor:
+        """An image of a size that the timm model itself takes, without memory."""
+        return self._sizes.fit(torch.empty(1, self.in_channels, 224, 224, device="meta"))
+
+    def no_weight_decay(self) -> set[str]:
+        """See `smp_core.Encoder`: by timm's own metadata."""
+        return stages.no_weight_decay(self)
+
+
+def check_channels(model: str, in_channels: int, any_channels: bool) -> None:
+    """Whether a model takes so many input channels.
+
+    Raises:
+        OptionError: it does not.
+    """
+    if in_channels != 3 and not any_channels:
+        raise OptionError(f"timm's {model!r} takes images of 3 channels alone, got in_channels={in_channels}")

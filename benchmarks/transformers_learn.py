@@ -20,8 +20,8 @@ from torch.nn import functional
 
 import smp_core
 
-_CROP = 128
-_BATCH = 8
+_CROP = 96
+_BATCH = 4
 _ARCHITECTURES = ("unet", "dpt")
 
 # Small decoders of about as many parameters, so that the comparison is one of architectures.
@@ -110,7 +110,7 @@ def main() -> int:
     parser.add_argument("data", choices=("nuclei", "micrograph"))
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--encoder", default="tu-test_vit")
-    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--steps", type=int, default=120)
     parser.add_argument("--seeds", type=int, default=5)
     arguments = parser.parse_args()
     load: Callable[[], tuple[Pairs, Pairs]] = (

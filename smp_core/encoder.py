@@ -235,6 +235,9 @@ class EncoderWithNeck(nn.Module):
         neck: takes its features, without prefix tokens; has ``out_channels`` and ``reductions`` of its own.
     """
 
+    # TorchScript compiles only the branch that a constant chooses: the other one has the types of another encoder.
+    __constants__: ClassVar[list[str]] = ["_tokens"]
+
     def __init__(self, encoder: nn.Module, neck: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
@@ -250,8 +253,11 @@ class EncoderWithNeck(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """See `Encoder.forward`."""
-        output = self.encoder(self._pad(x))
-        levels: list[Tensor] = self.neck(output[0] if self._tokens else output)
+        whole = self._pad(x)
+        if self._tokens:
+            levels: list[Tensor] = self.neck(self.encoder(whole)[0])
+        else:
+            levels = self.neck(self.encoder(whole))
         features: list[Tensor] = []
         for number, level in enumerate(levels):
             reduction = self._reductions[number]

@@ -12,7 +12,7 @@ from smp_core._specs.registered import Registered
 from smp_core._warnings import warn
 from smp_core.errors import OptionError
 from smp_core.parts.targets import load_target, options_of
-from smp_core.plugin import ArchitectureSpec
+from smp_core.plugin import ArchitectureSpec, EncoderSpec
 
 _COMMON = ("encoder_weights", "in_channels", "classes", "activation", "aux_params", "encoder_depth")
 
@@ -29,7 +29,11 @@ def known_options(architecture: Registered[ArchitectureSpec]) -> Mapping[str, An
 
 
 def complete(
-    architecture: Registered[ArchitectureSpec], given: Mapping[str, Any], *, saved: bool
+    architecture: Registered[ArchitectureSpec],
+    given: Mapping[str, Any],
+    *,
+    saved: bool,
+    encoder: EncoderSpec | None = None,
 ) -> tuple[dict[str, Any], list[OptionError]]:
     """All options with their values, in a fixed form, and what is wrong with those given.
 
@@ -38,6 +42,7 @@ def complete(
         given: by name.
         saved: whether they were read from a saved model. Then keys that nobody knows are dropped, with a warning where
             they have a value: segmentation_models_pytorch took and saved any keyword.
+        encoder: of the model; whose options are no architecture's, as a user may think.
     """
     known = known_options(architecture)
     unknown = {name: value for name, value in given.items() if name not in known}
@@ -45,7 +50,7 @@ def complete(
     if saved:
         _warn_of_unknown({name: value for name, value in unknown.items() if value is not None}, known, architecture)
     elif unknown:
-        found.append(OptionError(_explain(unknown, known, architecture)))
+        found.append(OptionError(_explain(unknown, known, architecture, encoder)))
     values = {name: given.get(name, default) for name, default in known.items()}
     missing = [name for name, value in values.items() if value is inspect.Parameter.empty]
     if missing:
@@ -63,13 +68,22 @@ def _kept(name: str, value: Any) -> Any:
         return OptionError(f"{name}={shown(value)} cannot be kept in a blueprint: {error}")
 
 
-def _explain(unknown: Mapping[str, Any], known: Mapping[str, Any], architecture: Registered[ArchitectureSpec]) -> str:
+def _explain(
+    unknown: Mapping[str, Any],
+    known: Mapping[str, Any],
+    architecture: Registered[ArchitectureSpec],
+    encoder: EncoderSpec | None,
+) -> str:
     lines = [
         f"no argument is called {name!r}: write {_OTHER_NAMES[name]}={value!r}"
         for name, value in unknown.items()
         if name in _OTHER_NAMES
     ]
-    rest = [name for name in unknown if name not in _OTHER_NAMES]
+    of_encoder = {name: value for name, value in unknown.items() if encoder and name in encoder.user_options}
+    if encoder and of_encoder:
+        names = ", ".join(map(repr, of_encoder))
+        lines.append(f"{names} is of encoder {encoder.name!r}: write encoder_options={shown(of_encoder)}")
+    rest = [name for name in unknown if name not in _OTHER_NAMES and name not in of_encoder]
     common = list(_COMMON)
     if architecture.spec.dilation:
         common.append("encoder_output_stride")

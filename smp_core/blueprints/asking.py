@@ -12,7 +12,7 @@ from smp_core.blueprints.request import Request
 from smp_core.blueprints.value import Blueprint
 from smp_core.errors import IncompatibleError, OptionError
 from smp_core.inputs import Preprocessing
-from smp_core.registry import default_necks, resolve_parts
+from smp_core.registry import resolve_parts
 from smp_core.sources.weights import Weights
 
 
@@ -59,14 +59,11 @@ def blueprint(
         raise OptionError(_no_encoder(options))
     written = {"arch": arch, "encoder": encoder, "neck": neck}
     module = encoder if is_module(encoder) else None
-    architecture, backbone, necked = resolve_parts(arch, None if module is not None else encoder, neck)
+    found = resolve_parts(arch, None if module is not None else encoder, neck)
     parts = drafting.Parts(
-        architecture=architecture,
-        encoder=backbone,
-        neck=necked,
+        **found._asdict(),
         written={key: value for key, value in written.items() if isinstance(value, str)},
         module=module,
-        default_necks=default_necks(),
     )
     request = Request(
         encoder_weights=encoder_weights,
@@ -110,10 +107,7 @@ def compatible(
     """
     if encoder is None:
         raise OptionError(_no_encoder({}))
-    architecture, backbone, necked = resolve_parts(arch, encoder, neck)
-    parts = drafting.Parts(
-        architecture=architecture, encoder=backbone, neck=necked, written={}, default_necks=default_necks()
-    )
+    parts = drafting.Parts(**resolve_parts(arch, encoder, neck)._asdict(), written={})
     request = Request(encoder_weights=None, encoder_depth=encoder_depth, encoder_output_stride=encoder_output_stride)
     found = drafting.compare(parts, request).found
     findings.refuse([error for error in found if not isinstance(error, IncompatibleError)])

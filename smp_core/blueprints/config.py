@@ -32,9 +32,9 @@ def read(config: Mapping[str, Any], *, encoder: Any, title: str) -> dict[str, An
     if encoder is None and name is None:
         raise CheckpointError("this model was created over a module, not a named encoder: pass it as encoder=")
     request = _request(config, details, is_module=name is None)
-    architecture, backbone, neck = resolve_saved(config["_model_class"], name, details)
-    versions.compare(details, (architecture, backbone, neck))
-    parts = Parts(architecture=architecture, encoder=backbone, neck=neck, written={}, module=encoder)
+    found = resolve_saved(config["_model_class"], name, details)
+    versions.compare(details, (found.architecture, found.encoder, found.neck))
+    parts = Parts(**found._asdict(), written={}, module=encoder)
     started_from = config.get("encoder_weights")
     weights = Chosen(started_from) if isinstance(started_from, str) else None
     return draft(parts, request, saved=True) | {"weights": weights}

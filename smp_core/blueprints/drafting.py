@@ -119,7 +119,10 @@ def draft(
     if found and parts.architecture.spec.options is None:
         findings.refuse(found)  # before the implementation is imported to see its options
     options, problems = architecture_options.complete(
-        parts.architecture, {**(before or {}), **request.options}, saved=saved
+        parts.architecture,
+        {**(before or {}), **request.options},
+        saved=saved,
+        encoder=parts.encoder.spec if parts.encoder else None,
     )
     findings.refuse([*found, *problems])
     return {

@@ -72,14 +72,8 @@ def resolve_neck(name: str) -> Registered[NeckSpec]:
     return _registry.resolve(NECK, name)
 
 
-def default_necks() -> tuple[Registered[NeckSpec], ...]:
-    """Those necks that may be chosen where a user names none, first-party ones first."""
-    every = [item for item in _registry.registered(NECK) if item.spec.default]
-    return tuple(sorted(every, key=lambda item: NECK.owner(item.spec.name) != normalise(item.distribution)))
-
-
 def resolve_parts(arch: str, encoder: str | None, neck: str | None) -> Parts:
-    """The specs that the names of a model's parts mean; None for a part that is not named.
+    """The specs that the names of a model's parts mean, and the necks of which one may be chosen.
 
     Raises:
         RegistryError: as `resolve_encoder`; where several names mean nothing, the error of the first says all.

@@ -7,7 +7,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic
+from typing import Any, Generic, NamedTuple
 
 from smp_core._specs.registered import Registered, Spec, normalise
 from smp_core.errors import (
@@ -89,8 +89,18 @@ NECK: Kind[NeckSpec] = Kind(
 )
 
 
-Parts = tuple[Registered[ArchitectureSpec], Registered[EncoderSpec] | None, Registered[NeckSpec] | None]
-"""An architecture, an encoder and a neck; None for one that is not named."""
+class Parts(NamedTuple):
+    """What the names of a model's parts mean.
+
+    Attributes:
+        architecture, encoder, neck: None for one that is not named.
+        default_necks: those that may be chosen where none is named, first-party ones first.
+    """
+
+    architecture: Registered[ArchitectureSpec]
+    encoder: Registered[EncoderSpec] | None
+    neck: Registered[NeckSpec] | None
+    default_necks: tuple[Registered[NeckSpec], ...] = ()
 
 
 class Registry:
@@ -141,7 +151,11 @@ class Registry:
         errors = [item for item in found if isinstance(item, Exception)]
         if errors:
             raise errors[0] if len(errors) == 1 else type(errors[0])("\n".join(map(str, errors)))
-        return found[0], found[1], found[2]
+        return Parts(found[0], found[1], found[2], self._default_necks())
+
+    def _default_necks(self) -> tuple[Registered[NeckSpec], ...]:
+        every = [item for item in self.registered(NECK) if item.spec.default]
+        return tuple(sorted(every, key=lambda item: NECK.owner(item.spec.name) != normalise(item.distribution)))
 
     def _attempt(self, kind: Kind[Any], name: Any) -> Any:
         """The spec that a name means, or the error."""
@@ -169,10 +183,10 @@ class Registry:
                 was, who, version = (of_part.get(key) for key in ("name", "distribution", "version"))
                 raise type(error)(f"this model was saved with {was!r} of {who!r} {version}: {error}") from error
 
-        return (
-            resolve(ARCHITECTURE, class_name),
-            None if encoder is None else resolve(ENCODER, encoder),
-            resolve(NECK, None),
+        return Parts(
+            architecture=resolve(ARCHITECTURE, class_name),
+            encoder=None if encoder is None else resolve(ENCODER, encoder),
+            neck=resolve(NECK, None),
         )
 
     def _resolve_qualified(self, kind: Kind[Spec], qualified: str) -> Registered[Spec]:

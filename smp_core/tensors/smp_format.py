@@ -14,9 +14,9 @@ from smp_core.tensors.spelling import encoder_of
 
 
 def with_unused(tensors: Mapping[str, Tensor], model: nn.Module, blueprint: Blueprint) -> dict[str, Tensor]:
-    """A whole model's published state dict, with what SMP's encoder has besides at its full depth.
+    """A whole model's published state dict, with what SMP's encoder has besides.
 
-    SMP builds every stage of an encoder whatever its depth, and loads only complete state dicts.
+    SMP builds every stage of most encoders whatever their depth, and loads only complete state dicts.
 
     Args:
         tensors: not changed.
@@ -30,7 +30,7 @@ def with_unused(tensors: Mapping[str, Tensor], model: nn.Module, blueprint: Blue
         full = build_encoder(
             blueprint.encoder,
             in_channels=blueprint.in_channels,
-            depth=blueprint.encoder.spec.max_depth,
+            depth=blueprint.depth if encoder.truncated_elsewhere else blueprint.encoder.spec.max_depth,
             options=blueprint.encoder_options,
         )
     assert isinstance(full, EncoderBase)

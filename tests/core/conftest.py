@@ -14,7 +14,7 @@ from hub_server import Hub, serve
 
 from smp_core import plugin as plugin_api
 from smp_core import registry
-from smp_core.plugin import ArchitectureSpec, EncoderSpec, hookimpl
+from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec, hookimpl
 from smp_core.registry.discovery import LoadedPlugin, PluginRecord
 
 Install = Callable[..., None]
@@ -26,7 +26,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
     monkeypatch.setattr(registry, "_registry", registry.Registry([]))
 
     def add(
-        *specs: EncoderSpec | ArchitectureSpec,
+        *specs: EncoderSpec | ArchitectureSpec | NeckSpec,
         distribution: str = "acme-smp-toy",
         version: str = "1.2.3",
         created: Callable[..., Any] | None = None,
@@ -41,6 +41,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
             record=PluginRecord(distribution=distribution, version=version, module="toy_models"),
             encoders={spec.name: spec for spec in specs if isinstance(spec, EncoderSpec)},
             architectures={spec.name: spec for spec in specs if isinstance(spec, ArchitectureSpec)},
+            necks={spec.name: spec for spec in specs if isinstance(spec, NeckSpec)},
             manager=manager,
         )
         monkeypatch.setattr(registry, "_registry", registry.Registry([*registry._registry.loaded, loaded]))

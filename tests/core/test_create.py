@@ -122,7 +122,8 @@ def _NotAModule(name: str) -> Any:  # noqa: N802
             {"reductions": (1, 3, 4, 8, 16)},
             {},
             "architecture 'toy' needs a feature pyramid whose reductions are increasing powers of two; "
-            "encoder 'toy_encoder' has reductions (1, 3, 4, 8, 16)",
+            "encoder 'toy_encoder' has reductions (1, 3, 4, 8, 16): name a neck that makes a feature pyramid of its "
+            "features (smp_core.list_necks; pip install smp-necks)",
         ),
         ({}, {}, {"encoder_output_stride": 8}, "architecture 'toy' takes no encoder_output_stride, got 8"),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import pickle
 import re
@@ -28,24 +29,15 @@ from smp_core.errors import (
     PluginError,
     UnknownNeckError,
 )
-from smp_core.plugin import Migration, NeckSpec, WeightsSpec
-from smp_core.registry.discovery import LoadedPlugin, PluginRecord
+from smp_core.plugin import Migration, WeightsSpec
 
 AddNeck = Callable[..., None]
 
 
 @pytest.fixture
-def add_neck(install, monkeypatch: pytest.MonkeyPatch) -> AddNeck:
+def add_neck(install) -> AddNeck:
     """``add_neck(*specs, distribution=..., version=...)`` adds a plugin with necks."""
-
-    def add(*specs: NeckSpec, distribution: str = "acme-smp-neck", version: str = "3.2") -> None:
-        loaded = LoadedPlugin(
-            record=PluginRecord(distribution=distribution, version=version, module="toy_models"),
-            necks={spec.name: spec for spec in specs},
-        )
-        monkeypatch.setattr(registry, "_registry", registry.Registry([*registry._registry.loaded, loaded]))
-
-    return add
+    return functools.partial(install, distribution="acme-smp-neck", version="3.2")
 
 
 @pytest.fixture
@@ -90,7 +82,9 @@ def test_a_model_with_a_neck(encoder: str) -> None:
     model = build(encoder, classes=2, aux_params={"classes": 5})
     assert isinstance(model.encoder.neck, ToyNeck)
     assert model.encoder.neck.takes_tokens is (encoder == "fake-tokens")
-    assert (model.encoder.reductions, model.encoder.out_channels) == ((4, 8, 16), (6, 7, 8))
+    # Of the neck's levels the architecture wants those down to 2**3, its default depth; the others are not built.
+    assert (model.encoder.reductions, model.encoder.out_channels) == ((4, 8), (6, 7))
+    assert len(model.encoder.neck.lateral) == 2
     masks, labels = model(image())
     assert (masks.shape, labels.shape) == ((1, 2, 32, 48), (1, 5))
     masks.sum().backward()
@@ -129,7 +123,8 @@ def test_output_indices_go_to_a_token_encoder_under_a_neck() -> None:
     model = build("fake-tokens", encoder_output_indices=[1, 5])
     assert (model.encoder.encoder.indices, model.blueprint.depth) == ([1, 5], 2)
     assert smp_core.Blueprint.from_config(json.loads(json.dumps(model.config))) == model.blueprint
-    with pytest.raises(IncompatibleError, match=r"^architecture 'toy' takes no encoder_output_indices, got \[1, 3\]$"):
+    message = "encoder 'toy_encoder', which is no plain transformer, takes no encoder_output_indices, got [1, 3]"
+    with pytest.raises(IncompatibleError, match=f"^{re.escape(message)}$"):
         build(encoder_output_indices=[1, 3], encoder_depth=2)
 
 
@@ -263,7 +258,7 @@ def test_a_necks_migration_touches_only_the_neck(install, add_neck: AddNeck, tmp
 )
 def test_parts_that_do_not_fit(install, add_neck: AddNeck, neck: dict[str, Any], encoder: str, reason: str) -> None:
     """The neck's target cannot be imported: who gets that far fails with another error."""
-    install(encoder_spec(), fake_encoders.transformer("fake-tokens"), architecture_spec())
+    install(encoder_spec(), fake_encoders.transformer("fake-tokens"), architecture_spec(default_depth=4))
     add_neck(neck_spec(target="not_there:Neck", **neck))
     with pytest.raises(IncompatibleError, match=f"^{re.escape(reason)}$"):
         build(encoder)
@@ -322,7 +317,9 @@ def test_names_of_necks(parts: AddNeck) -> None:
         build(neck="toy_nek")
     with pytest.raises(MissingPluginError, match=r"^neck 'nobody/x': no plugin of .* run: pip install nobody$"):
         build(neck="nobody/x")
-    with pytest.raises(UnknownNeckError, match=r"^unknown neck '/x'; a qualified name is '<distribution>/<name>'$"):
+    with pytest.raises(
+        UnknownNeckError, match=r"^unknown neck '/x'; a qualified name is '<distribution>/<name>', as in 'smp-n"
+    ):
         build(neck="/x")
 
 

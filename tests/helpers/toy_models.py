@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from smp_core.encoder import EncoderBase
+from smp_core.errors import OptionError
 from smp_core.heads import SegmentationHead, build_classification_head
 from smp_core.layers import ConvNormAct
 from smp_core.model import SegmentationModel
@@ -23,7 +24,17 @@ class ToyEncoder(EncoderBase):
 
     first_convolution = "stage1.0"
 
-    def __init__(self, *, in_channels: int = 3, depth: int = 4, output_stride: int = 32, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        in_channels: int = 3,
+        depth: int = 4,
+        output_stride: int = 32,
+        dropout: float = 0.0,
+        bias: bool = False,
+    ) -> None:
+        if not isinstance(bias, bool):
+            raise OptionError(f"encoder_options: bias must be True or False, got {bias!r}")
         super().__init__(
             out_channels=(in_channels, *WIDTHS),
             reductions=(1, 2, 4, 8, 16),
@@ -34,7 +45,7 @@ class ToyEncoder(EncoderBase):
         )
         channels = (in_channels, *WIDTHS)
         for number in range(1, depth + 1):
-            conv = nn.Conv2d(channels[number - 1], channels[number], 3, stride=2, padding=1, bias=False)
+            conv = nn.Conv2d(channels[number - 1], channels[number], 3, stride=2, padding=1, bias=bias)
             stage = nn.Sequential(conv, nn.BatchNorm2d(channels[number]), nn.ReLU(), nn.Dropout(dropout))
             self.dilate(stage, reduction=2**number)
             self.add_module(f"stage{number}", stage)
@@ -47,6 +58,14 @@ class ToyEncoder(EncoderBase):
         for number in range(1, self.depth + 1):
             features.append(self.get_submodule(f"stage{number}")(features[-1]))
         return features
+
+
+class Listing(ToyEncoder):
+    """A `ToyEncoder` that keeps two further options as they come."""
+
+    def __init__(self, *, places: Any = (), width: int = 1, **given: Any) -> None:
+        super().__init__(**given)
+        self.places, self.width = places, width
 
 
 class ToyDecoder(nn.Module):
@@ -170,14 +189,17 @@ class ToyNeck(nn.Module):
         self.takes_tokens = tokens
         self.out_channels = tuple(width + number for number in range(len(levels)))
         self.reductions = tuple(levels)
-        self.scales = [reductions[-1] / level for level in levels]
+        self.source, self.levels = reductions[-1], list(levels)
         self.lateral = nn.ModuleList(nn.Conv2d(out_channels[-1], width, 1) for width in self.out_channels)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        return [
-            functional.interpolate(layer(features[-1]), scale_factor=scale)
-            for layer, scale in zip(self.lateral, self.scales, strict=True)
-        ]
+        levels: list[Tensor] = []
+        for number, layer in enumerate(self.lateral):
+            x, level = layer(features[-1]), self.levels[number]
+            height = (x.shape[2] * self.source + level - 1) // level
+            width = (x.shape[3] * self.source + level - 1) // level
+            levels.append(functional.interpolate(x, size=[height, width]))
+        return levels
 
 
 def neck_spec(**fields: Any) -> NeckSpec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import MappingProxyType
 from typing import Any
 
@@ -12,8 +13,8 @@ from hypothesis import strategies as st
 
 import smp_core
 from smp_core import registry
-from smp_core.errors import OptionError, RegistryError, UnknownEncoderError
-from smp_core.plugin import ArchitectureSpec, EncoderSpec, WeightsSpec
+from smp_core.errors import MissingPluginError, NameConflictError, OptionError, RegistryError, UnknownEncoderError
+from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec, WeightsSpec
 from smp_core.registry import Registry
 from smp_core.registry.discovery import LoadedPlugin, PluginRecord
 
@@ -27,11 +28,21 @@ def _architecture(name: str, **fields: Any) -> ArchitectureSpec:
     return ArchitectureSpec(**{"name": name, "class_name": "A", "target": "a:b", **fields})
 
 
-def _loaded(distribution: str, encoders: list[EncoderSpec], architectures: list[ArchitectureSpec]) -> LoadedPlugin:
+def _neck(name: str, **fields: Any) -> NeckSpec:
+    return NeckSpec(**{"name": name, "target": "a:b", "reductions": (4, 8), **fields})
+
+
+def _loaded(
+    distribution: str,
+    encoders: list[EncoderSpec],
+    architectures: list[ArchitectureSpec],
+    necks: tuple[NeckSpec, ...] = (),
+) -> LoadedPlugin:
     return LoadedPlugin(
         record=PluginRecord(distribution=distribution, version="1", module="m"),
         encoders=MappingProxyType({spec.name: spec for spec in encoders}),
         architectures=MappingProxyType({spec.name: spec for spec in architectures}),
+        necks=MappingProxyType({spec.name: spec for spec in necks}),
     )
 
 
@@ -195,6 +206,45 @@ def test_a_name_of_both_kinds_means_the_architecture(install) -> None:
     assert isinstance(smp_core.describe("both").spec, ArchitectureSpec)
     assert isinstance(smp_core.describe("acme-smp-two/unet").spec, EncoderSpec)
     assert [smp_core.describe(name).spec.name for name in smp_core.list_encoders()] == ["both", "pan", "unet"]
+
+
+def test_necks_are_listed_and_described(install) -> None:
+    install(
+        _loaded("acme-smp-one", [], [], (_neck("own"), _neck("twin"), _neck("regrid"))),
+        _loaded("Acme.Two", [], [], (_neck("twin", default=True),)),
+    )
+    assert smp_core.list_necks() == ["acme-smp-one/regrid", "acme-smp-one/twin", "acme-two/twin", "own"]
+    assert smp_core.list_necks(provider="acme_two") == ["acme-two/twin"]
+    for name in smp_core.list_necks():
+        found = smp_core.describe(name)
+        assert (found.kind, name in (found.spec.name, found.qualified_name)) == ("neck", True)
+    with pytest.raises(NameConflictError, match=r"^neck 'twin' is provided by 2 plugins:\n"):
+        smp_core.describe("twin")
+    with pytest.raises(UnknownEncoderError, match=r"^unknown encoder 'owm'; .*\nOr the neck 'own'\?$"):
+        smp_core.describe("owm")
+
+
+def test_a_first_party_neck_that_is_not_installed_says_so(install) -> None:
+    install(_loaded("acme-smp-one", [_encoder("regrid")], [], (_neck("simple_pyramid"),)))
+    message = (
+        "neck 'simple_pyramid' is provided by smp-necks, which is not installed; run: pip install smp-necks "
+        "(other plugins have one of that name: 'acme-smp-one/simple_pyramid')"
+    )
+    with pytest.raises(MissingPluginError, match=f"^{re.escape(message)}$"):
+        smp_core.describe("simple_pyramid")
+    assert smp_core.describe("acme-smp-one/simple_pyramid").kind == "neck"
+    # An encoder of that name is nobody else's.
+    assert smp_core.describe("regrid").qualified_name == "acme-smp-one/regrid"
+
+
+def test_a_name_of_three_kinds_means_the_architecture_then_the_neck(install) -> None:
+    install(
+        _loaded("acme-smp-one", [_encoder("all")], [_architecture("all")], (_neck("all"),)),
+        _loaded("acme-smp-two", [_encoder("all")], [], (_neck("all"),)),
+        _loaded("acme-smp-three", [_encoder("all")], []),
+    )
+    kinds = [smp_core.describe(f"{name}all").kind for name in ("", "acme-smp-one/", "acme-smp-two/", "acme-smp-three/")]
+    assert kinds == ["architecture", "architecture", "neck", "encoder"]
 
 
 @pytest.mark.usefixtures("zoo")

@@ -80,8 +80,8 @@ def test_a_neck_is_chosen_only_where_it_says_so() -> None:
 @pytest.mark.parametrize("name", ["out_channels", "reductions", "tokens", "output_stride"])
 def test_what_the_core_gives_is_no_option(name: str) -> None:
     message = (
-        "field 'options': expected a mapping of keyword names, out_channels, reductions, tokens, output_stride excepted, "
-        f"to values, got mappingproxy({{{name!r}: 8}})"
+        "field 'options': expected a mapping of keyword names, out_channels, reductions, tokens, output_stride "
+        f"excepted, to values, got mappingproxy({{{name!r}: 8}})"
     )
     with pytest.raises(InvalidSpecError, match=re.escape(message)):
         _neck(options={name: 8})
@@ -98,4 +98,8 @@ def test_fields_are_keywords() -> None:
         NeckSpec("n")  # type: ignore[misc]
     with pytest.raises(TypeError, match="unexpected keyword argument 'depth'"):
         _neck(depth=3)
-    assert _neck(migrations=[Migration(before="2.0")]).migrations == (Migration(before="2.0"),)
+
+
+def test_a_neck_may_have_migrations() -> None:
+    migration = Migration(before="2.0", renames=((r"^side\.", "lateral."),))
+    assert _neck(migrations=[migration]).migrations == (migration,)

@@ -161,7 +161,7 @@ report([attempt(function, {name!r}) for function in (resolve_encoder, resolve_ar
     assert [item["message"] for item in answers] == [
         f"expected the name of an encoder {given}",
         f"expected the name of an architecture {given}",
-        f"expected the name of an encoder or architecture {given}",
+        f"expected the name of an encoder, architecture or neck {given}",
     ]
 
 

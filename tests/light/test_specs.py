@@ -295,8 +295,8 @@ def _encoder(**fields: Any) -> EncoderSpec:
         ),
         (
             {"user_options": ("output_stride",)},
-            "field 'user_options': expected a tuple of keyword names, in_channels, depth, output_stride, output_indices "
-            "excepted, got ('output_stride',)",
+            "field 'user_options': expected a tuple of keyword names, in_channels, depth, output_stride, "
+            "output_indices excepted, got ('output_stride',)",
         ),
         (
             {"out_channels": ()},

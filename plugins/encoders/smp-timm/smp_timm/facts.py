@@ -39,7 +39,7 @@ class Facts:
         kind: class of the model; its arguments are those that users may choose.
         reductions, channels: of its pyramid; a plain transformer, or whatever keeps one resolution, has one of each.
         positions: of a pyramid's features among all that timm counts; empty where these are the first ones.
-        blocks: of what keeps one resolution; 0 for a pyramid.
+        blocks: of what keeps one resolution, the last ones, which are alike; 0 for a pyramid.
         prefix_tokens: how many its sequence has.
         input_size: height and width that it was made for.
         build: arguments that free it from that size.

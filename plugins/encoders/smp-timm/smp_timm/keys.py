@@ -18,6 +18,10 @@ from smp_core.parts.emptiness import without_memory
 from smp_timm import models
 
 
+# Where the whole model is within ours: a wrapper of timm's that reads features off a model, and one that hooks into it.
+_WRAPPERS = ("model.", "body.")
+
+
 class TimmBased(Protocol):
     """What an encoder over a timm model has."""
 
@@ -70,9 +74,7 @@ def to_own(encoder: Any, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def unused_shapes(encoder: Any, model: nn.Module) -> dict[str, tuple[int, ...]]:
     """Shapes of what a timm model has, and the encoder that is made of it has not, by published key."""
     own = {plain(key) for key in encoder.state_dict()}
-    return {
-        f"model.{key}": tuple(value.shape) for key, value in model.state_dict().items() if plain(key) not in own
-    }
+    return {f"model.{key}": tuple(value.shape) for key, value in model.state_dict().items() if plain(key) not in own}
 
 
 def built_by_timm(encoder: Any) -> Any:
@@ -93,8 +95,8 @@ def whole(encoder: Any) -> nn.Module:
 
 def plain(key: str) -> str:
     """A key without the names that wrappers add in front, and without the difference between dots and underscores."""
-    while key.startswith("model."):
-        key = key.removeprefix("model.")
+    while key.startswith(_WRAPPERS):
+        key = key.partition(".")[2]
     return key.replace(".", "_")
 
 

@@ -71,3 +71,9 @@ def is_channels_last(model: Any) -> bool:
     """Whether a model's features are (N, H, W, C)."""
     found = getattr(model, "output_fmt", None)
     return getattr(found, "value", found) == "NHWC"
+
+
+def blocks_of(model: Any) -> int:
+    """How many blocks, counted from the last, are alike: what comes before has other channels."""
+    alike = [(item["num_chs"], item["reduction"]) for item in model.feature_info]
+    return next((count for count, item in enumerate(reversed(alike)) if item != alike[-1]), len(alike))

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from smp_core.layers.filling import NoFilling
 from smp_timm.facts import Facts
-from smp_timm.models import is_channels_last
+from smp_timm.models import blocks_of, is_channels_last
 from smp_timm.shapes import ShapesOnly
 from smp_timm.tags import tags_of
 
@@ -89,13 +89,13 @@ def _probe(name: str) -> Facts:
         reductions=tuple(kept),
         channels=tuple(subject.channels[index] for index in kept.values()),
         positions=() if tokens else positions_of(net, kept.values()),
-        blocks=len(full.feature_info) if tokens else 0,
+        blocks=blocks_of(full) if tokens else 0,
         prefix_tokens=prefix_tokens_of(full) if tokens else 0,
         input_size=subject.native,
         dilation=() if tokens else tuple(_dilation(subject)),
         any_channels=_takes_channels(subject),
         first_convolutions=(first,) if isinstance(first, str) else tuple(first),
-        parameters=sum(item.numel() for item in subject.built.parameters()),
+        parameters=_parameters(subject),
         tags=tags_of(name),
         **sizes,
     )
@@ -269,6 +269,13 @@ def _dilation(subject: Subject) -> Iterator[int]:
             model = subject.build(output_stride=stride)
             if model is not None and subject.shapes(model, 224, 224) == subject.wanted(224, 224, stride):
                 yield stride
+
+
+def _parameters(subject: Subject) -> int:
+    """The number of parameters that its features are made with; what is no part of these is cut off."""
+    if subject.tokens:
+        subject.built.prune_intermediate_layers(prune_norm=True, prune_head=True)
+    return sum(item.numel() for item in subject.built.parameters())
 
 
 def _takes_channels(subject: Subject) -> bool:

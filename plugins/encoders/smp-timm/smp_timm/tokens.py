@@ -77,19 +77,19 @@ class TimmTokenEncoder(EncoderBase):
         self.depth = depth
         self.out_channels = (channels,) * depth
         self.reductions = (reduction,) * depth
-        self.num_prefix_tokens = prefix_tokens
         self.feature_norm = feature_norm
-        self.indices = _indices(model, depth, blocks, output_indices)
         self.model_arguments = {**build, "num_classes": 0}
         self.model = models.build(model, options=options, in_chans=in_channels, **self.model_arguments)
-        found = (
-            self.model.feature_info[0]["num_chs"],
-            self.model.feature_info[0]["reduction"],
-            len(self.model.feature_info),
-        )
+        last = self.model.feature_info[-1]
+        found = (last["num_chs"], last["reduction"], models.blocks_of(self.model))
         models.check_same(model, options, (channels, reduction, blocks), found)
+        before = len(self.model.feature_info) - blocks
+        self.indices = [before + index for index in _indices(model, depth, blocks, output_indices)]
         taken = inspect.signature(self.model.forward_intermediates).parameters
-        self._extra: dict[str, Any] = {"return_prefix_tokens": True} if prefix_tokens else {}
+        can = "return_prefix_tokens" in taken
+        # With or without a class token, with more registers: a user's options may change their number.
+        self.num_prefix_tokens = int(self.model.num_prefix_tokens) if can and options else prefix_tokens
+        self._extra: dict[str, Any] = {"return_prefix_tokens": True} if self.num_prefix_tokens else {}
         if "norm" in taken:
             self._extra["norm"] = feature_norm
         elif feature_norm:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import smp_core
+from smp_core.errors import IncompatibleError
 
 pytestmark = pytest.mark.slow
 
@@ -54,5 +55,5 @@ def test_trained_exported_saved_and_loaded(kind, arch, tmp_path):
 
 @pytest.mark.parametrize(("kind", "arch"), sorted(REFUSED))
 def test_refused_with_a_reason(kind, arch):
-    with pytest.raises(smp_core.IncompatibleError, match="asks for output stride 16; encoder '.*' cannot be dilated"):
+    with pytest.raises(IncompatibleError, match="asks for output stride 16; encoder '.*' cannot be dilated"):
         smp_core.create(arch, ENCODERS[kind], encoder_weights=None)

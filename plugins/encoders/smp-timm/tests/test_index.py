@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import timm
 from samples import EVERY
 
 from smp_timm import index, regenerate, resolving
-from smp_timm.facts import Facts, Tag
+from smp_timm.facts import Facts
 from smp_timm.probing import options_of, probe
 from smp_timm.tags import tags_of
 
@@ -27,12 +28,22 @@ def test_every_model_of_timm_is_in_the_index_and_no_other() -> None:
     assert list(index.names()) == timm.list_models()
 
 
+def _other_tags(names: Iterable[str]) -> list[str]:
+    return [name for name in names if index.find(name).tags != tags_of(name)]  # type: ignore[union-attr]
+
+
 @measured
 def test_tags_are_those_of_timm() -> None:
-    wrong = [name for name in index.names() if index.find(name).tags != tags_of(name)]  # type: ignore[union-attr]
-    assert wrong == []
+    assert _other_tags(index.names()[::12]) == []
 
 
+@measured
+@pytest.mark.slow
+def test_all_tags_are_those_of_timm() -> None:
+    assert _other_tags(index.names()) == []
+
+
+@measured
 def test_default_weights_are_those_of_timm() -> None:
     for name in EVERY:
         config = timm.get_pretrained_cfg(name)
@@ -52,8 +63,12 @@ def test_every_class_has_its_options() -> None:
     assert not refused & {option for kind in kinds for option in index.options(kind)}
 
 
+# Recurrent layers, and transformers of several branches, are slow without memory.
+LONG = ("sequencer2d_s", "crossvit_tiny_240", "ghostnetv3_050", "csatv2")
+
+
 @measured
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", [name for name in EVERY if name not in LONG])
 def test_a_model_that_is_measured_anew_is_as_the_index_says(name: str) -> None:
     assert probe(name) == index.find(name)
     assert options_of(name) == index.options(index.find(name).kind)  # type: ignore[union-attr]
@@ -76,12 +91,16 @@ def test_what_the_index_holds_is_read_as_it_was_written() -> None:
 
 @measured
 def test_a_check_from_the_shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    command = [sys.executable, "-m", "smp_timm.regenerate", "--check", "test_vit", "test_resnet"]
+    command = [sys.executable, "-m", "smp_timm.regenerate", "--check", "test_vit"]
     assert subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip() == ""
     monkeypatch.setattr(sys, "argv", ["regenerate", "--check", "test_vit"])
-    monkeypatch.setattr(regenerate, "probe", lambda name: Facts(name=name, module="", kind="", reductions=(), channels=()))
+    monkeypatch.setattr(
+        regenerate, "probe", lambda name: Facts(name=name, module="", kind="", reductions=(), channels=())
+    )
     assert regenerate.main() == 1
-    assert capsys.readouterr().out.startswith("test_vit: the index has Facts(name='test_vit', module='vision_transformer'")
+    assert capsys.readouterr().out.startswith(
+        "test_vit: the index has Facts(name='test_vit', module='vision_transformer'"
+    )
 
 
 def test_a_written_index_has_a_line_for_each_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,8 +165,5 @@ def test_weights_that_only_timm_knows_are_found(monkeypatch: pytest.MonkeyPatch)
     assert found.weights[tags[0].name].repo_id == tags[0].repo_id
 
 
-def test_tags_that_timm_names_oddly() -> None:
-    assert tags_of("nope") == ()
-    assert Tag(name="a") in Facts.from_json(
-        Facts(name="x", module="m", kind="k", reductions=(2,), channels=(8,), tags=(Tag(name="a"),)).to_json()
-    ).tags
+def test_a_model_without_weights_has_no_tags() -> None:
+    assert tags_of("test_coatnet") == tags_of("nope") == ()

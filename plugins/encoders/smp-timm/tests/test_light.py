@@ -39,7 +39,13 @@ answer = {
 }
 print(json.dumps(answer))
 """
-_WANTED = ("tu-resnet18", "tu-resnet18.a1_in1k", "timm-regnetx_002", "tu-vit_tiny_patch16_224", "smp-timm/tu-convnext_atto")
+_WANTED = (
+    "tu-resnet18",
+    "tu-resnet18.a1_in1k",
+    "timm-regnetx_002",
+    "tu-vit_tiny_patch16_224",
+    "smp-timm/tu-convnext_atto",
+)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +95,9 @@ def test_preprocessing_is_that_of_the_default_weights(looked: Any) -> None:
 
 def test_a_model_that_there_is_not(looked: Any) -> None:
     # One of another depth is never taken for it.
-    assert re.match(r"encoder 'tu-resnet43': smp-timm \S+ does not provide it; did you mean", looked["errors"]["tu-resnet43"])
+    assert re.match(
+        r"encoder 'tu-resnet43': smp-timm \S+ does not provide it; did you mean", looked["errors"]["tu-resnet43"]
+    )
 
 
 def test_weights_that_there_are_not(looked: Any) -> None:
@@ -99,7 +107,9 @@ def test_weights_that_there_are_not(looked: Any) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["tu-", "tu-nope", "tu-resnet18 ", "tu-Resnet18", "tu-resnet43.a1_in1k", "smp-timm/resnet18"])
+@pytest.mark.parametrize(
+    "name", ["tu-", "tu-nope", "tu-resnet18 ", "tu-Resnet18", "tu-resnet43.a1_in1k", "smp-timm/resnet18"]
+)
 def test_names_that_mean_nothing(name: str) -> None:
     with pytest.raises(UnknownEncoderError, match=rf"encoder '{re.escape(name)}': smp-timm \S+ does not provide it; "):
         smp_core.describe(name)

@@ -14,7 +14,7 @@ from smp_cli.errors import Debug, guarded
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
-    help="Semantic-segmentation models from separately installed encoders and architectures.",
+    help="Semantic-segmentation models from separately installed encoders, necks and architectures.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
@@ -69,12 +69,17 @@ def list_encoders(
     ] = None,
     capability: Capability = None,
     license: License = None,
+    open_families: Annotated[
+        bool, typer.Option("--open-families", help="Also those that are resolved by name, as every timm model is.")
+    ] = False,
 ) -> None:
     """List the installed encoders."""
     from smp_cli.tables import print_encoders
 
     chosen = {"any": True, "none": False}.get(weights, weights) if weights is not None else None
-    print_encoders(provider=provider, weights=chosen, capability=capability, license=license)
+    print_encoders(
+        provider=provider, weights=chosen, capability=capability, license=license, open_families=open_families
+    )
 
 
 @list_app.command("architectures")
@@ -86,10 +91,21 @@ def list_architectures(provider: Provider = None, capability: Capability = None,
     print_architectures(provider=provider, capability=capability, license=license)
 
 
+@list_app.command("necks")
+@guarded
+def list_necks(provider: Provider = None) -> None:
+    """List the installed necks."""
+    from smp_cli.tables import print_necks
+
+    print_necks(provider=provider)
+
+
 @app.command()
 @guarded
-def show(name: Annotated[str, typer.Argument(help="Name of an encoder or architecture, qualified or not.")]) -> None:
-    """Show everything that is known about an encoder or architecture."""
+def show(
+    name: Annotated[str, typer.Argument(help="Name of an encoder, neck or architecture, qualified or not.")],
+) -> None:
+    """Show everything that is known about an encoder, neck or architecture."""
     from smp_cli.show import print_spec
 
     print_spec(name)

@@ -1,16 +1,17 @@
-"""``smp show``: everything that the spec of an encoder or architecture says."""
+"""``smp show``: everything that the spec of an encoder, neck or architecture says."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import typer
 
 from smp_cli.console import Rows, print_rows
-from smp_core.plugin import ArchitectureSpec, EncoderSpec, WeightsSpec
+from smp_cli.tables import takes
+from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec, WeightsSpec
 from smp_core.registry import Registered, describe
 
 # An empty row is left out; that nobody declared a licence is worth a row.
@@ -18,9 +19,9 @@ _UNKNOWN = "unknown"
 
 
 def print_spec(name: str) -> None:
-    """Describe an encoder or architecture. An architecture's options need its implementation, and so torch."""
+    """Describe an encoder, neck or architecture. An architecture's options need its implementation, and so torch."""
     item = describe(name)
-    sections = _architecture(item) if isinstance(item.spec, ArchitectureSpec) else _encoder(item)
+    sections = _SECTIONS[item.kind](item)
     for number, (title, rows) in enumerate(sections):
         if number:
             typer.echo()
@@ -30,7 +31,7 @@ def print_spec(name: str) -> None:
 def _encoder(item: Registered[EncoderSpec]) -> list[tuple[str, Rows]]:
     spec = item.spec
     rows = [
-        *_head(item, "encoder"),
+        *_head(item),
         ("parameters", "" if spec.num_parameters is None else f"{spec.num_parameters:,}"),
         ("channels", _join(spec.out_channels)),
         ("reductions", _join(spec.reductions)),
@@ -39,7 +40,8 @@ def _encoder(item: Registered[EncoderSpec]) -> list[tuple[str, Rows]]:
         ("tokens", _yes(spec.tokens)),
         ("scriptable", _yes(spec.scriptable)),
         *_tail(item),
-        ("options", ", ".join(f"{key}={value!r}" for key, value in spec.options.items())),
+        ("options", _values(spec.options)),
+        ("encoder_options", _join(spec.user_options)),
         ("weights", _join(spec.weights) if spec.weights else "none"),
     ]
     sections = [(item.spec.name, rows)]
@@ -62,12 +64,26 @@ def _weights(weights: WeightsSpec) -> Rows:
     ]
 
 
+def _neck(item: Registered[NeckSpec]) -> list[tuple[str, Rows]]:
+    spec = item.spec
+    rows = [
+        *_head(item),
+        ("takes", takes(spec)),
+        ("reductions", _join(spec.reductions)),
+        ("chosen", "where an encoder does not fit and no neck is named" if spec.default else "where it is named"),
+        ("scriptable", _yes(spec.scriptable)),
+        *_tail(item),
+        ("options", _values(spec.options)),
+    ]
+    return [(spec.name, rows)]
+
+
 def _architecture(item: Registered[ArchitectureSpec]) -> list[tuple[str, Rows]]:
     from smp_core.factory import architecture_options
 
     spec = item.spec
     rows = [
-        *_head(item, "architecture"),
+        *_head(item),
         ("class", f"{spec.class_name} (in checkpoints)"),
         ("depth", f"{spec.default_depth} by default, {spec.min_depth} to {spec.max_depth}"),
         ("output stride", f"{_join(spec.dilation)}; the first by default" if spec.dilation else "as the encoder's"),
@@ -79,21 +95,35 @@ def _architecture(item: Registered[ArchitectureSpec]) -> list[tuple[str, Rows]]:
     return [(spec.name, rows), ("options", _options(options))] if options else [(spec.name, rows)]
 
 
+_SECTIONS: dict[str, Callable[[Registered[Any]], list[tuple[str, Rows]]]] = {
+    "encoder": _encoder,
+    "neck": _neck,
+    "architecture": _architecture,
+}
+
+
 def _options(options: Mapping[str, Any]) -> Rows:
     return [
         (name, "required" if default is inspect.Parameter.empty else repr(default)) for name, default in options.items()
     ]
 
 
+def _values(options: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={value!r}" for key, value in options.items())
+
+
 def _needs(spec: ArchitectureSpec) -> str:
     if spec.tokens:
         return "an encoder with prefix tokens"
-    return "an encoder with a feature pyramid" if spec.pyramid else "any encoder"
+    if spec.accepts_tokens:
+        return "any encoder, a plain transformer too"
+    kind = "an encoder with a feature pyramid" if spec.pyramid else "an encoder that is no plain transformer"
+    return f"{kind} and reduction {_join(spec.requires)}" if spec.requires else kind
 
 
-def _head(item: Registered[Any], kind: str) -> Rows:
+def _head(item: Registered[Any]) -> Rows:
     return [
-        ("kind", kind),
+        ("kind", item.kind),
         ("what", item.spec.summary),
         ("provided by", f"{item.distribution} {item.version}"),
         ("its licence", _distribution_license(item.distribution)),

@@ -14,23 +14,33 @@ from rich.table import Table
 from rich.text import Text
 
 from smp_cli.console import is_terminal, print_error, stderr, stdout
+from smp_core.plugin import NeckSpec
 from smp_core.registry import (
     PluginRecord,
     list_architectures,
     list_encoders,
+    list_necks,
     plugins,
     resolve_architecture,
     resolve_encoder,
+    resolve_neck,
 )
 
 _STATUS_STYLES = {"ok": "green", "slow": "yellow", "broken": "bold red", "disabled": "dim"}
 
 
 def print_encoders(
-    *, provider: str | None, weights: str | bool | None, capability: str | None, license: str | None
+    *,
+    provider: str | None,
+    weights: str | bool | None,
+    capability: str | None,
+    license: str | None,
+    open_families: bool,
 ) -> None:
     """The encoders that pass the filters of `smp_core.list_encoders`."""
-    names = list_encoders(provider=provider, weights=weights, capability=capability, license=license)
+    names = list_encoders(
+        provider=provider, weights=weights, capability=capability, license=license, open_families=open_families
+    )
     names.sort(key=natural)
     if not is_terminal():
         _print_names(names, "encoder")
@@ -65,6 +75,32 @@ def print_architectures(*, provider: str | None, capability: str | None, license
             Text(name, style="bold"), item.spec.summary, item.spec.license or "", f"{item.distribution} {item.version}"
         )
     _print_table(table, names, "architecture")
+
+
+def print_necks(*, provider: str | None) -> None:
+    """The necks, or those of one distribution."""
+    names = list_necks(provider=provider)
+    names.sort(key=natural)
+    if not is_terminal():
+        _print_names(names, "neck")
+        return
+    table = _table("Neck", "What", "Takes", "Licence", "Distribution")
+    for name in names:
+        item = resolve_neck(name)
+        table.add_row(
+            Text(name, style="bold"),
+            item.spec.summary,
+            takes(item.spec),
+            item.spec.license or "",
+            f"{item.distribution} {item.version}",
+        )
+    _print_table(table, names, "neck")
+
+
+def takes(spec: NeckSpec) -> str:
+    """Of which encoders a neck takes the features."""
+    kinds = {"a plain transformer": spec.tokens, "a feature pyramid": spec.pyramid}
+    return " or ".join(kind for kind, taken in kinds.items() if taken)
 
 
 def print_plugins(*, verbose: bool) -> None:
@@ -116,7 +152,8 @@ def _print_plugin_lines(records: Sequence[PluginRecord], *, verbose: bool) -> No
 def provides(record: PluginRecord, *, verbose: bool = False) -> str:
     """What a plugin provides, in short: names where there are few or all are wanted, otherwise how many."""
     parts = []
-    for word, names in (("architecture", record.architectures), ("encoder", record.encoders)):
+    provided = (("architecture", record.architectures), ("neck", record.necks), ("encoder", record.encoders))
+    for word, names in provided:
         if names and (verbose or len(names) <= 2):
             parts.append(f"{word}{'s' if len(names) > 1 else ''} {', '.join(names)}")
         elif names:

@@ -49,6 +49,33 @@ def smp() -> Callable[..., subprocess.CompletedProcess[str]]:
     return invoke
 
 
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Output is for a person, on a wide terminal."""
+    for module in ("tables", "console"):
+        monkeypatch.setattr(f"smp_cli.{module}.is_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "160")
+
+
+@pytest.fixture
+def sections() -> Callable[[str], dict[str, dict[str, str]]]:
+    """Reads what ``smp show`` prints into a pipe: rows by title and label."""
+
+    def read(text: str) -> dict[str, dict[str, str]]:
+        found: dict[str, dict[str, str]] = {}
+        title = ""
+        for line in text.splitlines():
+            if line.startswith("  "):
+                label, _, value = line.strip().partition(": ")
+                found[title][label] = value
+            elif line:
+                title = line
+                found[title] = {}
+        return found
+
+    return read
+
+
 def build_model(in_channels: int = 1, classes: int = 1, **options: Any) -> smp_core.SegmentationModel:
     """A small Unet that gives about half of the test picture to each class; for several classes, some to each."""
     torch.manual_seed(3)

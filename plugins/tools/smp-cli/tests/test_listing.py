@@ -15,19 +15,13 @@ from smp_cli.tables import millions, natural
 LIGHT = """
 import sys
 from smp_cli.app import app
-for arguments in (["list", "encoders"], ["list", "architectures"], ["show", "resnet34"], ["plugins"], ["--version"]):
+lists = (["list", "encoders"], ["list", "architectures"], ["list", "necks"])
+for arguments in (*lists, ["show", "resnet34"], ["show", "regrid"], ["plugins"], ["--version"]):
     app(arguments, standalone_mode=False)
 assert "smp_resnet.plugin" in sys.modules
 heavy = {"torch", "numpy", "PIL"} & set(sys.modules)
 assert not heavy, heavy
 """
-
-
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("tables", "console"):
-        monkeypatch.setattr(f"smp_cli.{module}.is_terminal", lambda: True)
-    monkeypatch.setenv("COLUMNS", "160")
 
 
 @pytest.fixture
@@ -48,11 +42,11 @@ def test_listing_imports_nothing_heavy():
     assert "unet" in result.stdout.splitlines()
 
 
-@pytest.mark.parametrize(("what", "names"), [("encoders", "list_encoders"), ("architectures", "list_architectures")])
-def test_a_pipe_gets_one_name_a_line(run, what, names):
+@pytest.mark.parametrize("what", ["encoders", "architectures", "necks"])
+def test_a_pipe_gets_one_name_a_line(run, what):
     result = run("list", what)
     assert result.exit_code == 0
-    assert sorted(result.stdout.splitlines()) == sorted(getattr(smp_core, names)())
+    assert sorted(result.stdout.splitlines()) == sorted(getattr(smp_core, f"list_{what}")())
 
 
 def test_names_are_in_natural_order(run):
@@ -139,21 +133,7 @@ def test_show_encoder(run):
     assert not any(line.endswith(": ") for line in lines)
 
 
-def sections(text: str) -> dict[str, dict[str, str]]:
-    """What `smp show` prints into a pipe: rows by title and label."""
-    found: dict[str, dict[str, str]] = {}
-    title = ""
-    for line in text.splitlines():
-        if line.startswith("  "):
-            label, _, value = line.strip().partition(": ")
-            found[title][label] = value
-        elif line:
-            title = line
-            found[title] = {}
-    return found
-
-
-def test_show_every_licence(run):
+def test_show_every_licence(run, sections):
     found = sections(run("show", "resnet50").stdout)
     assert {title: rows["licence"] for title, rows in found.items()} == {
         "resnet50": "MIT",
@@ -191,7 +171,7 @@ def smp_encoders():
         ("Classifier: Typing :: Typed\nClassifier: License :: OSI Approved :: MIT License\n", "MIT License"),
     ],
 )
-def test_show_what_a_strangers_plugin_declares(smp, tmp_path, declared, shown):
+def test_show_what_a_strangers_plugin_declares(smp, sections, tmp_path, declared, shown):
     metadata = tmp_path / "acme_smp_tiny-0.3.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: acme-smp-tiny\nVersion: 0.3\n{declared}\nText\n")
@@ -235,6 +215,7 @@ def test_plugins(run):
     rows = {line.split("\t")[0]: line.split("\t")[1:] for line in result.stdout.splitlines()}
     assert rows["smp-unet"][1:3] == ["ok", "architecture unet"]
     assert rows["smp-resnet"][2] == "11 encoders"
+    assert rows["smp-necks"][2] == "3 necks"
     assert rows["smp-resnet"][3].endswith(" ms")
     assert "resnet18, resnet34" in run("plugins", "--verbose").stdout
 

@@ -174,6 +174,18 @@ def test_what_the_peer_swallowed_of_the_encoder(architecture, options, tmp_path)
     assert_same(ours, theirs)
 
 
+def test_what_the_peer_hands_on_to_the_encoder(tmp_path):
+    """An option that changes parameters and numbers, there and back: each library has the encoder of the other."""
+    pytest.importorskip("smp_timm")
+    theirs = peer_model("unet", "tu-resnet18", avg_down=True)
+    theirs.save_pretrained(tmp_path / "theirs")
+    ours = read_quietly(tmp_path / "theirs")
+    assert ours.blueprint.encoder_options == {"avg_down": True}
+    assert_same(ours, theirs)
+    ours.save_pretrained(tmp_path / "ours", format="smp")
+    assert_same(ours, read_by_peer(tmp_path / "ours"))
+
+
 FORMER = [
     *BATCHNORMS,
     *(("pspnet", {"psp_use_batchnorm": value}) for value in (True, False, None)),

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from smp_core.parts.emptiness import without_memory
 from smp_timm import models
 
-
 # Where the whole model is within ours: a wrapper of timm's that reads features off a model, and one that hooks into it.
 _WRAPPERS = ("model.", "body.")
 

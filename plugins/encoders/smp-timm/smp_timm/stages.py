@@ -1,7 +1,7 @@
 """The stages of a timm model, and which of its parameters are not decayed.
 
-A pyramid's stages are found by what each of its features is made with. timm's own groups would not do: there are as many
-as the family has blocks of layers, whichever of these are features.
+A pyramid's stages are found by what each of its features is made with. timm's own groups would not do: there are as
+many as the family has blocks of layers, whichever of these are features.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ def stage_modules(encoder: Any) -> list[list[str]]:
     """Names of modules and parameters, stem first.
 
     Args:
-        encoder: over a timm model. A pyramid has a stage for each feature that is not the image; a plain transformer one
-            for the stem and one for each block, as timm groups its parameters.
+        encoder: over a timm model. A pyramid has a stage for each feature that is not the image; a plain transformer
+            one for the stem and one for each block, as timm groups its parameters.
     """
     stage_of = _by_blocks(encoder) if getattr(encoder, "tokens", False) else _by_features(encoder)
     own = dict(encoder.named_parameters())

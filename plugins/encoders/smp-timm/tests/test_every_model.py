@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
-import timm_checks as check
 import pytest
 import timm
+import timm_checks as check
 import torch
 
 import smp_core
-from smp_core.errors import IncompatibleError, OptionError
+from smp_core.errors import IncompatibleError
 from smp_timm import index
 
 pytestmark = pytest.mark.slow
@@ -73,15 +74,12 @@ def test_every_architecture(module):
     refused = {}
     for arch in ARCHITECTURES:
         answer = smp_core.compatible(arch, name)
-        try:
-            blueprint = smp_core.blueprint(arch, name, encoder_weights=None)
-        except (IncompatibleError, OptionError) as error:
-            assert not answer
-            assert str(error)
-            refused[arch] = str(error)
+        if answer:
+            check.assembles(smp_core.blueprint(arch, name, encoder_weights=None))
             continue
-        assert answer
-        check.assembles(blueprint)
+        with pytest.raises(IncompatibleError, match=re.escape(answer.reasons[0])):
+            smp_core.blueprint(arch, name, encoder_weights=None)
+        refused[arch] = answer.reasons
     spec = smp_core.describe(name).spec
     may_refuse = {"dpt"} if not spec.tokens else set()
     if not spec.tokens and 16 not in spec.dilation:

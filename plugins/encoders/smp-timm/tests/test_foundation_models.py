@@ -55,5 +55,5 @@ def test_trained_exported_saved_and_loaded(kind, arch, tmp_path):
 
 @pytest.mark.parametrize(("kind", "arch"), sorted(REFUSED))
 def test_refused_with_a_reason(kind, arch):
-    with pytest.raises(IncompatibleError, match="asks for output stride 16; encoder '.*' cannot be dilated"):
+    with pytest.raises(IncompatibleError, match=r"asks for output stride 16; encoder '.*' cannot be dilated"):
         smp_core.create(arch, ENCODERS[kind], encoder_weights=None)

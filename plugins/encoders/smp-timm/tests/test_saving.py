@@ -79,13 +79,15 @@ def test_loading_initialises_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """Tensors of the file take the place of parameters without memory."""
     for name in ("test_resnet", "test_vit"):
         model_of("unet", name).save_pretrained(tmp_path)
-        filled = []
+        filled: list[Any] = []
         real = filling.NoFilling.__torch_function__
 
-        def watch(mode: Any, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        def watch(
+            mode: Any, func: Any, types: Any, args: Any = (), kwargs: Any = None, real: Any = real, filled: Any = filled
+        ) -> Any:
             if func in filling._FILLING and args and isinstance(args[0], torch.Tensor) and not args[0].is_meta:
                 filled.append(func)
-            return real(mode, func, types, args, kwargs)  # noqa: B023
+            return real(mode, func, types, args, kwargs)
 
         monkeypatch.setattr(filling.NoFilling, "__torch_function__", watch)
         smp_core.from_pretrained(tmp_path)

@@ -6,6 +6,7 @@ import copy
 import io
 import pickle
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -16,7 +17,15 @@ from torch.export import Dim
 
 import smp_core
 
-NAMES = (*TINY_PYRAMIDS, *TINY_TRANSFORMERS)
+# A pyramid and a transformer on every change; the others, which take as long each, in the sweeps.
+_ALWAYS = ("test_efficientnet", "test_vit")
+
+
+def some_always(names: Iterable[str]) -> list[Any]:
+    return [pytest.param(name, marks=[] if name in _ALWAYS else pytest.mark.slow) for name in names]
+
+
+NAMES = some_always((*TINY_PYRAMIDS, *TINY_TRANSFORMERS))
 
 
 def unet(name: str) -> Any:
@@ -43,8 +52,8 @@ def test_exported_for_one_size(name: str) -> None:
     same(model, exported(model, torch.randn(1, 3, 70, 96)), (70, 96))
 
 
-# Where no layer of timm's asks for a size: these round up in a pooling layer, or look at sizes in Python.
-DYNAMIC = ["test_efficientnet", "test_vit", "test_vit_relpos"]
+# Not test_resnet, whose shortcuts round up in a pooling layer, nor test_maxvit, which looks at sizes in Python.
+DYNAMIC = some_always(("test_efficientnet", "test_convnext", "test_coatnet", "test_vit"))
 
 
 @pytest.mark.parametrize("name", DYNAMIC)
@@ -65,7 +74,8 @@ def test_traced(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["test_resnet", "test_convnext", "test_maxvit", "test_coatnet", "test_vit", "test_vit_relpos"]
+    "name",
+    some_always(["test_efficientnet", "test_convnext", "test_maxvit", "test_coatnet", "test_vit", "test_vit_relpos"]),
 )
 def test_compiled(name: str) -> None:
     torch.compiler.reset()

@@ -96,6 +96,7 @@ def test_loaded_into_another(model):
 
 
 # The others have no operation that these have not; the exporter takes ten seconds for each.
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["simple_pyramid-14", "regrid-7-14-28"], indirect=True)
 def test_onnx_for_other_sizes(model, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")

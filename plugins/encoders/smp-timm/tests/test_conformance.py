@@ -1,6 +1,5 @@
 """Everything that smp-core asks of an encoder, of tiny models of each kind."""
 
-
 from smp_testing import collect, conformance
 
 _CEIL = "timm's average pooling of the shortcuts rounds up, which holds for no range of sizes"

@@ -205,6 +205,13 @@ class EncoderBase(nn.Module):
         """A state dict of this encoder with the keys under which its weights are published."""
         return to_published(state_dict, self._renames)
 
+    def other_keys(self) -> set[str]:
+        """Keys that `to_own_keys` takes besides our own and the published ones.
+
+        By these the encoder is found in what a training program wrapped around it.
+        """
+        return set()
+
     def unused_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of what published state dicts hold besides at any depth, and nothing ever runs, by published key.
 

@@ -36,6 +36,8 @@ def to_published(model: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, T
 
 
 def all_keys(module: nn.Module) -> set[str]:
-    """The keys of a module's state dict, in both spellings."""
+    """The keys of a module's state dict, in every spelling."""
     own = module.state_dict()
-    return {*own, *(module.to_published_keys(own) if isinstance(module, EncoderBase) else to_published(module, own))}
+    if isinstance(module, EncoderBase):
+        return {*own, *module.to_published_keys(own), *module.other_keys()}
+    return {*own, *to_published(module, own)}

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import timm
 from torch import Tensor, nn
 
+from smp_core.layers.filling import NoFilling
 from smp_core.parts.emptiness import without_memory
 from smp_timm import models
 
@@ -63,11 +64,17 @@ def to_own(encoder: Any, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
         known = {plain(key) for key in whole(encoder).state_dict()}
         unknown = {key: value for key, value in unknown.items() if plain(key) not in known}
     misfits = [key for key, value in own.items() if key not in result or result[key].shape != value.shape]
-    if misfits and state_dict and not _is_ours(state_dict):
+    if misfits and state_dict:
         converted = _converted(encoder, state_dict)
-        if converted is not None and len(converted) == len(own):
+        if converted.keys() == own.keys():
             return converted
     return {**result, **unknown}
+
+
+def other_keys(encoder: Any) -> set[str]:
+    """The keys of the whole timm model whose tensors the encoder has."""
+    own = {plain(key) for key in encoder.state_dict()}
+    return {key for key in whole(encoder).state_dict() if plain(key) in own}
 
 
 def unused_shapes(encoder: Any, model: nn.Module) -> dict[str, tuple[int, ...]]:
@@ -113,36 +120,38 @@ def _renamed(own: Iterable[str], state_dict: Mapping[str, Tensor]) -> tuple[dict
     return result, unknown
 
 
-def _is_ours(state_dict: Mapping[str, Tensor]) -> bool:
-    """Whether all keys are those of an encoder, ours or segmentation_models_pytorch's, and not of a timm model."""
-    return all(key.startswith("model.") for key in state_dict)
-
-
-def _converted(encoder: Any, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+def _converted(encoder: Any, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What timm itself makes of a state dict: older spellings, other libraries', position embeddings of another size.
 
     Returns:
-        None where it can make nothing of it.
+        With our keys, and only what timm took from the state dict: it leaves the rest at random, and says nothing.
     """
-    channels = encoder.in_channels
+    if all(key.startswith("model.") for key in state_dict):  # of an encoder, ours or segmentation_models_pytorch's
+        state_dict = {key.removeprefix("model."): value for key, value in state_dict.items()}
     first = next((value for value in state_dict.values() if value.dim() == 4), None)
-    if first is not None and first.shape[1] == 3:
-        channels = 3  # fitted to other channels afterwards, as the user chose
+    # What has 3 channels is fitted to others afterwards, as the user chose.
+    channels = 3 if first is not None and first.shape[1] == 3 else encoder.in_channels
+    arguments = {"in_chans": channels, **encoder.model_arguments, **encoder.options}
     logging.getLogger("timm").addFilter(_silent := lambda record: False)  # noqa: ARG005
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), NoFilling():
             warnings.simplefilter("ignore")
-            model = timm.create_model(
-                encoder.name,
-                pretrained=True,
-                pretrained_cfg_overlay={"state_dict": dict(state_dict)},
-                in_chans=channels,
-                **encoder.model_arguments,
-                **encoder.options,
-            )
+            before = _writes(timm.create_model(encoder.name, pretrained=False, **arguments))
+            overlay = {"state_dict": dict(state_dict)}
+            model = timm.create_model(encoder.name, pretrained=True, pretrained_cfg_overlay=overlay, **arguments)
     except Exception:  # whatever a conversion raises over a dict that is not for it
-        return None
+        return {}
     finally:
         logging.getLogger("timm").removeFilter(_silent)
-    result, _ = _renamed(encoder.state_dict(), model.state_dict())
-    return result
+    after = _writes(model)
+    taken = {
+        key: value
+        for key, value in model.state_dict().items()
+        if after[key] != before.get(key) or not value.is_floating_point()
+    }
+    return _renamed(encoder.state_dict(), taken)[0]
+
+
+def _writes(model: nn.Module) -> dict[str, int]:
+    """How many times each tensor of a model was written into."""
+    return {key: value._version for key, value in model.state_dict(keep_vars=True).items()}

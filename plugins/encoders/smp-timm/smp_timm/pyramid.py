@@ -107,6 +107,10 @@ class TimmEncoder(EncoderBase):
         """See `smp_core.encoder.EncoderBase`; takes timm's own keys, too."""
         return keys.to_own(self, state_dict)
 
+    def other_keys(self) -> set[str]:
+        """See `smp_core.encoder.EncoderBase`: those of timm's own models."""
+        return keys.other_keys(self)
+
     def unused_shapes(self) -> dict[str, tuple[int, ...]]:
         """See `smp_core.encoder.EncoderBase`: what timm builds besides, and nothing runs."""
         return keys.unused_shapes(self, keys.built_by_timm(self))

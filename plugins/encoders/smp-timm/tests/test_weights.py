@@ -15,7 +15,7 @@ from safetensors.torch import save, save_file
 from torch import Tensor
 
 import smp_core
-from smp_core.errors import WeightsError
+from smp_core.errors import OptionError, WeightsError
 
 
 def trained(name: str, **options: Any) -> Any:
@@ -35,7 +35,7 @@ def wanted(name: str, model: Any, x: Tensor) -> list[Tensor]:
         if hasattr(model, "forward_intermediates") and name.startswith("test_vit"):
             return list(model.forward_intermediates(x, norm=False, intermediates_only=True))
         features = timm.create_model(name, pretrained=False, features_only=True).eval()
-        whole = {key.replace(".", "_"): value for key, value in model.state_dict().items()}
+        whole = plain(model)
         features.load_state_dict({key: whole[key.replace(".", "_")] for key in features.state_dict()})
         return list(features(x))
 
@@ -49,6 +49,11 @@ def expect(encoder: Any, name: str, model: Any) -> None:
     found = output[0] if getattr(encoder, "tokens", False) else output[1:]
     for one, other in zip(found, wanted(name, model, x), strict=True):
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+
+def plain(model: Any) -> dict[str, Tensor]:
+    """The tensors of a whole timm model, by names that do not depend on whether it is cut into stages."""
+    return {key.replace(".", "_"): value for key, value in model.state_dict().items()}
 
 
 def written(path: Path, state: Mapping[str, Tensor]) -> str:
@@ -66,8 +71,11 @@ def test_a_file_of_a_whole_model_of_timm_s(name: str, tmp_path: Path) -> None:
     model = trained(name)
     path = written(tmp_path / "model.safetensors", model.state_dict())
     expect(smp_core.create_encoder(f"tu-{name}", weights=path), name, model)
-    unet = smp_core.create("unet", f"tu-{name}", encoder_weights=path)
-    expect(getattr(unet.encoder, "encoder", unet.encoder), name, model)
+    whole = plain(model)
+    for arch in ("unet", "linear"):
+        inside = smp_core.create(arch, f"tu-{name}", encoder_weights=path).encoder
+        for key, value in getattr(inside, "encoder", inside).state_dict().items():
+            assert torch.equal(value, whole[key.removeprefix("model.").replace(".", "_")])
 
 
 @pytest.mark.parametrize("prefix", ["", "model.", "encoder.model.", "module.", "backbone."])
@@ -87,7 +95,7 @@ def test_the_spelling_of_a_model_that_is_cut_into_stages(prefix: str, tmp_path: 
     """timm writes ``stages_0`` for the ``stages.0`` of the whole model."""
     model = trained("test_convnext")
     cut = timm.create_model("test_convnext", pretrained=False, features_only=True)
-    whole = {key.replace(".", "_"): value for key, value in model.state_dict().items()}
+    whole = plain(model)
     state = {f"{prefix}{key}": whole[key.replace(".", "_")] for key in cut.state_dict()}
     assert f"{prefix}stages_0.blocks.0.conv_dw.weight" in state
     path = written(tmp_path / "model.safetensors", state)
@@ -108,7 +116,7 @@ def test_weights_of_what_is_not_built_are_left_out(depth: int, tmp_path: Path) -
         model = trained(name)
         path = written(tmp_path / "model.safetensors", model.state_dict())
         encoder = smp_core.create_encoder(f"tu-{name}", weights=path, depth=depth)
-        whole = {key.replace(".", "_"): value for key, value in model.state_dict().items()}
+        whole = plain(model)
         for key, value in encoder.state_dict().items():
             assert torch.equal(value, whole[key.removeprefix("model.").replace(".", "_")])
 
@@ -130,7 +138,10 @@ def test_position_embeddings_of_another_size_are_resampled(tmp_path: Path) -> No
     resampled = resample_abs_pos_embed(model.pos_embed, (10, 10), (6, 6), num_prefix_tokens=prefix)
     torch.testing.assert_close(encoder.model.pos_embed, resampled)
     assert torch.equal(encoder.model.blocks[0].attn.qkv.weight, model.blocks[0].attn.qkv.weight)
-    # And the size that a user chooses: that of the file.
+    # In the spelling of an encoder, too; and to a size that a user chooses: that of the file.
+    path = written(tmp_path / "encoder.safetensors", {f"model.{key}": item for key, item in model.state_dict().items()})
+    encoder = smp_core.create_encoder("tu-test_vit", weights=path)
+    torch.testing.assert_close(encoder.model.pos_embed, resampled)
     encoder = smp_core.create_encoder("tu-test_vit", weights=path, options={"img_size": 96})
     assert torch.equal(encoder.model.pos_embed, model.pos_embed)
 
@@ -185,11 +196,23 @@ def test_a_key_that_is_missing_is_named(name: str, tmp_path: Path) -> None:
         smp_core.create_encoder(f"tu-{name}", weights=path)
 
 
-def test_weights_of_another_model(tmp_path: Path) -> None:
-    path = written(tmp_path / "model.safetensors", trained("test_resnet").state_dict())
-    for name in ("test_vit", "test_efficientnet"):
+@pytest.mark.parametrize("prefix", ["", "model.", "module."])
+@pytest.mark.parametrize("other", ["test_resnet", "test_vit", "test_convnext"])
+def test_weights_of_another_model(other: str, prefix: str, tmp_path: Path) -> None:
+    """timm itself leaves a model at random then."""
+    state = {f"{prefix}{key}": item for key, item in trained(other).state_dict().items()}
+    path = written(tmp_path / "model.safetensors", state)
+    for name in ("test_vit3", "test_efficientnet", "pit_ti_224"):
         with pytest.raises(WeightsError, match=f"do not fit encoder 'tu-{name}'"):
             smp_core.create_encoder(f"tu-{name}", weights=path)
+
+
+def test_some_weights_are_not_enough(tmp_path: Path) -> None:
+    state = trained("test_vit", img_size=96).state_dict()
+    del state["blocks.3.attn.qkv.weight"]
+    path = written(tmp_path / "model.safetensors", state)
+    with pytest.raises(WeightsError, match=r'(?s)Missing key.*"model\.blocks\.3\.attn\.qkv\.weight"'):
+        smp_core.create_encoder("tu-test_vit", weights=path)
 
 
 def test_a_dict_that_is_loaded_is_left_as_it_is() -> None:
@@ -262,15 +285,15 @@ def test_a_repository_of_one_s_own(hub: Hub, client: Client) -> None:
 
 
 def test_weights_that_are_not_there(hub: Hub, client: Client) -> None:
-    kind, message = client.run(script("tu-test_mambaout", True))
+    kind, message = client.run(script("tu-test_nfnet", True))
     assert kind == "WeightsError"
     assert message.startswith(
-        "weights 'r160_in1k' of encoder 'tu-test_mambaout' could not be fetched from the Hub repository "
-        "'timm/test_mambaout.r160_in1k' (file 'model.safetensors', revision main): "
+        "weights 'r160_in1k' of encoder 'tu-test_nfnet' could not be fetched from the Hub repository "
+        "'timm/test_nfnet.r160_in1k' (file 'model.safetensors', revision main): "
     )
 
 
 def test_weights_that_are_in_no_repository() -> None:
     for name in ("tu-gcvit_tiny", "tu-gcvit_tiny.in1k", "tu-test_coatnet"):
-        with pytest.raises(smp_core.OptionError, match=f"encoder '{name}' has no pretrained weights; pass"):
+        with pytest.raises(OptionError, match=f"encoder '{name}' has no pretrained weights; pass"):
             smp_core.create_encoder(name)

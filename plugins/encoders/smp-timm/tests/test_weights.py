@@ -48,7 +48,7 @@ def expect(encoder: Any, name: str, model: Any) -> None:
         output = encoder(x)
     found = output[0] if getattr(encoder, "tokens", False) else output[1:]
     for one, other in zip(found, wanted(name, model, x), strict=True):
-        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(one, other, atol=1e-4 * other.abs().max().item(), rtol=0)
 
 
 def plain(model: Any) -> dict[str, Tensor]:

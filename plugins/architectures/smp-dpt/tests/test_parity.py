@@ -11,6 +11,7 @@ import smp_core
 
 smp = pytest.importorskip("segmentation_models_pytorch", reason="the peer is installed in the parity session only")
 parity = pytest.importorskip("smp_testing.parity")
+pytest.importorskip("smp_timm", reason="the encoders are timm's")
 
 pytestmark = pytest.mark.parity
 
@@ -19,39 +20,17 @@ TOLERANCE = 1e-4
 SMALL = {"decoder_intermediate_channels": (16, 24, 32, 40), "decoder_fusion_channels": 32}
 
 
-class PeersEncoder(nn.Module):
-    """The peer's own encoder, as one of ours."""
-
-    tokens = True
-
-    def __init__(self, encoder, in_channels):
-        super().__init__()
-        self.encoder = encoder
-        self.in_channels = in_channels
-        self.out_channels = tuple(encoder.out_channels)
-        self.reductions = (encoder.output_stride,) * len(self.out_channels)
-        self.num_prefix_tokens = encoder.model.num_prefix_tokens
-
-    def forward(self, x):
-        features, prefix_tokens = self.encoder(x)
-        if prefix_tokens[0] is None:
-            prefix_tokens = [feature.new_zeros(feature.shape[0], 0, feature.shape[1]) for feature in features]
-        return features, prefix_tokens
-
-
 def pair(options, encoder="tu-vit_tiny_patch16_224"):
     torch.manual_seed(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the peer warns of readouts where there is nothing to read
         theirs = smp.DPT(encoder, encoder_weights=None, dynamic_img_size=True, **options).eval()
     parity.randomise_norms(theirs)
-    options = {key: value for key, value in options.items() if not key.startswith("encoder_")}
-    in_channels = options.pop("in_channels", 3)
-    ours = smp_core.create("dpt", PeersEncoder(theirs.encoder, in_channels), in_channels=in_channels, **options).eval()
+    ours = smp_core.create("dpt", encoder, encoder_weights=None, **options).eval()
     for part in ("decoder", "segmentation_head", "classification_head"):
         if getattr(ours, part) is not None:
             parity.assert_same_keys(getattr(ours, part), getattr(theirs, part))
-            getattr(ours, part).load_state_dict(getattr(theirs, part).state_dict())
+    ours.load_state_dict(theirs.state_dict())
     return ours, theirs
 
 

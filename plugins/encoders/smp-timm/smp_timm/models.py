@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import timm
+from torch import nn
 
 from smp_core.errors import OptionError, PluginError
 
@@ -40,8 +41,16 @@ def build(model: str, *, options: Mapping[str, Any], **arguments: Any) -> Any:
         ) from error
 
 
+# What only the classifier needs, by the class that keeps it where timm reads features off a model.
+_OF_CLASSES = {
+    "PoolingVisionTransformer": ("norm",),
+    "EfficientViM": ("weights",),
+    "EfficientViMDistilled": ("weights", "weights_dist"),
+}
+
+
 def drop_unused(model: Any) -> None:
-    """Drop the stages beyond the last feature, which some of timm's classes build and run whatever is asked of them.
+    """Drop what makes no feature and some of timm's classes build all the same: later stages, what a classifier needs.
 
     Args:
         model: built for features only; changed.
@@ -52,6 +61,9 @@ def drop_unused(model: Any) -> None:
     branches = getattr(model, "incre_modules", None)  # of HRNet
     if branches is not None:
         del branches[max(model._out_idx) :]
+    for inner in (getattr(model, "body", None), getattr(model, "model", None)):
+        for name in _OF_CLASSES.get(type(inner).__name__, ()):
+            setattr(inner, name, nn.Identity() if isinstance(getattr(inner, name), nn.Module) else None)
 
 
 def check_same(model: str, options: Mapping[str, Any], declared: object, found: object) -> None:

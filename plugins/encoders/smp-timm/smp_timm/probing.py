@@ -18,7 +18,7 @@ from torch import Tensor
 
 from smp_core.layers.filling import NoFilling
 from smp_timm.facts import Facts
-from smp_timm.models import blocks_of, is_channels_last
+from smp_timm.models import blocks_of, drop_unused, is_channels_last
 from smp_timm.shapes import ShapesOnly
 from smp_timm.tags import tags_of
 
@@ -275,6 +275,8 @@ def _parameters(subject: Subject) -> int:
     """The number of parameters that its features are made with; what is no part of these is cut off."""
     if subject.tokens:
         subject.built.prune_intermediate_layers(prune_norm=True, prune_head=True)
+    else:
+        drop_unused(subject.built)
     return sum(item.numel() for item in subject.built.parameters())
 
 

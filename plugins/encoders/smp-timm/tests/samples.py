@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
 # What each is there for.
 PYRAMIDS = {
     "test_resnet": "any size, can be dilated",
@@ -36,6 +41,18 @@ TRANSFORMERS = {
     "vit_tiny_r_s16_p8_224": "a convolutional stem; patches of 32",
 }
 EVERY = (*PYRAMIDS, *TRANSFORMERS)
+
+# Of these a second or more each: in the sweeps alone.
+_LONG = (
+    *("ghostnetv3_050", "crossvit_tiny_240", "sequencer2d_s", "csatv2", "swin_tiny_patch4_window7_224"),
+    *("gmlp_ti16_224", "xcit_nano_12_p16_224", "vit_tiny_r_s16_p8_224"),
+)
+
+
+def long_ones_slow(names: Iterable[str]) -> list[Any]:
+    """As parameters of a test: those that take long are marked."""
+    return [pytest.param(name, marks=pytest.mark.slow if name in _LONG else ()) for name in names]
+
 
 # The tiny ones, for what takes long.
 TINY_PYRAMIDS = ("test_resnet", "test_efficientnet", "test_convnext", "test_mambaout", "test_maxvit", "test_coatnet")

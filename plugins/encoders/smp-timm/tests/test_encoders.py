@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import timm_checks as check
 import torch
-from samples import EVERY, PYRAMIDS, TINY_PYRAMIDS, TINY_TRANSFORMERS, TRANSFORMERS
+from samples import EVERY, PYRAMIDS, TINY_PYRAMIDS, TINY_TRANSFORMERS, TRANSFORMERS, long_ones_slow
 
 import smp_core
 from smp_core.errors import IncompatibleError, OptionError, PluginError
@@ -28,7 +28,7 @@ def native(name: str) -> tuple[int, int]:
     return facts.input_size
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", long_ones_slow(EVERY))
 def test_what_is_built_is_what_is_declared(name: str) -> None:
     check.structure(f"tu-{name}")
 
@@ -36,7 +36,7 @@ def test_what_is_built_is_what_is_declared(name: str) -> None:
 SIZES = ((224, 224), (256, 320), (250, 190), (37, 65), (1, 1))
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", long_ones_slow(EVERY))
 def test_features_of_images_of_any_size(name: str) -> None:
     small = name.startswith("test_")
     for size in (native(name), *SIZES) if small else (native(name), *SIZES[3:]):
@@ -58,7 +58,7 @@ def test_input_channels(name: str, in_channels: int) -> None:
     check.true_to_declaration(encoder, 48, 70, in_channels)
 
 
-@pytest.mark.parametrize("name", PYRAMIDS)
+@pytest.mark.parametrize("name", long_ones_slow(PYRAMIDS))
 def test_the_first_feature(name: str) -> None:
     x = torch.randn(1, 3, 64, 96)
     with torch.no_grad():
@@ -68,7 +68,7 @@ def test_the_first_feature(name: str) -> None:
     assert built(name).full_resolution is (name == "sedarknet21")
 
 
-@pytest.mark.parametrize("name", TRANSFORMERS)
+@pytest.mark.parametrize("name", long_ones_slow(TRANSFORMERS))
 def test_prefix_tokens(name: str) -> None:
     with torch.no_grad():
         features, tokens = built(name)(torch.randn(2, 3, 40, 56))

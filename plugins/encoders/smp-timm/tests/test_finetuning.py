@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import timm_checks as check
 import torch
-from samples import EVERY, TINY_PYRAMIDS, TINY_TRANSFORMERS
+from samples import EVERY, TINY_PYRAMIDS, TINY_TRANSFORMERS, long_ones_slow
 
 import smp_core
 from smp_core.errors import OptionError
@@ -34,7 +34,7 @@ def test_every_parameter_learns(name: str) -> None:
     assert check.trains(f"tu-{name}") == []
 
 
-@pytest.mark.parametrize("name", STAGED)
+@pytest.mark.parametrize("name", long_ones_slow(STAGED))
 def test_stages(name: str) -> None:
     """Every parameter once; a stage for each feature, or the stem's and one for each block."""
     blueprint = smp_core.blueprint("unet", f"tu-{name}", encoder_weights=None)

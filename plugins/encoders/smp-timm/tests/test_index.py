@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import timm
-from samples import EVERY
+from samples import EVERY, long_ones_slow
 
 from smp_timm import index, regenerate, resolving
 from smp_timm.facts import Facts
@@ -63,12 +63,8 @@ def test_every_class_has_its_options() -> None:
     assert not refused & {option for kind in kinds for option in index.options(kind)}
 
 
-# Recurrent layers, and transformers of several branches, are slow without memory.
-LONG = ("sequencer2d_s", "crossvit_tiny_240", "ghostnetv3_050", "csatv2")
-
-
 @measured
-@pytest.mark.parametrize("name", [name for name in EVERY if name not in LONG])
+@pytest.mark.parametrize("name", long_ones_slow(EVERY))
 def test_a_model_that_is_measured_anew_is_as_the_index_says(name: str) -> None:
     assert probe(name) == index.find(name)
     assert options_of(name) == index.options(index.find(name).kind)  # type: ignore[union-attr]
@@ -90,9 +86,14 @@ def test_what_the_index_holds_is_read_as_it_was_written() -> None:
 
 
 @measured
-def test_a_check_from_the_shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.slow
+def test_the_command() -> None:
     command = [sys.executable, "-m", "smp_timm.regenerate", "--check", "test_vit"]
     assert subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip() == ""
+
+
+@measured
+def test_a_check(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["regenerate", "--check", "test_vit"])
     monkeypatch.setattr(
         regenerate, "probe", lambda name: Facts(name=name, module="", kind="", reductions=(), channels=())

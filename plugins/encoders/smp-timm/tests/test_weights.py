@@ -197,8 +197,10 @@ def test_a_key_that_is_missing_is_named(name: str, tmp_path: Path) -> None:
         smp_core.create_encoder(f"tu-{name}", weights=path)
 
 
-@pytest.mark.parametrize("prefix", ["", "model.", "module."])
-@pytest.mark.parametrize("other", ["test_resnet", "test_vit", "test_convnext"])
+@pytest.mark.parametrize(
+    ("other", "prefix"),
+    [("test_resnet", ""), ("test_resnet", "model."), ("test_vit", "module."), ("test_convnext", "")],
+)
 def test_weights_of_another_model(other: str, prefix: str, tmp_path: Path) -> None:
     """timm itself leaves a model at random then."""
     state = {f"{prefix}{key}": item for key, item in trained(other).state_dict().items()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import timm
 from torch import Tensor, nn
@@ -20,14 +20,6 @@ from smp_timm import models
 
 # Where the whole model is within ours: a wrapper of timm's that reads features off a model, and one that hooks into it.
 _WRAPPERS = ("model.", "body.")
-
-
-class TimmBased(Protocol):
-    """What an encoder over a timm model has."""
-
-    name: str
-    options: dict[str, Any]
-    model: Any
 
 
 def first_convolutions(encoder: Any, names: Sequence[str]) -> tuple[str, tuple[str, ...]]:
@@ -61,7 +53,7 @@ def to_own(encoder: Any, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return dict(state_dict)
     result, unknown = _renamed(own, state_dict)
     if unknown:
-        known = {plain(key) for key in whole(encoder).state_dict()}
+        known = {plain(key) for key in encoder.whole_shapes}
         unknown = {key: value for key, value in unknown.items() if plain(key) not in known}
     misfits = [key for key, value in own.items() if key not in result or result[key].shape != value.shape]
     if misfits and state_dict:
@@ -74,13 +66,18 @@ def to_own(encoder: Any, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def other_keys(encoder: Any) -> set[str]:
     """The keys of the whole timm model whose tensors the encoder has."""
     own = {plain(key) for key in encoder.state_dict()}
-    return {key for key in whole(encoder).state_dict() if plain(key) in own}
+    return {key for key in encoder.whole_shapes if plain(key) in own}
 
 
-def unused_shapes(encoder: Any, model: nn.Module) -> dict[str, tuple[int, ...]]:
-    """Shapes of what a timm model has, and the encoder that is made of it has not, by published key."""
+def unused_shapes(encoder: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """Of the shapes of a timm model those that the encoder which is made of it has not, by published key."""
     own = {plain(key) for key in encoder.state_dict()}
-    return {f"model.{key}": tuple(value.shape) for key, value in model.state_dict().items() if plain(key) not in own}
+    return {f"model.{key}": shape for key, shape in shapes.items() if plain(key) not in own}
+
+
+def shapes_of(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Shapes of a model's tensors, by key."""
+    return {key: tuple(value.shape) for key, value in model.state_dict().items()}
 
 
 def built_by_timm(encoder: Any) -> Any:

@@ -8,13 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from smp_core.encoder import EncoderBase
-from smp_core.errors import OptionError
-from smp_timm import keys, models, stages
-from smp_timm.sizes import Sizes, sizes_with
+from smp_timm import keys, models
+from smp_timm.base import TimmBased
 
 
-class TimmEncoder(EncoderBase):
+class TimmEncoder(TimmBased):
     """A timm model's stages as a pyramid, true to its reductions for images of any size.
 
     State-dict keys: those of ``timm.create_model(model, features_only=True)`` under ``model.``, as
@@ -59,39 +57,32 @@ class TimmEncoder(EncoderBase):
         whole = reductions[0] == 1
         image = () if whole else (in_channels,)
         super().__init__(
+            model,
             out_channels=(*image, *channels),
             reductions=(*(() if whole else (1,)), *reductions),
             in_channels=in_channels,
-            depth=1,  # the base counts in powers of two, which these need not be
+            depth=depth,
+            any_channels=any_channels,
+            options=options,
         )
-        self.depth = depth
-        check_channels(model, in_channels, any_channels)
         kept = [index for index, reduction in enumerate(reductions) if reduction <= 2**depth]
         deepest = reductions[kept[-1]]
         stride = output_stride if output_stride < min(deepest, 32) else deepest  # 32 is what the core says for none
         dilated = {"output_stride": stride} if stride < deepest else {}
-        self.name = model
-        self.options = dict(options)
-        self.full_resolution = whole
         taken = tuple((positions or range(len(reductions)))[index] for index in kept)
-        self.model_arguments = {**build, "features_only": True, "out_indices": taken, **dilated}
-        self.model = models.build(model, options=options, in_chans=in_channels, **self.model_arguments)
+        self.build(**build, features_only=True, out_indices=taken, **dilated)
         models.drop_unused(self.model)
         info = self.model.feature_info
         declared = tuple(channels[index] for index in kept), tuple(min(reductions[index], stride) for index in kept)
         found = tuple(info.channels()), tuple(info.reduction())
         models.check_same(model, options, declared, found)
+        self.full_resolution = whole
         self.output_stride = output_stride
         self.out_channels = (*image, *found[0])
         self.reductions = (*(() if whole else (1,)), *found[1])
         self._is_channels_last = models.is_channels_last(self.model)
-        self._sizes = sizes_with(
-            options, Sizes(**sizes), model=model, reductions=reductions, channels=channels, tokens=False
-        )
         self._feature_reductions = list(found[1])
-        self.first_convolution, self.further_first_convolutions = keys.first_convolutions(  # type: ignore[misc]
-            self, first_convolutions
-        )
+        self.take_sizes(sizes, first_convolutions, reductions=reductions, channels=channels)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """See `smp_core.Encoder.forward`."""
@@ -103,36 +94,10 @@ class TimmEncoder(EncoderBase):
             features.append(self._sizes.restore(feature, reduction, x))
         return features
 
-    def to_own_keys(self, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """See `smp_core.encoder.EncoderBase`; takes timm's own keys, too."""
-        return keys.to_own(self, state_dict)
-
-    def other_keys(self) -> set[str]:
-        """See `smp_core.encoder.EncoderBase`: those of timm's own models."""
-        return keys.other_keys(self)
-
     def unused_shapes(self) -> dict[str, tuple[int, ...]]:
         """See `smp_core.encoder.EncoderBase`: what timm builds besides, and nothing runs."""
-        return keys.unused_shapes(self, keys.built_by_timm(self))
-
-    def stage_modules(self) -> list[list[str]]:
-        """See `smp_core.Encoder`."""
-        return stages.stage_modules(self)
+        return keys.unused_shapes(self, keys.shapes_of(keys.built_by_timm(self)))
 
     def any_image(self) -> Tensor:
         """An image of a size that the timm model itself takes, without memory."""
         return self._sizes.fit(torch.empty(1, self.in_channels, 224, 224, device="meta"))
-
-    def no_weight_decay(self) -> set[str]:
-        """See `smp_core.Encoder`: by timm's own metadata."""
-        return stages.no_weight_decay(self)
-
-
-def check_channels(model: str, in_channels: int, any_channels: bool) -> None:
-    """Whether a model takes so many input channels.
-
-    Raises:
-        OptionError: it does not.
-    """
-    if in_channels != 3 and not any_channels:
-        raise OptionError(f"timm's {model!r} takes images of 3 channels alone, got in_channels={in_channels}")

@@ -9,14 +9,12 @@ from typing import Any
 
 from torch import Tensor
 
-from smp_core.encoder import EncoderBase
 from smp_core.errors import OptionError
-from smp_timm import keys, models, stages
-from smp_timm.pyramid import check_channels
-from smp_timm.sizes import Sizes, sizes_with
+from smp_timm import keys, models
+from smp_timm.base import TimmBased
 
 
-class TimmTokenEncoder(EncoderBase):
+class TimmTokenEncoder(TimmBased):
     """Features out of the blocks of a model that keeps one resolution, and its prefix tokens.
 
     State-dict keys: those of ``timm.create_model(model, num_classes=0)`` under ``model.``, without what is not run;
@@ -68,39 +66,37 @@ class TimmTokenEncoder(EncoderBase):
         **options: Any,
     ) -> None:
         del output_stride
-        super().__init__(out_channels=(channels,), reductions=(max(reduction, 2),), in_channels=in_channels, depth=1)
-        check_channels(model, in_channels, any_channels)
+        super().__init__(
+            model,
+            out_channels=(channels,),
+            reductions=(max(reduction, 2),),
+            in_channels=in_channels,
+            depth=depth,
+            any_channels=any_channels,
+            options=options,
+        )
         if not isinstance(feature_norm, bool):
             raise OptionError(f"encoder_options: feature_norm must be True or False, got {feature_norm!r}")
-        self.name = model
-        self.options = dict(options)
-        self.depth = depth
         self.out_channels = (channels,) * depth
         self.reductions = (reduction,) * depth
         self.feature_norm = feature_norm
-        self.model_arguments = {**build, "num_classes": 0}
-        self.model = models.build(model, options=options, in_chans=in_channels, **self.model_arguments)
+        self.build(**build, num_classes=0)
         last = self.model.feature_info[-1]
         found = (last["num_chs"], last["reduction"], models.blocks_of(self.model))
         models.check_same(model, options, (channels, reduction, blocks), found)
         before = len(self.model.feature_info) - blocks
         self.indices = [before + index for index in _indices(model, depth, blocks, output_indices)]
         taken = inspect.signature(self.model.forward_intermediates).parameters
-        can = "return_prefix_tokens" in taken
         # With or without a class token, with more registers: a user's options may change their number.
-        self.num_prefix_tokens = int(self.model.num_prefix_tokens) if can and options else prefix_tokens
+        counts_again = options and "return_prefix_tokens" in taken
+        self.num_prefix_tokens = int(self.model.num_prefix_tokens) if counts_again else prefix_tokens
         self._extra: dict[str, Any] = {"return_prefix_tokens": True} if self.num_prefix_tokens else {}
         if "norm" in taken:
             self._extra["norm"] = feature_norm
         elif feature_norm:
             raise OptionError(f"encoder_options: timm's {model!r} has no final norm for feature_norm=True")
         self._prune()
-        self._sizes = sizes_with(
-            options, Sizes(**sizes), model=model, reductions=(reduction,), channels=(channels,), tokens=True
-        )
-        self.first_convolution, self.further_first_convolutions = keys.first_convolutions(  # type: ignore[misc]
-            self, first_convolutions
-        )
+        self.take_sizes(sizes, first_convolutions, reductions=(reduction,), channels=(channels,))
 
     def _prune(self) -> None:
         """Drop what makes no feature: later blocks, the head, the final norm where it is not applied."""
@@ -131,25 +127,9 @@ class TimmTokenEncoder(EncoderBase):
             prefix.append(feature.new_zeros(feature.shape[0], 0, feature.shape[1]) if tokens is None else tokens)
         return features, prefix
 
-    def to_own_keys(self, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """See `smp_core.encoder.EncoderBase`; takes timm's own keys, too."""
-        return keys.to_own(self, state_dict)
-
-    def other_keys(self) -> set[str]:
-        """See `smp_core.encoder.EncoderBase`: those of timm's own models."""
-        return keys.other_keys(self)
-
     def unused_shapes(self) -> dict[str, tuple[int, ...]]:
         """See `smp_core.encoder.EncoderBase`: what is not built here, and is in the whole model."""
-        return keys.unused_shapes(self, keys.whole(self))
-
-    def stage_modules(self) -> list[list[str]]:
-        """See `smp_core.Encoder`: by timm's own metadata."""
-        return stages.stage_modules(self)
-
-    def no_weight_decay(self) -> set[str]:
-        """See `smp_core.Encoder`: by timm's own metadata."""
-        return stages.no_weight_decay(self)
+        return keys.unused_shapes(self, self.whole_shapes)
 
 
 def _indices(model: str, depth: int, blocks: int, chosen: Sequence[int] | None) -> list[int]:

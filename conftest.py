@@ -8,7 +8,7 @@ _kept_alive = []
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item):
+def pytest_runtest_setup():
     """Let no operator that TorchScript knows die.
 
     torch.jit finds operators by ``id()`` and never forgets one. torch.compile's inductor registers two and deletes

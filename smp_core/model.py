@@ -90,14 +90,19 @@ class SegmentationModel(nn.Module):
         Raises:
             InputError: another number of dimensions or channels, an empty image, or another dtype.
         """
+        features = self.encoder(self._prepared(x))
+        return self._results(self.decoder(features), features, x)
+
+    def _prepared(self, x: Tensor) -> Tensor:
+        """What the encoder is given: the input, checked, padded, and laid out as the encoder likes it."""
         if not torch.jit.is_scripting():
             self._check_input(x)
         image = self._pad(x)
-        if self._channels_last:
-            image = channels_innermost(image)
-        features = self.encoder(image)
-        masks = self._crop(self.segmentation_head(self.decoder(features)), x.shape[2], x.shape[3])
-        masks = rows_innermost(masks)
+        return channels_innermost(image) if self._channels_last else image
+
+    def _results(self, decoded: Tensor, features: list[Tensor], x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """What `forward` returns, of the decoder's output, the encoder's features and the input."""
+        masks = rows_innermost(self._crop(self.segmentation_head(decoded), x.shape[2], x.shape[3]))
         if self.classification_head is not None:
             return masks, self.classification_head(features[-1])
         return masks

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from smp_core.heads import build_classification_head
@@ -69,10 +68,5 @@ class DPT(SegmentationModel):
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """As `SegmentationModel.forward`, with the prefix tokens that the encoder returns beside its features."""
-        if not torch.jit.is_scripting():
-            self._check_input(x)
-        features, prefix_tokens = self.encoder(self._pad(x))
-        masks = self._crop(self.segmentation_head(self.decoder(features, prefix_tokens)), x.shape[2], x.shape[3])
-        if self.classification_head is not None:
-            return masks, self.classification_head(features[-1])
-        return masks
+        features, prefix_tokens = self.encoder(self._prepared(x))
+        return self._results(self.decoder(features, prefix_tokens), features, x)

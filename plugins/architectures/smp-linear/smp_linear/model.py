@@ -6,11 +6,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from smp_core.heads import build_classification_head
-from smp_core.layers import channels_innermost, rows_innermost
 from smp_core.model import SegmentationModel
 from smp_linear.decoder import LinearDecoder
 from smp_linear.head import LinearSegmentationHead
@@ -74,15 +72,6 @@ class Linear(SegmentationModel):
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """As `SegmentationModel.forward`; of what a token encoder returns, the features alone."""
-        if not torch.jit.is_scripting():
-            self._check_input(x)
-        image = self._pad(x)
-        if self._channels_last:
-            image = channels_innermost(image)
-        output = self.encoder(image)
+        output = self.encoder(self._prepared(x))
         features = output[0] if self._has_tokens else output
-        masks = self._crop(self.segmentation_head(self.decoder(features)), x.shape[2], x.shape[3])
-        masks = rows_innermost(masks)
-        if self.classification_head is not None:
-            return masks, self.classification_head(features[-1])
-        return masks
+        return self._results(self.decoder(features), features, x)

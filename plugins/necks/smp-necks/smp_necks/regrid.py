@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from torch import Tensor, nn
-
 from smp_necks.given import check_features, check_pyramid
 from smp_necks.levels import reductions_up_to, spread
-from smp_necks.resampling import Resample
+from smp_necks.resampled import ResampledLevels
 
 
-class Regrid(nn.Module):
+class Regrid(ResampledLevels):
     """A pyramid of any reductions, resampled to 4, 8, 16 and 32; no parameters.
 
     Each level is made from the feature whose reduction is nearest in the logarithm, of two such from the finer one.
@@ -46,30 +44,10 @@ class Regrid(nn.Module):
         tokens: bool,
         output_stride: int | None = None,
     ) -> None:
-        super().__init__()
         channels, scales = check_features("regrid", out_channels, reductions, output_stride)
         check_pyramid("regrid", scales, tokens)
-        self.reductions: tuple[int, ...] = reductions_up_to(output_stride)
-        self.sources: list[int] = nearest(scales, self.reductions)
-        self.out_channels: tuple[int, ...] = tuple(channels[source] for source in self.sources)
-        self.levels = nn.ModuleList(
-            Resample(scales[source], item) for source, item in zip(self.sources, self.reductions, strict=True)
-        )
-
-    def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """Make the levels.
-
-        Args:
-            features: (N, C_i, h_i, w_i) each.
-
-        Returns:
-            One (N, out_channels[j], H, W) for each level of reduction R, H = h_i * reductions[i] / R of its feature,
-            rounded up; W alike.
-        """
-        levels: list[Tensor] = []
-        for index, level in enumerate(self.levels):
-            levels.append(level(features[self.sources[index]]))
-        return levels
+        levels = reductions_up_to(output_stride)
+        super().__init__(channels, scales, levels=levels, sources=nearest(scales, levels))
 
 
 def nearest(reductions: Sequence[int], levels: Sequence[int]) -> list[int]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor, nn
-
 from smp_necks.given import check_features, check_tokens
 from smp_necks.levels import reductions_up_to, spread
-from smp_necks.resampling import Resample
+from smp_necks.resampled import ResampledLevels
 
 
-class ResizePyramid(nn.Module):
+class ResizePyramid(ResampledLevels):
     """A pyramid of the features of a plain transformer, each resampled to the levels that it is given; no parameters.
 
     Features go to the levels evenly and in order: those of earlier blocks to finer levels, the last one to the deepest.
@@ -43,24 +41,7 @@ class ResizePyramid(nn.Module):
         tokens: bool,
         output_stride: int | None = None,
     ) -> None:
-        super().__init__()
         channels, scales = check_features("resize_pyramid", out_channels, reductions, output_stride)
-        reduction = check_tokens("resize_pyramid", scales, tokens)
-        self.reductions: tuple[int, ...] = reductions_up_to(output_stride)
-        self.sources: list[int] = spread(len(scales), len(self.reductions))
-        self.out_channels: tuple[int, ...] = tuple(channels[source] for source in self.sources)
-        self.levels = nn.ModuleList(Resample(reduction, item) for item in self.reductions)
-
-    def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """Make the levels.
-
-        Args:
-            features: (N, C_i, h, w) each.
-
-        Returns:
-            One (N, out_channels[j], H, W) for each level of reduction R, H = h * reduction / R, rounded up; W alike.
-        """
-        levels: list[Tensor] = []
-        for index, level in enumerate(self.levels):
-            levels.append(level(features[self.sources[index]]))
-        return levels
+        check_tokens("resize_pyramid", scales, tokens)
+        levels = reductions_up_to(output_stride)
+        super().__init__(channels, scales, levels=levels, sources=spread(len(scales), len(levels)))

@@ -10,18 +10,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from smp_core import SegmentationModel, create, create_encoder
-from smp_core.plugin import ArchitectureSpec, EncoderSpec
+from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec
 from smp_core.registry import Registered
 from smp_testing.encoders import EncoderKind
 
 ArchitectureOptions: TypeAlias = "Mapping[str, Any] | Callable[[nn.Module], Mapping[str, Any]]"
 """Options of an architecture, or what gives them for an encoder."""
+
+AnySpec = TypeVar("AnySpec", EncoderSpec, ArchitectureSpec, NeckSpec)
 
 
 class Case(ABC):
@@ -156,22 +158,24 @@ class ModuleCase(Case):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class EncoderCase(ModuleCase):
-    """A registered encoder.
+class RegisteredCase(ModuleCase, Generic[AnySpec]):
+    """What a plugin registers, by itself or over something that stands in for what it needs.
 
     Attributes:
         registered: its spec and who provides it.
-        has_numbers, is_traced: see `Case`.
     """
 
-    registered: Registered[EncoderSpec]
-    has_numbers: bool = True
-    is_traced: bool = True
+    registered: Registered[AnySpec]
 
     @property
-    def spec(self) -> EncoderSpec:
+    def spec(self) -> AnySpec:
         """Its spec."""
         return self.registered.spec
+
+    @property
+    def spec_name(self) -> str:
+        """Its name, without what it is built over."""
+        return self.spec.name
 
     @property
     def name(self) -> str:
@@ -180,8 +184,20 @@ class EncoderCase(ModuleCase):
 
     @property
     def scriptable(self) -> bool:
-        """See `ModuleCase.scriptable`."""
+        """See `ModuleCase.scriptable`; what stands in always is."""
         return self.spec.scriptable
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class EncoderCase(RegisteredCase[EncoderSpec]):
+    """A registered encoder.
+
+    Attributes:
+        has_numbers, is_traced: see `Case`.
+    """
+
+    has_numbers: bool = True
+    is_traced: bool = True
 
     @property
     def default_depth(self) -> int:
@@ -218,42 +234,25 @@ class EncoderCase(ModuleCase):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ArchitectureCase(ModuleCase):
+class ArchitectureCase(RegisteredCase[ArchitectureSpec]):
     """A registered architecture over one kind of tiny encoder.
 
     Attributes:
-        registered: its spec and who provides it.
         kind: the kind of encoder.
         is_main: whether this is the kind over which the checks run that need only one.
         options: of the architecture, for every model that is built.
         classes: channels of the masks.
     """
 
-    registered: Registered[ArchitectureSpec]
     kind: EncoderKind
     is_main: bool = True
     options: ArchitectureOptions = field(default_factory=dict)
     classes: int = 3
 
     @property
-    def spec(self) -> ArchitectureSpec:
-        """Its spec."""
-        return self.registered.spec
-
-    @property
     def name(self) -> str:
         """``"<architecture>-<kind of encoder>"``."""
         return f"{self.spec.name}-{self.kind.name}"
-
-    @property
-    def spec_name(self) -> str:
-        """The architecture's name."""
-        return self.spec.name
-
-    @property
-    def scriptable(self) -> bool:
-        """See `ModuleCase.scriptable`; every tiny encoder is."""
-        return self.spec.scriptable
 
     @property
     def default_depth(self) -> int:

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from smp_core.plugin import NeckSpec
 from smp_core.registry import Registered
-from smp_testing.cases import ModuleCase
+from smp_testing.cases import RegisteredCase
 from smp_testing.expectations import ConformanceError, expect
 
 
@@ -107,38 +107,21 @@ class NeckOverImage(nn.Module):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class NeckCase(ModuleCase):
+class NeckCase(RegisteredCase[NeckSpec]):
     """A registered neck over the features of one kind of encoder.
 
     Attributes:
-        registered: its spec and who provides it.
         kind: the features.
         is_main: whether this is the kind over which the checks run that need only one.
     """
 
-    registered: Registered[NeckSpec]
     kind: FeatureKind
     is_main: bool = True
-
-    @property
-    def spec(self) -> NeckSpec:
-        """Its spec."""
-        return self.registered.spec
 
     @property
     def name(self) -> str:
         """``"<neck>-<kind of features>"``."""
         return f"{self.spec.name}-{self.kind.name}"
-
-    @property
-    def spec_name(self) -> str:
-        """The neck's name."""
-        return self.spec.name
-
-    @property
-    def scriptable(self) -> bool:
-        """See `ModuleCase.scriptable`."""
-        return self.spec.scriptable
 
     @property
     def is_traced(self) -> bool:

@@ -227,10 +227,20 @@ class EncoderBase(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
-def channels_of(encoder: nn.Module) -> int:
-    """How many input channels an encoder takes as it is now; 0 where it does not say which convolution sees them."""
+def channels_of(encoder: object) -> int:
+    """How many input channels an encoder takes as it is now; 0 where that cannot be told.
+
+    Where it names the convolution that sees the input, that one is asked, as it may have been replaced.
+    """
+    if not isinstance(encoder, nn.Module):
+        return 0
     name = getattr(encoder, "first_convolution", "")
-    first = dict(encoder.named_modules()).get(name) if name else None
+    if not name:
+        return int(getattr(encoder, "in_channels", 0))
+    try:
+        first = encoder.get_submodule(name)
+    except AttributeError:
+        return 0
     return first.in_channels if isinstance(first, nn.Conv2d) else 0
 
 
@@ -251,7 +261,6 @@ class EncoderWithNeck(nn.Module):
         self.neck = neck
         self.out_channels: tuple[int, ...] = tuple(neck.out_channels)  # type: ignore[arg-type]
         self.reductions: tuple[int, ...] = tuple(neck.reductions)  # type: ignore[arg-type]
-        self.in_channels: int = getattr(encoder, "in_channels", 0)
         self.channels_last = bool(getattr(encoder, "channels_last", False))
         self.full_resolution = bool(getattr(neck, "full_resolution", self.reductions[0] == 1))
         self._reductions = list(self.reductions)  # TorchScript indexes lists, not tuples of any length

@@ -24,6 +24,7 @@ from smp_core.finetuning import (
 )
 from smp_core.inputs import Preprocessing
 from smp_core.layers import channels_innermost, rows_innermost
+from smp_core.layers.recording import is_proxy
 from smp_core.tensors.fitting import fitting
 from smp_core.tensors.saving import Format, push_to_hub, save_pretrained, upload
 from smp_core.tensors.spelling import encoder_of
@@ -39,10 +40,9 @@ class SegmentationModel(nn.Module):
         classification_head: maps the deepest feature to scores per image, or None.
         size_multiple: the input is padded with zeros, right and bottom, to a multiple of this in height and width,
             and the result cropped; 1 for a decoder that takes any size.
-        scale: size of the result / size of the input, as numerator and denominator: (upsampling of the head, reduction
-            of the decoder) where a user may choose an upsampling that does not undo the reduction.
 
     Attributes:
+        in_channels: channels of the input that the encoder takes as it is now; 0 where it does not say.
         preprocessing: how pixel values become this model's input, or None where nobody said; it is saved along.
 
     Raises:
@@ -50,7 +50,7 @@ class SegmentationModel(nn.Module):
     """
 
     # TorchScript would compile properties; these are for people.
-    __jit_unused_properties__: ClassVar[list[str]] = ["blueprint", "config"]
+    __jit_unused_properties__: ClassVar[list[str]] = ["blueprint", "config", "in_channels"]
 
     def __init__(
         self,
@@ -60,7 +60,6 @@ class SegmentationModel(nn.Module):
         classification_head: nn.Module | None = None,
         *,
         size_multiple: int = 1,
-        scale: tuple[int, int] = (1, 1),
     ) -> None:
         super().__init__()
         check_encoder(encoder)
@@ -69,9 +68,6 @@ class SegmentationModel(nn.Module):
         self.segmentation_head = segmentation_head
         self.classification_head = classification_head
         self.size_multiple = size_multiple
-        self._enlarged, self._reduced = (1, 1) if scale[0] == scale[1] else scale
-        # 0 where the encoder does not say: then its own first layer is the judge.
-        self.in_channels: int = getattr(encoder, "in_channels", 0)
         self._channels_last = bool(getattr(encoder, "channels_last", False))
         self.preprocessing: Preprocessing | None = None
         self._blueprint: Blueprint | None = None
@@ -84,8 +80,8 @@ class SegmentationModel(nn.Module):
             x: (N, in_channels, H, W), the dtype of the parameters, preprocessed.
 
         Returns:
-            Masks (N, classes, H, W), H and W times the ``scale`` and rounded up; with a classification head the pair of
-            masks and labels (N, aux classes).
+            Masks (N, classes, H, W), with a classification head the pair of masks and labels (N, aux classes). Where
+            the segmentation head does not undo what the encoder reduces, masks are smaller or larger, rounded up.
 
         Raises:
             InputError: another number of dimensions or channels, an empty image, or another dtype.
@@ -120,21 +116,25 @@ class SegmentationModel(nn.Module):
         """Cut off what comes of the pixels that `_pad` added to an input of this size."""
         if self.size_multiple == 1:
             return masks
-        rows = self._missing(height) * self._enlarged // self._reduced
-        columns = self._missing(width) * self._enlarged // self._reduced
+        # Of masks that are smaller or larger than the input, as large a part as of the input.
+        missing_rows, missing_columns = self._missing(height), self._missing(width)
+        rows = missing_rows * masks.shape[2] // (height + missing_rows)
+        columns = missing_columns * masks.shape[3] // (width + missing_columns)
         if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
             if torch.compiler.is_compiling():
                 # A slice up to a symbolic size has to be proved no larger than the map; less padding has not.
                 return functional.pad(masks, [0, -columns, 0, -rows])
         return masks[..., : masks.shape[2] - rows, : masks.shape[3] - columns]
 
+    @property
+    def in_channels(self) -> int:
+        """See the class."""
+        return channels_of(encoder_of(self)[0])
+
     def _check_input(self, x: Tensor) -> None:
-        if torch.jit.is_tracing():  # every comparison of a traced size would warn
+        if is_proxy(x) or torch.jit.is_tracing():  # every comparison of a traced size would warn
             return
-        # The encoder may have been given another first convolution since it was built.
         in_channels = self.in_channels
-        if in_channels and x.dim() == 4 and x.shape[1] != in_channels:
-            in_channels = channels_of(encoder_of(self)[0])
         channels = in_channels or "C"
         expected = f"expected an input of shape (N, {channels}, H, W)"
         got = f"got {tuple(x.shape)}"

@@ -10,36 +10,42 @@ from smp_core.layers.levels import DEFAULT_DECODER_CHANNELS, decoder_widths, ski
 from smp_core.layers.norm import LayerNorm2d, build_norm
 from smp_core.layers.pooled_norm import PooledBatchNorm2d, PooledInstanceNorm2d
 from smp_core.layers.pyramid_pooling import PooledConvNormAct
-from smp_core.layers.resized_concat import ResizedConcatBlock, ResizedConcatConv1x1
-from smp_core.layers.resized_concat3x3 import ResizedConcatConv3x3
+from smp_core.layers.recording import may_fuse
+from smp_core.layers.resized_concat import ResizedConcat
+from smp_core.layers.resized_concat3x3 import convolve_resized, resize_concat
 from smp_core.layers.separable import SeparableConv2d
+from smp_core.layers.stock import CONV1X1, CONV3X3, Fusing, is_stock
 from smp_core.layers.unet_block import UnetBlock
-from smp_core.layers.upsample import UpsampleConcatConv, UpsampleConcatConv2d
+from smp_core.layers.upsample import UpsampleConcatBlock
 
 __all__ = [
+    "CONV1X1",
+    "CONV3X3",
     "DEFAULT_DECODER_CHANNELS",
     "SCSE",
     "ChannelGate",
     "ConvNormAct",
+    "Fusing",
     "LayerNorm2d",
     "PooledBatchNorm2d",
     "PooledConvNormAct",
     "PooledInstanceNorm2d",
-    "ResizedConcatBlock",
-    "ResizedConcatConv1x1",
-    "ResizedConcatConv3x3",
+    "ResizedConcat",
     "SeparableConv2d",
     "UnetBlock",
-    "UpsampleConcatConv",
-    "UpsampleConcatConv2d",
+    "UpsampleConcatBlock",
     "build_activation",
     "build_attention",
     "build_norm",
     "channels_innermost",
+    "convolve_resized",
     "decoder_widths",
     "initialise_decoder",
     "initialise_encoder",
     "initialise_head",
+    "is_stock",
+    "may_fuse",
+    "resize_concat",
     "rows_innermost",
     "skip_indices",
 ]

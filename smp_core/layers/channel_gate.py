@@ -48,4 +48,6 @@ def _conv1x1(in_channels: int, out_channels: int) -> nn.Conv2d:
         conv.in_channels, conv.out_channels = in_channels, out_channels
         conv.weight = nn.Parameter(conv.weight.detach()[:out_channels, :in_channels].clone())
         conv.bias = nn.Parameter(conv.bias.detach()[:out_channels].clone())
+        for parameter in conv.parameters():
+            parameter.requires_grad_(parameter.numel() > 0)  # there for its key alone
     return conv

@@ -15,7 +15,7 @@ def channels_innermost(x: Tensor) -> Tensor:
     Other devices have not been measured. A compiler chooses by itself, and a recorded graph has no use for it.
     """
     if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
-        if is_eager() and x.device.type == "cpu":
+        if is_eager(x) and x.device.type == "cpu":
             return x.contiguous(memory_format=torch.channels_last)
     return x
 
@@ -23,6 +23,6 @@ def channels_innermost(x: Tensor) -> Tensor:
 def rows_innermost(x: Tensor) -> Tensor:
     """(N, C, H, W), same out, with its rows innermost in memory again, as everyone expects of a result."""
     if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
-        if is_eager() and x.device.type == "cpu":
+        if is_eager(x) and x.device.type == "cpu":
             return x.contiguous()
     return x

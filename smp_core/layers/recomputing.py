@@ -33,7 +33,7 @@ def recompute(module: nn.Module, *inputs: Any) -> Any:
 
 def _run(function: Callable[..., Any], module: nn.Module, *inputs: Any) -> Any:
     """``function(*inputs)``, which runs the module, and runs it again in the backward pass."""
-    if not torch.is_grad_enabled() or is_recording():
+    if not torch.is_grad_enabled() or any(is_recording(item) for item in inputs):
         return function(*inputs)
     return checkpoint(_TwoRuns(function, module), *inputs, use_reentrant=False)
 

@@ -3,23 +3,70 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
+from torch.fx import Proxy
+from torch.nn.modules import module as _modules
 
 # torch before 2.7 cannot tell an export from a compilation.
 _is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
 
+# The transforms of torch.func that are under way; None where there are none.
+_transforms = getattr(torch._C._functorch, "peek_interpreter_stack", lambda: None)
 
-def is_recording() -> bool:
-    """Whether this run is a trace or an export, which cannot ask how large a map is."""
+
+def is_proxy(x: object) -> bool:
+    """Whether `torch.fx` is tracing symbolically: then this stands for whatever comes, and has no size to ask for."""
+    return isinstance(x, Proxy)
+
+
+def is_recording(x: Tensor) -> bool:
+    """Whether this run is a trace or an export, which cannot ask how large a map is.
+
+    Args:
+        x: any input of the module that asks; `torch.fx.symbolic_trace` has only that to tell by.
+    """
     if not torch.jit.is_scripting():  # TorchScript skips a branch only under this very condition
-        return torch.jit.is_tracing() or bool(_is_exporting())
+        return is_proxy(x) or torch.jit.is_tracing() or bool(_is_exporting())
     return False
 
 
-def is_eager() -> bool:
+def is_eager(x: Tensor) -> bool:
     """Whether torch runs the operations as they are written, so that the fastest of equal forms is worth choosing.
 
-    A compiler chooses by itself, and a recorded graph keeps the plain form, which every runtime knows.
+    A compiler chooses by itself, a recorded graph keeps the plain form, which every runtime knows, and what
+    `torch.func` transforms must not be written into.
+
+    Args:
+        x: any input of the module that asks.
     """
     if not torch.jit.is_scripting():
-        return not (torch.jit.is_tracing() or torch.compiler.is_compiling())
+        if is_proxy(x) or torch.jit.is_tracing() or torch.compiler.is_compiling():
+            return False
+        return _transforms() is None
     return False
+
+
+def may_fuse(x: Tensor) -> bool:
+    """Whether a module may compute in another way than by calling its parts, as far as that depends on the run.
+
+    Whether it depends on the parts is for `smp_core.layers.is_stock` to say. A proxy of `torch.fx` stands for whatever
+    comes, and the transforms of `torch.func` see no writing in place.
+
+    Args:
+        x: any input of the module that asks.
+    """
+    if not torch.jit.is_scripting():
+        if is_proxy(x) or _has_global_hooks():
+            return False
+        return torch.compiler.is_compiling() or _transforms() is None
+    return True
+
+
+def _has_global_hooks() -> bool:
+    """Whether there are hooks on every module there is."""
+    return bool(
+        _modules._global_forward_hooks
+        or _modules._global_forward_pre_hooks
+        or _modules._global_backward_hooks
+        or _modules._global_backward_pre_hooks
+    )

@@ -8,7 +8,7 @@ at the largest resolution, and projects each there. Two identities avoid that:
   commute, whether corners are aligned or not: a small map is projected where it is small. A map of one pixel becomes a
   bias for each image.
 
-The parameters stay those of the plain 1x1 convolution, so every checkpoint fits.
+The parameters are those of the plain 1x1 convolution over the concatenation, which its owner keeps and may call.
 """
 
 from __future__ import annotations
@@ -22,66 +22,72 @@ from torch.nn import functional
 RESIZINGS = ("none", "after", "before", "broadcast")
 
 
-class ResizedConcatConv1x1(nn.Conv2d):
-    """1x1 convolution over maps that are resized to one size and concatenated, without the concatenation.
-
-    Equals ``conv(cat([interpolate(x, (height, width), mode="bilinear", align_corners=...) for x in maps], dim=1))``.
-    State-dict keys: ``weight`` (out_channels, sum of branch_channels, 1, 1) and, where there is one, ``bias``
-    (out_channels,), those of ``nn.Conv2d(sum(branch_channels), out_channels, 1)``.
+class ResizedConcat(nn.Module):
+    """How maps of several sizes come to one, for the 1x1 convolution over their concatenation; no parameters.
 
     Args:
-        branch_channels: channels of each map, in the order of the concatenation.
-        out_channels: channels of the result.
-        bias: whether there is a bias.
-        resizing: for each map, how it comes to the size of the result. ``"none"``: it has that size. ``"after"``: it
-            is projected at its own size, then interpolated; for smaller maps. ``"before"``: it is interpolated, then
-            projected; for larger maps. ``"broadcast"``: it is of one pixel, (N, C, 1, 1), and added to every pixel.
-            Fixed when the layer is built, so that a graph for dynamic sizes has no case distinctions.
-        align_corners: of the interpolation.
+        resizing: for each map, in the order of the concatenation, how it comes to the size of the result. ``"none"``:
+            it has that size. ``"after"``: it is projected at its own size, then interpolated; for smaller maps.
+            ``"before"``: it is interpolated, then projected; for larger maps. ``"broadcast"``: it is of one pixel,
+            (N, C, 1, 1), and added to every pixel. Fixed when the module is built, so that a graph for dynamic sizes
+            has no case distinctions.
+        align_corners: of the bilinear interpolation.
 
-    >>> layer = ResizedConcatConv1x1((8, 16), 4, resizing=("none", "after"))
-    >>> layer([torch.zeros(1, 8, 12, 10), torch.zeros(1, 16, 3, 5)], 12, 10).shape
-    torch.Size([1, 4, 12, 10])
+    >>> resize = ResizedConcat(("none", "after"))
+    >>> maps = [torch.zeros(1, 8, 12, 10), torch.zeros(1, 16, 3, 5)]
+    >>> resize(maps, 12, 10).shape, resize.project(maps, torch.zeros(4, 24, 1, 1), None, 12, 10).shape
+    (torch.Size([1, 24, 12, 10]), torch.Size([1, 4, 12, 10]))
     """
 
-    def __init__(
-        self,
-        branch_channels: Sequence[int],
-        out_channels: int,
-        *,
-        resizing: Sequence[str],
-        bias: bool = False,
-        align_corners: bool = False,
-    ) -> None:
-        super().__init__(sum(branch_channels), out_channels, 1, bias=bias)
-        assert len(resizing) == len(branch_channels), (resizing, branch_channels)
+    def __init__(self, resizing: Sequence[str], *, align_corners: bool = False) -> None:
+        super().__init__()
         assert all(item in RESIZINGS for item in resizing), resizing
         assert any(item != "broadcast" for item in resizing), "some map must give the result its size"
-        self.branch_channels: list[int] = list(branch_channels)
         self.resizing: list[str] = list(resizing)
         self.align_corners = align_corners
 
-    def forward(self, maps: list[Tensor], height: int, width: int) -> Tensor:  # type: ignore[override]
-        """Project and add.
+    def forward(self, maps: list[Tensor], height: int, width: int) -> Tensor:
+        """The concatenation, which the plain form needs.
 
         Args:
-            maps: one (N, branch_channels[i], h_i, w_i) for each branch.
+            maps: one (N, C_i, h_i, w_i) for each entry of ``resizing``.
             height, width: size of the result.
+
+        Returns:
+            (N, sum of C_i, height, width)
+        """
+        resized: list[Tensor] = []
+        for index, x in enumerate(maps):
+            resizing = self.resizing[index]
+            if resizing == "broadcast":
+                resized.append(x.expand(-1, -1, height, width))
+            elif resizing == "none":
+                resized.append(x)
+            else:
+                resized.append(self._resize(x, height, width))
+        return torch.cat(resized, dim=1)
+
+    def project(self, maps: list[Tensor], weight: Tensor, bias: Tensor | None, height: int, width: int) -> Tensor:
+        """The 1x1 convolution of the concatenation, which is never made.
+
+        Args:
+            maps, height, width: as for `forward`.
+            weight: (out_channels, sum of C_i, 1, 1).
+            bias: (out_channels,), or None.
 
         Returns:
             (N, out_channels, height, width)
         """
-        return self.project(maps, list(torch.split(self.weight, self.branch_channels, dim=1)), self.bias, height, width)
+        weights = list(torch.split(weight, [x.shape[1] for x in maps], dim=1))
+        return self.project_each(maps, weights, bias, height, width)
 
-    def project(
+    def project_each(
         self, maps: list[Tensor], weights: list[Tensor], bias: Tensor | None, height: int, width: int
     ) -> Tensor:
-        """As `forward`, with other weights than the layer's own, for a caller that merges another linear map into them.
+        """As `project`, with a weight for each map, for a caller that merges another linear map into them.
 
         Args:
-            maps, height, width: as for `forward`, but of any number of channels C_i.
-            weights: one (out_channels, C_i, 1, 1) for each branch.
-            bias: (out_channels,), or None.
+            weights: one (out_channels, C_i, 1, 1) for each map.
         """
         pixels: Tensor | None = None
         out: Tensor | None = None
@@ -109,27 +115,3 @@ class ResizedConcatConv1x1(nn.Conv2d):
 
     def _resize(self, x: Tensor, height: int, width: int) -> Tensor:
         return functional.interpolate(x, size=[height, width], mode="bilinear", align_corners=self.align_corners)
-
-
-class ResizedConcatBlock(nn.Sequential):
-    """`ResizedConcatConv1x1` or its 3x3 kin, norm, activation, maybe dropout; keys ``0`` convolution, ``1`` norm.
-
-    >>> convolution = ResizedConcatConv1x1((8, 16), 4, resizing=("none", "after"))
-    >>> block = ResizedConcatBlock(convolution, nn.BatchNorm2d(4), nn.ReLU())
-    >>> block([torch.zeros(1, 8, 12, 10), torch.zeros(1, 16, 3, 5)], 12, 10).shape
-    torch.Size([1, 4, 12, 10])
-    """
-
-    def __init__(
-        self,
-        convolution: nn.Conv2d,
-        norm: nn.Module,
-        activation: nn.Module,
-        dropout: nn.Module | None = None,
-    ) -> None:
-        super().__init__(convolution, norm, activation, nn.Identity() if dropout is None else dropout)
-
-    def forward(self, maps: list[Tensor], height: int, width: int) -> Tensor:  # type: ignore[override]
-        """As the convolution's, then the rest."""
-        out: Tensor = self[3](self[2](self[1](self[0](maps, height, width))))
-        return out

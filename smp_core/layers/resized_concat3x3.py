@@ -5,77 +5,59 @@ shift of the result by a pixel, and a 1x1 convolution does commute. So a small m
 small, a quarter or less of the multiplications. What remains, enlarging and shifting, is linear in the rows and in the
 columns of each channel: one small matrix for each, into which the shifts and the zeros beyond the border are built.
 
-The parameters stay those of the plain 3x3 convolution, so every checkpoint fits.
+The parameters are those of the plain 3x3 convolution over the concatenation, which its owner keeps and may call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
-
-from smp_core.layers.recording import is_eager
 
 # A map this much smaller, in height and in width, is projected at its own size.
 _WORTHWHILE = 2
 
 
-class ResizedConcatConv3x3(nn.Conv2d):
-    """3x3 convolution over maps that are resized to one size and concatenated.
+def resize_concat(maps: list[Tensor], height: int, width: int) -> Tensor:
+    """Maps (N, C_i, h_i, w_i), resized bilinearly, corners not aligned, concatenated: (N, sum of C_i, height, width).
 
-    Equals ``conv(cat([interpolate(x, (height, width), mode="bilinear") for x in maps], dim=1))``, corners not aligned.
-    State-dict keys: ``weight`` (out_channels, sum of branch_channels, 3, 3) and, where there is one, ``bias``
-    (out_channels,), those of ``nn.Conv2d(sum(branch_channels), out_channels, 3, padding=1)``.
+    The first must have that size.
+    """
+    resized = [maps[0]]
+    resized.extend([_resize(x, height, width) for x in maps[1:]])
+    return torch.cat(resized, dim=1)
+
+
+def convolve_resized(maps: list[Tensor], weight: Tensor, bias: Tensor | None, height: int, width: int) -> Tensor:
+    """A 3x3 convolution, padded by 1, of what `resize_concat` makes, which is never made.
 
     Args:
-        branch_channels: channels of each map, in the order of the concatenation. The first has the size of the result.
-        out_channels: channels of the result.
-        bias: whether there is a bias.
+        maps, height, width: as for `resize_concat`.
+        weight: (out_channels, sum of C_i, 3, 3).
+        bias: (out_channels,), or None.
 
-    >>> layer = ResizedConcatConv3x3((8, 16), 4)
-    >>> layer([torch.zeros(1, 8, 12, 10), torch.zeros(1, 16, 3, 5)], 12, 10).shape
-    torch.Size([1, 4, 12, 10])
+    Returns:
+        (N, out_channels, height, width)
+
+    >>> maps = [torch.ones(1, 8, 12, 10), torch.ones(1, 16, 3, 5)]
+    >>> convolve_resized(maps, torch.ones(4, 24, 3, 3), None, 12, 10)[0, 0, :2, :2]
+    tensor([[ 96., 144.],
+            [144., 216.]])
     """
-
-    def __init__(self, branch_channels: Sequence[int], out_channels: int, *, bias: bool = False) -> None:
-        super().__init__(sum(branch_channels), out_channels, 3, padding=1, bias=bias)
-        self.branch_channels: list[int] = list(branch_channels)
-
-    def forward(self, maps: list[Tensor], height: int, width: int) -> Tensor:  # type: ignore[override]
-        """Convolve and add.
-
-        Args:
-            maps: one (N, branch_channels[i], h_i, w_i) for each branch; the first of the size of the result.
-            height, width: size of the result.
-
-        Returns:
-            (N, out_channels, height, width)
-        """
-        # The matrix products have been measured on the CPU; other devices keep the plain form until they are.
-        if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
-            if is_eager() and maps[0].device.type == "cpu":
-                return self._split(maps, height, width)
-        resized = [maps[0]]
-        resized.extend([_resize(x, height, width) for x in maps[1:]])
-        return functional.conv2d(torch.cat(resized, dim=1), self.weight, self.bias, padding=1)
-
-    def _split(self, maps: list[Tensor], height: int, width: int) -> Tensor:
-        weights = torch.split(self.weight, self.branch_channels, dim=1)
-        out: Tensor | None = None
-        for index, x in enumerate(maps):
-            # Rows innermost, whatever the layout of the input: the matrices multiply rows and columns.
-            x, weight = x.contiguous(), weights[index].contiguous()
-            if out is not None and _WORTHWHILE * x.shape[2] <= height and _WORTHWHILE * x.shape[3] <= width:
-                _add_enlarged(out, x, weight)
-                continue
-            if index > 0:
-                x = _resize(x, height, width)
-            convolved = functional.conv2d(x, weight, self.bias if out is None else None, padding=1)
-            out = convolved if out is None else out.add_(convolved)
-        assert out is not None
-        return out
+    weights = torch.split(weight, [x.shape[1] for x in maps], dim=1)
+    out: Tensor | None = None
+    for index, x in enumerate(maps):
+        # Rows innermost, whatever the layout of the input: the matrices multiply rows and columns.
+        x, part = x.contiguous(), weights[index].contiguous()
+        if out is not None and _WORTHWHILE * x.shape[2] <= height and _WORTHWHILE * x.shape[3] <= width:
+            _add_enlarged(out, x, part)
+            continue
+        if index > 0:
+            x = _resize(x, height, width)
+        convolved = functional.conv2d(x, part, bias if out is None else None, padding=1)
+        out = convolved if out is None else out.add_(convolved)
+    assert out is not None
+    return out
 
 
 def _add_enlarged(out: Tensor, x: Tensor, weight: Tensor) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
-from smp_core.layers.attention import build_attention
+from smp_core.layers.attention import Attention, build_attention
 from smp_core.layers.conv import ConvNormAct
 from smp_core.layers.norm import Norm
-from smp_core.layers.upsample import UpsampleConcatConv
+from smp_core.layers.recording import may_fuse
+from smp_core.layers.stock import is_stock
+from smp_core.layers.upsample import UpsampleConcatBlock
 
 
-class UnetBlock(nn.Module):
+class UnetBlock(UpsampleConcatBlock):
     """Upsample to the size of the skip, concatenate, and convolve twice.
 
     Args:
@@ -32,14 +35,19 @@ class UnetBlock(nn.Module):
         attention_type: str | None,
         interpolation: str,
     ) -> None:
-        super().__init__()
-        self.conv1 = UpsampleConcatConv(
-            in_channels, skip_channels, out_channels, norm=norm, interpolation=interpolation
-        )
+        super().__init__(in_channels + skip_channels, out_channels, norm=norm, interpolation=interpolation)
         self.attention1 = build_attention(attention_type, in_channels + skip_channels)
         self.conv2 = ConvNormAct(out_channels, out_channels, kernel_size=3, padding=1, norm=norm)
         self.attention2 = build_attention(attention_type, out_channels)
-        self.attends_to_input = attention_type is not None and skip_channels > 0
+        if skip_channels == 0:
+            self.attention1.requires_grad_(False)  # there for its keys alone: it is not called
+
+    def has_stock_parts(self) -> bool:
+        """See `smp_core.layers.Fusing`: an attention looks at the concatenation, so then it has to exist."""
+        attention = self.attention1
+        if not is_stock(attention, Attention) or not is_stock(attention.attention, nn.Identity):
+            return False
+        return super().has_stock_parts()
 
     def forward(
         self, x: Tensor, skip: Tensor | None, height: int, width: int, dense: list[Tensor] | None = None
@@ -48,10 +56,22 @@ class UnetBlock(nn.Module):
 
         ``dense`` are further skips, which precede ``skip`` in the concatenation; skip_channels counts theirs.
         """
-        if self.attends_to_input and skip is not None:
-            # The attention looks at the concatenation as a whole, so here it has to exist.
-            x = self.conv1.convolve(self.attention1(self.conv1.upsample_concat(x, skip, height, width, dense)))
+        if not torch.jit.is_scripting():
+            if may_fuse(x) and self.has_stock_parts():
+                x = self.fused(x, skip, height, width, dense)
+            else:
+                x = self.plain(x, skip, height, width, dense)
+        elif self.fuses_in_script:
+            x = self.fused(x, skip, height, width, dense)
         else:
-            x = self.conv1(x, skip, height, width, dense)
+            x = self.plain(x, skip, height, width, dense)
         out: Tensor = self.attention2(self.conv2(x))
+        return out
+
+    def plain(self, x: Tensor, skip: Tensor | None, height: int, width: int, dense: list[Tensor] | None) -> Tensor:
+        """What ``conv1`` makes of the concatenation, by calling the parts."""
+        x = self.concat(x, skip, height, width, dense)
+        if skip is not None:
+            x = self.attention1(x)
+        out: Tensor = self.conv1(x)
         return out

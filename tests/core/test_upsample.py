@@ -14,9 +14,15 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from smp_core.errors import OptionError
-from smp_core.layers import UpsampleConcatConv, UpsampleConcatConv2d
 from smp_core.layers.unet_block import UnetBlock
-from smp_core.layers.upsample import INTERPOLATIONS, transposed_kernel
+from smp_core.layers.upsample import (
+    INTERPOLATIONS,
+    UpsampleConcatBlock,
+    convolve_transposed,
+    is_transposed,
+    transposed_kernel,
+    upsample_concat,
+)
 
 sizes = st.integers(1, 40)
 few = st.integers(1, 6)
@@ -27,6 +33,19 @@ def plain(conv: nn.Conv2d, x: Tensor, skip: Tensor | None, height: int, width: i
     up = functional.interpolate(x, size=(height, width), mode=mode)
     joined = up if skip is None else torch.cat([up, skip], dim=1)
     return functional.conv2d(joined, conv.weight, conv.bias, padding=1)
+
+
+class UpsampleConcatConv2d(nn.Conv2d):
+    """The fast form where it holds, in a module of its own."""
+
+    def __init__(self, up: int, skip: int, out: int, *, bias: bool, interpolation: str = "nearest") -> None:
+        super().__init__(up + skip, out, 3, padding=1, bias=bias)
+        self.mode = interpolation
+
+    def forward(self, x: Tensor, skip: Tensor | None, height: int, width: int) -> Tensor:  # type: ignore[override]
+        if is_transposed(x, height, width, self.mode):
+            return convolve_transposed(x, skip, height, width, None, self.weight, self.bias)
+        return super().forward(upsample_concat(x, skip, height, width, None, self.mode))
 
 
 class Calls(TorchFunctionMode):
@@ -133,20 +152,10 @@ def test_inputs_are_left_alone() -> None:
     assert torch.equal(layer.weight, before[2])
 
 
-def test_parameters_are_those_of_the_plain_convolution() -> None:
-    for bias in (True, False):
-        layer = UpsampleConcatConv2d(5, 3, 7, bias=bias)
-        reference = nn.Conv2d(8, 7, 3, padding=1, bias=bias)
-        assert {name: item.shape for name, item in layer.state_dict().items()} == {
-            name: item.shape for name, item in reference.state_dict().items()
-        }
-        reference.load_state_dict(layer.state_dict())
-
-
 def test_an_unknown_interpolation() -> None:
     message = "unknown interpolation 'cubic'; expected one of nearest, bilinear, bicubic, area, nearest-exact"
     with pytest.raises(OptionError, match=f"^{message}$"):
-        UpsampleConcatConv2d(1, 1, 1, bias=True, interpolation="cubic")
+        UpsampleConcatBlock(1, 1, norm="batchnorm", interpolation="cubic")
 
 
 # --- the kernel
@@ -196,12 +205,14 @@ def test_one_weight_lands_on_four_places() -> None:
 
 @pytest.mark.parametrize("norm", ["batchnorm", "identity", "layernorm"])
 def test_the_block_with_norm_and_relu(norm: str) -> None:
-    block = UpsampleConcatConv(4, 3, 5, norm=norm).eval()
-    assert set(block.state_dict()) >= ({"0.weight", "0.bias"} if norm == "identity" else {"0.weight", "1.weight"})
+    block = UpsampleConcatBlock(7, 5, norm=norm, interpolation="nearest").eval()
+    assert block.has_stock_parts()
+    keys = {"conv1.0.weight", "conv1.0.bias"} if norm == "identity" else {"conv1.0.weight", "conv1.1.weight"}
+    assert set(block.state_dict()) >= keys
     x, side = torch.rand(1, 4, 3, 4), torch.rand(1, 3, 6, 7)
-    expected = torch.relu(block[1](plain(block[0], x, side, 6, 7)))
-    torch.testing.assert_close(block(x, side, 6, 7), expected)
-    torch.testing.assert_close(block.convolve(block.upsample_concat(x, side, 6, 7)), expected)
+    expected = torch.relu(block.conv1[1](plain(block.conv1[0], x, side, 6, 7)))
+    torch.testing.assert_close(block.fused(x, side, 6, 7, None), expected)
+    torch.testing.assert_close(block.conv1(block.concat(x, side, 6, 7, None)), expected)
 
 
 @pytest.mark.parametrize("attention", [None, "scse"])
@@ -213,8 +224,8 @@ def test_a_level_of_a_u_shape(attention: str | None, skip: int) -> None:
     joined = up if side is None else block.attention1(torch.cat([up, side], dim=1))
     first = torch.relu(block.conv1[1](functional.conv2d(joined, block.conv1[0].weight, padding=1)))
     torch.testing.assert_close(block(x, side, 5, 8), block.attention2(block.conv2(first)))
-    # Attention over the joined maps only where there is something to join.
-    assert block.attends_to_input is bool(attention and skip)
+    # Attention over the joined maps only where there is something to join; otherwise its parameters are dead.
+    assert {item.requires_grad for item in block.attention1.parameters()} == ({bool(skip)} if attention else set())
 
 
 def test_an_unknown_attention() -> None:

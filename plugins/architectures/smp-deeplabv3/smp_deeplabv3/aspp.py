@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import torch
 from torch import Tensor, nn
 
 from smp_core.errors import OptionError
-from smp_core.layers import PooledBatchNorm2d, ResizedConcatBlock, ResizedConcatConv1x1, SeparableConv2d
+from smp_core.layers import CONV1X1, Fusing, PooledBatchNorm2d, ResizedConcat, SeparableConv2d, is_stock, may_fuse
 
 NUM_RATES = 3
 
@@ -35,7 +36,7 @@ def _atrous(in_channels: int, out_channels: int, rate: int, separable: bool) -> 
     return nn.Conv2d(in_channels, out_channels, 3, padding=rate, dilation=rate, bias=False)
 
 
-class ASPP(nn.Module):
+class ASPP(Fusing):
     """One map seen at several scales: (N, in_channels, H, W) -> (N, out_channels, H, W).
 
     A 1x1 convolution, three 3x3 ones of different dilation and the mean of the image, fused by a 1x1 convolution. The
@@ -66,14 +67,33 @@ class ASPP(nn.Module):
             ]
         )
         resizing = [*("none" for _ in self.convs[:-1]), "broadcast"]
-        self.project = ResizedConcatBlock(
-            ResizedConcatConv1x1([out_channels for _ in resizing], out_channels, resizing=resizing),
+        self.resize = ResizedConcat(resizing)
+        self.project = nn.Sequential(
+            nn.Conv2d(len(resizing) * out_channels, out_channels, 1, bias=False),
             nn.BatchNorm2d(out_channels),
             nn.ReLU(inplace=True),
             nn.Dropout(dropout),
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        maps = [branch(x) for branch in self.convs]
-        out: Tensor = self.project(maps, x.shape[2], x.shape[3])
+        maps: list[Tensor] = [branch(x) for branch in self.convs]
+        height, width = x.shape[2], x.shape[3]
+        if not torch.jit.is_scripting():
+            fuses = may_fuse(x) and self.has_stock_parts()
+            out = self.fused(maps, height, width) if fuses else self.project(self.resize(maps, height, width))
+        elif self.fuses_in_script:
+            out = self.fused(maps, height, width)
+        else:
+            out = self.project(self.resize(maps, height, width))
+        return out
+
+    def has_stock_parts(self) -> bool:
+        """See `smp_core.layers.Fusing`."""
+        return is_stock(self.project, nn.Sequential) and is_stock(self.project[0], nn.Conv2d, CONV1X1)
+
+    def fused(self, maps: list[Tensor], height: int, width: int) -> Tensor:
+        """What ``project`` makes of the concatenation, which is not made."""
+        conv = self.project[0]
+        x = self.resize.project(maps, conv.weight, conv.bias, height, width)  # type: ignore[arg-type]
+        out: Tensor = self.project[3](self.project[2](self.project[1](x)))
         return out

@@ -71,7 +71,6 @@ class DeepLabV3(SegmentationModel):
             SegmentationHead(decoder.out_channels, classes, 1, activation, factor),
             build_classification_head(channels[-1], aux_params),
             size_multiple=reductions[-1],
-            scale=(factor, decoder.reduction),
         )
 
 
@@ -124,5 +123,4 @@ class DeepLabV3Plus(SegmentationModel):
             SegmentationHead(decoder.out_channels, classes, 1, activation, check_positive("upsampling", upsampling)),
             build_classification_head(channels[-1], aux_params),
             size_multiple=reductions[-1],
-            scale=(upsampling, decoder.reduction),
         )

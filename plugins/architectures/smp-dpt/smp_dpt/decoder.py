@@ -53,9 +53,8 @@ class ResidualConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.batch_norm_1(self.conv_1(functional.relu(x)))
-        out = self.batch_norm_2(self.conv_2(functional.relu_(out)))
-        out += x
-        return out
+        out = self.batch_norm_2(self.conv_2(functional.relu(out)))
+        return x + out
 
 
 class FusionBlock(nn.Module):
@@ -74,7 +73,7 @@ class FusionBlock(nn.Module):
         """``below`` has the shape of ``x``; None for the deepest level."""
         x = self.residual_conv_block1(x)
         if below is not None:
-            x += below
+            x = x + below
         x = self.project(self.residual_conv_block2(x))
         return functional.interpolate(x, size=[height, width], mode="bilinear", align_corners=True)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from smp_core.errors import OptionError
+from smp_core.layers import Fusing, is_stock, may_fuse
 
 READOUTS = ("ignore", "add", "cat")
 
@@ -24,7 +26,7 @@ class ReadoutAdd(nn.Module):
         return feature + prefix_tokens.mean(dim=1)[:, :, None, None]
 
 
-class ReadoutConcat(nn.Module):
+class ReadoutConcat(Fusing):
     """The first prefix token concatenated to every pixel, a linear layer, GELU; the same shapes.
 
     The token is the same for every pixel, so its half of the linear layer is a bias for each image.
@@ -40,9 +42,32 @@ class ReadoutConcat(nn.Module):
         self.project = nn.Sequential(nn.Linear(2 * channels if has_prefix else channels, channels), nn.GELU())
 
     def forward(self, feature: Tensor, prefix_tokens: Tensor) -> Tensor:
-        weight, bias = self.project[0].weight, self.project[0].bias
-        assert isinstance(weight, Tensor)
-        assert isinstance(bias, Tensor)
+        if not torch.jit.is_scripting():
+            fuses = may_fuse(feature) and self.has_stock_parts()
+            out = self.fused(feature, prefix_tokens) if fuses else self.plain(feature, prefix_tokens)
+        elif self.fuses_in_script:
+            out = self.fused(feature, prefix_tokens)
+        else:
+            out = self.plain(feature, prefix_tokens)
+        return out
+
+    def plain(self, feature: Tensor, prefix_tokens: Tensor) -> Tensor:
+        """As `forward`, by calling the parts."""
+        x = feature.permute(0, 2, 3, 1)
+        if self.has_prefix:
+            x = torch.cat([x, prefix_tokens[:, :1, None].expand(-1, x.shape[1], x.shape[2], -1)], dim=3)
+        out: Tensor = self.project(x).permute(0, 3, 1, 2)
+        return out
+
+    def has_stock_parts(self) -> bool:
+        """See `smp_core.layers.Fusing`."""
+        return is_stock(self.project, nn.Sequential) and is_stock(self.project[0], nn.Linear)
+
+    def fused(self, feature: Tensor, prefix_tokens: Tensor) -> Tensor:
+        """As `plain`, the token's half multiplied once for each image."""
+        linear = self.project[0]
+        weight: Tensor = linear.weight  # type: ignore[assignment]
+        bias: Tensor = linear.bias  # type: ignore[assignment]
         x = functional.conv2d(feature, weight[:, : self.channels, None, None], bias)
         if self.has_prefix:
             x += functional.linear(prefix_tokens[:, 0], weight[:, self.channels :])[:, :, None, None]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from smp_core.errors import OptionError
-from smp_core.layers import initialise_decoder
-from smp_core.layers.upsample import check_interpolation
+from smp_core.layers import CONV1X1, CONV3X3, Fusing, initialise_decoder, is_stock, may_fuse
+from smp_core.layers.upsample import check_interpolation, convolve_transposed, is_transposed
 from smp_core.options import check_positive, check_probability
-from smp_fpn.layers import NUM_GROUPS, ConvNormAct3x3, MergedConvNormAct, PyramidLevel
+from smp_fpn.layers import NUM_GROUPS, ConvNormAct3x3, PyramidLevel, convolve_level
 
 MERGE_POLICIES = ("add", "cat")
 
@@ -40,23 +41,7 @@ class SegmentationBlock(nn.Module):
         return x
 
 
-class FinestBlock(nn.Module):
-    """The block of the finest level, which is made here as well; see `MergedConvNormAct`. Key: ``block.0``."""
-
-    def __init__(self, in_channels: int, out_channels: int, interpolation: str) -> None:
-        super().__init__()
-        self.block = nn.ModuleList([MergedConvNormAct(in_channels, out_channels, interpolation)])
-
-    def forward(
-        self, x: Tensor, skip: Tensor | None, weight: Tensor | None, bias: Tensor | None, height: int, width: int
-    ) -> Tensor:
-        """See `MergedConvNormAct.forward`."""
-        for convolution in self.block:
-            x = convolution(x, skip, weight, bias, height, width)
-        return x
-
-
-class FPNDecoder(nn.Module):
+class FPNDecoder(Fusing):
     """A pyramid of equal widths over the four deepest levels, each convolved up to the finest one and merged.
 
     Args:
@@ -99,7 +84,7 @@ class FPNDecoder(nn.Module):
             raise OptionError(
                 f"unknown decoder_merge_policy {merge_policy!r}; expected one of {', '.join(MERGE_POLICIES)}"
             )
-        check_interpolation(interpolation)
+        self.interpolation = check_interpolation(interpolation)
         indices = {reduction: index for index, reduction in enumerate(encoder_reductions)}
         self.reduction = encoder_reductions[-1] // 8
         self.indices = [indices.get(self.reduction * factor, -1) for factor in (4, 2, 1)]
@@ -112,9 +97,8 @@ class FPNDecoder(nn.Module):
         self.p5 = nn.Conv2d(encoder_channels[-1], pyramid_channels, 1)
         self.p4, self.p3, self.p2 = (level(index) for index in self.indices)
         self.seg_blocks = nn.ModuleList(
-            SegmentationBlock(pyramid_channels, segmentation_channels, num_convs) for num_convs in (3, 2, 1)
+            SegmentationBlock(pyramid_channels, segmentation_channels, num_convs) for num_convs in (3, 2, 1, 1)
         )
-        self.seg_blocks.append(FinestBlock(pyramid_channels, segmentation_channels, interpolation))
         self.dropout = nn.Dropout2d(check_probability("decoder_dropout", dropout), inplace=True)
         initialise_decoder(self)
 
@@ -143,10 +127,55 @@ class FPNDecoder(nn.Module):
             self.seg_blocks[1](p4, heights[1:2], widths[1:2]),
             self.seg_blocks[2](p3, heights[2:2], widths[2:2]),
         ]
-        weight, bias = self.p2.parameters_of_lateral()
-        finest: Tensor = self.seg_blocks[3](p3, skips[2], weight, bias, heights[2], widths[2])
+        finest = self._finest(p3, skips[2], heights[2], widths[2])
         merged: Tensor = self.dropout(self._merge(coarse, finest, heights[2], widths[2]))
         return merged
+
+    def _finest(self, x: Tensor, skip: Tensor | None, height: int, width: int) -> Tensor:
+        """The finest level, made of the one below and convolved: the largest map that there is, if it is stored."""
+        if not torch.jit.is_scripting():
+            fuses = may_fuse(x) and self.has_stock_parts()
+            out = self.fused(x, skip, height, width) if fuses else self.plain(x, skip, height, width)
+        elif self.fuses_in_script:
+            out = self.fused(x, skip, height, width)
+        else:
+            out = self.plain(x, skip, height, width)
+        return out
+
+    def plain(self, x: Tensor, skip: Tensor | None, height: int, width: int) -> Tensor:
+        """(N, C, h, w) and (N, skip channels, height, width) -> (N, out_channels, ...), by calling the parts."""
+        empty: list[int] = []
+        out: Tensor = self.seg_blocks[3](self.p2(x, skip, height, width), empty, empty)
+        return out
+
+    def has_stock_parts(self) -> bool:
+        """See `smp_core.layers.Fusing`."""
+        level: Any = self.p2
+        segmentation: Any = self.seg_blocks[3]
+        if not is_stock(level, PyramidLevel) or not is_stock(segmentation, SegmentationBlock):
+            return False
+        if level.skip_conv is not None and not is_stock(level.skip_conv, nn.Conv2d, CONV1X1):
+            return False
+        block = segmentation.block[0]
+        if not is_stock(segmentation.block, nn.Sequential) or not is_stock(block, ConvNormAct3x3):
+            return False
+        return is_stock(block.block, nn.Sequential) and is_stock(block.block[0], nn.Conv2d, CONV3X3)
+
+    def fused(self, x: Tensor, skip: Tensor | None, height: int, width: int) -> Tensor:
+        """As `plain`, by `convolve_level` where that is faster."""
+        if not is_transposed(x, height, width, self.interpolation):
+            return self.plain(x, skip, height, width)
+        convolutions = self.seg_blocks[3].block
+        only = convolutions[0]  # type: ignore[index]
+        block = only.block  # type: ignore[union-attr]
+        convolution = block[0].weight, block[0].bias
+        lateral = self.p2.skip_conv
+        if lateral is not None and skip is not None:
+            out = convolve_level(x, skip, (lateral.weight, lateral.bias), convolution, height, width)
+        else:
+            out = convolve_transposed(x, None, height, width, None, convolution[0], convolution[1])
+        result: Tensor = block[2](block[1](out))
+        return result
 
     def _merge(self, coarse: list[Tensor], finest: Tensor, height: int, width: int) -> Tensor:
         if self.merge_policy == "cat":
@@ -154,11 +183,7 @@ class FPNDecoder(nn.Module):
             maps.append(finest)
             return torch.cat(maps, dim=1)
         # Interpolation is linear: the sum is upsampled once.
-        total = coarse[0] + coarse[1]
-        total += coarse[2]
-        total = upsample(total, height, width)
-        total += finest
-        return total
+        return upsample(coarse[0] + coarse[1] + coarse[2], height, width) + finest
 
 
 def upsample(x: Tensor, height: int, width: int) -> Tensor:

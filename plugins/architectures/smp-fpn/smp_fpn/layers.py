@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from smp_core.layers import UpsampleConcatConv2d
+from smp_core.layers.upsample import convolve_transposed
 
 NUM_GROUPS = 32
 
@@ -31,14 +31,8 @@ class PyramidLevel(nn.Module):
         """(N, out_channels, h, w) and (N, skip_channels, height, width) -> (N, out_channels, height, width)."""
         x = functional.interpolate(x, size=[height, width], mode=self.interpolation)
         if self.skip_conv is not None and skip is not None:
-            x += self.skip_conv(skip)
+            x = x + self.skip_conv(skip)
         return x
-
-    def parameters_of_lateral(self) -> tuple[Tensor | None, Tensor | None]:
-        """Weight and bias of the 1x1 convolution, for a caller that merges it with what follows."""
-        if self.skip_conv is None:
-            return None, None
-        return self.skip_conv.weight, self.skip_conv.bias
 
 
 class ConvNormAct3x3(nn.Module):
@@ -60,82 +54,36 @@ class ConvNormAct3x3(nn.Module):
         return out
 
 
-class MergedConvNormAct(nn.Module):
-    """`PyramidLevel` and `ConvNormAct3x3` in a row; the map between them, the decoder's largest, need not be stored.
+def convolve_level(
+    x: Tensor,
+    skip: Tensor,
+    lateral: tuple[Tensor, Tensor | None],
+    convolution: tuple[Tensor, Tensor | None],
+    height: int,
+    width: int,
+) -> Tensor:
+    """`PyramidLevel` and the convolution of a `ConvNormAct3x3`; the map between them need not be stored.
 
-    State-dict keys and shapes: those of `ConvNormAct3x3`.
-
-    Args:
-        in_channels: channels of the pyramid.
-        out_channels: channels of the result.
-        interpolation: mode of the upsampling.
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, interpolation: str) -> None:
-        super().__init__()
-        self.block = _MergedSequence(
-            MergedConv2d(in_channels, 0, out_channels, bias=False, interpolation=interpolation),
-            nn.GroupNorm(NUM_GROUPS, out_channels),
-            nn.ReLU(inplace=True),
-        )
-
-    def forward(
-        self, x: Tensor, skip: Tensor | None, weight: Tensor | None, bias: Tensor | None, height: int, width: int
-    ) -> Tensor:
-        """See `MergedConv2d.forward`."""
-        out: Tensor = self.block(x, skip, weight, bias, height, width)
-        return out
-
-
-class _MergedSequence(nn.Sequential):
-    def forward(  # type: ignore[override]
-        self, x: Tensor, skip: Tensor | None, weight: Tensor | None, bias: Tensor | None, height: int, width: int
-    ) -> Tensor:
-        out: Tensor = self[2](self[1](self[0](x, skip, weight, bias, height, width)))
-        return out
-
-
-class MergedConv2d(UpsampleConcatConv2d):
-    """3x3 convolution of an upsampled map plus a 1x1 convolution of a skip: ``conv(interpolate(x) + conv1x1(skip))``.
-
-    Both convolutions are linear, so it equals ``conv(interpolate(x)) + merged(skip)``, where the first term is a
-    transposed convolution (see `smp_core.layers.upsample`) and the second one a 3x3 convolution whose kernel is the
-    product of the two. Padding stands between them: the bias of the 1x1 convolution must not reach the padded pixels,
-    so it is added to the map that is upsampled.
+    Both convolutions are linear, so ``conv(interpolate(x) + conv1x1(skip))`` equals ``conv(interpolate(x)) +
+    merged(skip)``, where the first term is a transposed convolution (see `smp_core.layers.upsample`) and the second one
+    a 3x3 convolution whose kernel is the product of the two. Padding stands between them: the bias of the 1x1
+    convolution must not reach the padded pixels, so it is added to the map that is upsampled.
 
     Args:
-        up_channels, skip_channels, out_channels, bias, interpolation: as for `UpsampleConcatConv2d`; no skip channels,
-            as those of the skip are the 1x1 convolution's matter.
+        x: (N, up_channels, h, w), where `smp_core.layers.upsample.is_transposed`.
+        skip: (N, C, height, width).
+        lateral: weight and bias of the 1x1 convolution, (up_channels, C, 1, 1) and (up_channels,) or None.
+        convolution: those of the 3x3 convolution, (out_channels, up_channels, 3, 3) and (out_channels,) or None.
+        height, width: size of the result.
+
+    Returns:
+        (N, out_channels, height, width)
     """
-
-    def forward(  # type: ignore[override]
-        self, x: Tensor, skip: Tensor | None, weight: Tensor | None, bias: Tensor | None, height: int, width: int
-    ) -> Tensor:
-        """Convolve the sum.
-
-        Args:
-            x: (N, up_channels, h, w).
-            skip: (N, C, height, width), or None.
-            weight, bias: of the 1x1 convolution, (up_channels, C, 1, 1) and (up_channels,); None with the skip.
-            height, width: size of the result.
-
-        Returns:
-            (N, out_channels, height, width)
-        """
-        transposed = self._is_transposed(x, height, width)
-        if skip is None or weight is None or bias is None:
-            if transposed:
-                return self._transposed(x, None, height, width, None)
-            return self.convolve(self.upsample_concat(x, None, height, width))
-        if transposed:
-            out = self._transposed(x + bias[:, None, None], None, height, width, None)
-            out += functional.conv2d(skip, self._merged(weight), padding=1)
-            return out
-        x = self.upsample_concat(x, None, height, width)
-        x += functional.conv2d(skip, weight, bias)
-        return self.convolve(x)
-
-    def _merged(self, weight: Tensor) -> Tensor:
-        """The kernel of the two convolutions in a row: (out_channels, C, 3, 3)."""
-        product = self.weight.permute(0, 2, 3, 1) @ weight[:, :, 0, 0]
-        return product.permute(0, 3, 1, 2)
+    weight, bias = lateral
+    kernel, last_bias = convolution
+    if bias is not None:
+        x = x + bias[:, None, None]
+    out = convolve_transposed(x, None, height, width, None, kernel, last_bias)
+    merged = (kernel.permute(0, 2, 3, 1) @ weight[:, :, 0, 0]).permute(0, 3, 1, 2)
+    out += functional.conv2d(skip, merged, padding=1)
+    return out

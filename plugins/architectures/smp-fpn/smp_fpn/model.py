@@ -68,5 +68,4 @@ class FPN(SegmentationModel):
             ),
             build_classification_head(channels[-1], aux_params),
             size_multiple=reductions[-1],
-            scale=(upsampling, decoder.reduction),
         )

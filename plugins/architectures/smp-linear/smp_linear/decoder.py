@@ -67,7 +67,7 @@ class LinearDecoder(nn.Module):
         maps: list[Tensor] = []
         for index, is_resized in enumerate(self.is_resized):
             # A map cut out of a sequence of tokens has its channels innermost, which a dynamic graph would hold to.
-            x = taken[index] if is_eager() else taken[index].contiguous()
+            x = taken[index] if is_eager(taken[index]) else taken[index].contiguous()
             if is_resized:
                 x = functional.interpolate(x, size=[height, width], mode="bilinear", align_corners=False)
             maps.append(x)

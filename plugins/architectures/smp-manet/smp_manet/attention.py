@@ -6,11 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from smp_core.layers import ChannelGate, ConvNormAct, UpsampleConcatConv
+from smp_core.layers import ChannelGate, ConvNormAct, UpsampleConcatBlock, is_stock, may_fuse
 from smp_core.layers.norm import Norm
 
 # Upsampled twofold in these modes, a map has the mean that it had, borders included; bicubic weighs borders otherwise.
 _KEEP_THE_MEAN = ("nearest", "nearest-exact", "area", "bilinear")
+
+# What makes the gate of a channel one value for the whole map.
+_ONE_PIXEL = {"output_size": 1}
 
 
 class PositionAttention(nn.Module):
@@ -48,7 +51,7 @@ class PositionAttention(nn.Module):
         return out
 
 
-class FusionBlock(nn.Module):
+class FusionBlock(UpsampleConcatBlock):
     """Multi-scale fusion attention block (MFAB): gate the channels of the map from below, join it with the skip.
 
     Args:
@@ -70,7 +73,7 @@ class FusionBlock(nn.Module):
         interpolation: str,
         squeeze: int = 16,
     ) -> None:
-        super().__init__()
+        super().__init__(2 * skip_channels, out_channels, norm=norm, interpolation=interpolation)
         self.hl_conv = nn.Sequential(
             ConvNormAct(in_channels, in_channels, kernel_size=3, padding=1, norm=norm),
             ConvNormAct(in_channels, skip_channels, kernel_size=1, norm=norm),
@@ -78,21 +81,39 @@ class FusionBlock(nn.Module):
         squeezed = max(1, skip_channels // squeeze)
         self.SE_ll = ChannelGate(skip_channels, squeezed)
         self.SE_hl = ChannelGate(skip_channels, squeezed)
-        self.conv1 = UpsampleConcatConv(
-            skip_channels, skip_channels, out_channels, norm=norm, interpolation=interpolation
-        )
         self.conv2 = ConvNormAct(out_channels, out_channels, kernel_size=3, padding=1, norm=norm)
-        self.interpolation = interpolation
         self.pools_upsampled = interpolation not in _KEEP_THE_MEAN
 
     def forward(self, x: Tensor, skip: Tensor | None, height: int, width: int) -> Tensor:
         """(N, in_channels, h, w) and (N, skip_channels, height, width) -> (N, out_channels, height, width)."""
         assert skip is not None
         x = self.hl_conv(x)
-        # A gate scales a whole channel, and interpolation is linear: so the small map is gated, not the upsampled one.
+        if not torch.jit.is_scripting():
+            fuses = may_fuse(x) and self.has_stock_parts()
+            x = self.gated(x, skip, height, width) if fuses else self.plain(x, skip, height, width)
+        elif self.fuses_in_script:
+            x = self.gated(x, skip, height, width)
+        else:
+            x = self.plain(x, skip, height, width)
+        out: Tensor = self.conv2(x)
+        return out
+
+    def plain(self, x: Tensor, skip: Tensor, height: int, width: int) -> Tensor:
+        """Upsample, gate, concatenate and call ``conv1``."""
+        x = functional.interpolate(x, size=[height, width], mode=self.interpolation)
+        out: Tensor = self.conv1(torch.cat([x * (self.SE_hl(x) + self.SE_ll(skip)), skip], dim=1))
+        return out
+
+    def has_stock_parts(self) -> bool:
+        """See `smp_core.layers.Fusing`; a gate that scales whole channels does so at any size."""
+        for gate in (self.SE_hl, self.SE_ll):
+            if not is_stock(gate, ChannelGate) or not is_stock(gate[0], nn.AdaptiveAvgPool2d, _ONE_PIXEL):
+                return False
+        return super().has_stock_parts()
+
+    def gated(self, x: Tensor, skip: Tensor, height: int, width: int) -> Tensor:
+        """As `plain`. Interpolation is linear: so the small map is gated, not the upsampled one."""
         pooled = x
         if self.pools_upsampled:
             pooled = functional.interpolate(x, size=[height, width], mode=self.interpolation)
-        x = x * (self.SE_hl(pooled) + self.SE_ll(skip))
-        out: Tensor = self.conv2(self.conv1(x, skip, height, width))
-        return out
+        return self.fused(x * (self.SE_hl(pooled) + self.SE_ll(skip)), skip, height, width, None)

@@ -75,7 +75,7 @@ class FPABlock(nn.Module):
     def _deepest(self, quarter: Tensor) -> Tensor:
         """What the eighth adds to the quarter: (N, 1, H, W), same out."""
         if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
-            if is_recording():
+            if is_recording(quarter):
                 return self._deepest_of_any_size(quarter)
         return _resize(self.down3(quarter), quarter.shape[2], quarter.shape[3])
 
@@ -144,7 +144,7 @@ def _interpolation(resized: int, size: int, like: Tensor) -> Tensor:
 
 def _cut(x: Tensor, height: int, width: int) -> Tensor:
     if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
-        if is_recording():
+        if is_recording(x):
             # A slice up to a symbolic size has to be proved no larger than the map.
             rows, columns = torch.arange(height, device=x.device), torch.arange(width, device=x.device)
             return x.index_select(2, rows).index_select(3, columns)
@@ -154,7 +154,7 @@ def _cut(x: Tensor, height: int, width: int) -> Tensor:
 def _enlarge_tiny(x: Tensor, smallest: int) -> Tensor:
     """Bring a map to the smallest size at least, by repeating its last row and column."""
     if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
-        if is_recording():
+        if is_recording(x):
             # One graph for every size: the repetition is written so that it holds also where there is none.
             return _repeat_last(_repeat_last(x, 2, smallest), 3, smallest)
     rows, columns = max(smallest - x.shape[2], 0), max(smallest - x.shape[3], 0)

@@ -64,5 +64,4 @@ class PAN(SegmentationModel):
             SegmentationHead(decoder.out_channels, classes, 3, activation, check_positive("upsampling", upsampling)),
             build_classification_head(channels[-1], aux_params),
             size_multiple=reductions[-1],
-            scale=(upsampling, decoder.reduction),
         )

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
-from smp_core.layers import PooledConvNormAct, ResizedConcatBlock, ResizedConcatConv1x1, build_norm, initialise_decoder
-from smp_core.layers.conv import activation_after, needs_bias
+from smp_core.layers import (
+    CONV1X1,
+    ConvNormAct,
+    Fusing,
+    PooledConvNormAct,
+    ResizedConcat,
+    initialise_decoder,
+    is_stock,
+    may_fuse,
+)
 from smp_core.layers.norm import Norm
 from smp_core.layers.pyramid_pooling import POOL_SIZES
 
@@ -39,10 +48,10 @@ class PSPModule(nn.Module):
         return [block(x) for block in self.blocks]
 
 
-class PSPDecoder(nn.Module):
+class PSPDecoder(Fusing):
     """Pyramid pooling of the deepest feature, fused with the feature itself.
 
-    The levels are projected where they are a few pixels, then enlarged: see `smp_core.layers.ResizedConcatConv1x1`.
+    The levels are projected where they are a few pixels, then enlarged: see `smp_core.layers.ResizedConcat`.
 
     Args:
         in_channels: channels of the deepest feature.
@@ -63,14 +72,10 @@ class PSPDecoder(nn.Module):
         self.reduction = reduction
         pooled = in_channels // len(POOL_SIZES)
         self.psp = PSPModule(in_channels, pooled, norm)
-        fuse = ResizedConcatConv1x1(
-            (*(pooled for _ in POOL_SIZES), in_channels),
-            out_channels,
-            resizing=[*("after" if size > 1 else "broadcast" for size in POOL_SIZES), "none"],
-            bias=needs_bias(norm),
-            align_corners=True,
+        self.resize = ResizedConcat(
+            [*("after" if size > 1 else "broadcast" for size in POOL_SIZES), "none"], align_corners=True
         )
-        self.conv = ResizedConcatBlock(fuse, build_norm(norm, out_channels), activation_after(norm))
+        self.conv = ConvNormAct(pooled * len(POOL_SIZES) + in_channels, out_channels, kernel_size=1, norm=norm)
         self.dropout = nn.Dropout2d(p=dropout)
         initialise_decoder(self)
 
@@ -79,5 +84,24 @@ class PSPDecoder(nn.Module):
         x = features[-1]
         maps: list[Tensor] = self.psp(x)
         maps.append(x)
-        out: Tensor = self.dropout(self.conv(maps, x.shape[2], x.shape[3]))
+        height, width = x.shape[2], x.shape[3]
+        if not torch.jit.is_scripting():
+            fuses = may_fuse(x) and self.has_stock_parts()
+            x = self.fused(maps, height, width) if fuses else self.conv(self.resize(maps, height, width))
+        elif self.fuses_in_script:
+            x = self.fused(maps, height, width)
+        else:
+            x = self.conv(self.resize(maps, height, width))
+        out: Tensor = self.dropout(x)
+        return out
+
+    def has_stock_parts(self) -> bool:
+        """See `smp_core.layers.Fusing`."""
+        return is_stock(self.conv, ConvNormAct) and is_stock(self.conv[0], nn.Conv2d, CONV1X1)
+
+    def fused(self, maps: list[Tensor], height: int, width: int) -> Tensor:
+        """What ``conv`` makes of the concatenation, which is not made."""
+        conv = self.conv[0]
+        x = self.resize.project(maps, conv.weight, conv.bias, height, width)  # type: ignore[arg-type]
+        out: Tensor = self.conv[2](self.conv[1](x))
         return out

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from smp_core.layers import ResizedConcatConv1x1, initialise_decoder
+from smp_core.layers import CONV1X1, Fusing, ResizedConcat, initialise_decoder, is_stock, may_fuse
 from smp_core.options import check_positive
 
 
 class LevelProjection(nn.Module):
-    """The linear map of one level, merged with the one that follows it. State-dict keys: ``linear.weight`` (width,
-    in_channels), ``linear.bias`` (width,).
+    """The linear map of one level, pixel by pixel: (N, in_channels, H, W) -> (N, width, H, W).
+
+    State-dict keys: ``linear.weight`` (width, in_channels), ``linear.bias`` (width,).
 
     Args:
         in_channels: channels of the level.
@@ -24,30 +25,24 @@ class LevelProjection(nn.Module):
         super().__init__()
         self.linear = nn.Linear(in_channels, width)
 
-    def forward(self, block: Tensor) -> tuple[Tensor, Tensor]:
-        """The matrix of the next linear map, (out_channels, width) -> weight and bias of the two in a row, as of a 1x1
-        convolution: (out_channels, in_channels, 1, 1) and (out_channels,).
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.linear(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return out
+
+    def merged(self, block: Tensor) -> tuple[Tensor, Tensor]:
+        """With the matrix of the next linear map, (out_channels, width): weight and bias of the two in a row.
+
+        As of a 1x1 convolution: (out_channels, in_channels, 1, 1) and (out_channels,).
         """
         return torch.matmul(block, self.linear.weight)[:, :, None, None], torch.mv(block, self.linear.bias)
 
 
-class LevelFusion(nn.Sequential):
-    """The fusion, its norm and ReLU, with weights that the caller has merged; see `ResizedConcatConv1x1.project`."""
-
-    def forward(  # type: ignore[override]
-        self, maps: list[Tensor], weights: list[Tensor], bias: Tensor, height: int, width: int
-    ) -> Tensor:
-        """Levels (N, C_i, h_i, w_i) -> (N, out_channels, height, width)."""
-        out: Tensor = self[2](self[1](self[0].project(maps, weights, bias, height, width)))  # type: ignore[operator]
-        return out
-
-
-class SegformerDecoder(nn.Module):
+class SegformerDecoder(Fusing):
     """Project every level to one width, resize to 1/4 of the input, concatenate, fuse: linear up to the last norm.
 
     Written down, a level is multiplied by its own matrix, and then, at 1/4 of the input, by its block of the fusion's
     matrix. Two linear maps in a row are one, so each level is multiplied once, by the product of the two matrices, and
-    at its own resolution (see `ResizedConcatConv1x1`). The parameters stay those of the two maps.
+    at its own resolution (see `ResizedConcat`). The parameters stay those of the two maps.
 
     Args:
         encoder_channels: ``out_channels`` of the encoder.
@@ -73,12 +68,10 @@ class SegformerDecoder(nn.Module):
         self.target = encoder_reductions.index(self.reduction) if self.reduction in encoder_reductions else -1
         self.out_channels = width
         self.mlp_stage = nn.ModuleList(LevelProjection(encoder_channels[index], width) for index in levels)
-        fuse = ResizedConcatConv1x1(
-            [width] * len(levels),
-            width,
-            resizing=[_resizing(encoder_reductions[index], self.reduction) for index in levels],
+        self.resize = ResizedConcat([_resizing(encoder_reductions[index], self.reduction) for index in levels])
+        self.fuse_stage = nn.Sequential(
+            nn.Conv2d(width * len(levels), width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
         )
-        self.fuse_stage = LevelFusion(fuse, nn.BatchNorm2d(width), nn.ReLU(inplace=True))
         initialise_decoder(self)
 
     def forward(self, features: list[Tensor]) -> Tensor:
@@ -88,23 +81,49 @@ class SegformerDecoder(nn.Module):
         else:
             height = features[0].shape[2] * self.input_reduction // self.reduction
             width = features[0].shape[3] * self.input_reduction // self.reduction
-        weights, bias = self._merged()
         maps = [features[index] for index in self.levels]
-        out: Tensor = self.fuse_stage(maps, weights, bias, height, width)
+        if not torch.jit.is_scripting():
+            fuses = may_fuse(maps[0]) and self.has_stock_parts()
+            out = self.fused(maps, height, width) if fuses else self.plain(maps, height, width)
+        elif self.fuses_in_script:
+            out = self.fused(maps, height, width)
+        else:
+            out = self.plain(maps, height, width)
         return out
 
-    def _merged(self) -> tuple[list[Tensor], Tensor]:
-        """For each level the product of its two matrices, (width, C, 1, 1), and the sum of what the biases come to."""
-        fusion = self.fuse_stage[0].weight
-        assert isinstance(fusion, Tensor)
-        blocks = fusion.flatten(1).split(self.out_channels, dim=1)
+    def plain(self, maps: list[Tensor], height: int, width: int) -> Tensor:
+        """Levels (N, C_i, h_i, w_i), deepest first -> (N, width, height, width), by calling the parts."""
+        projected: list[Tensor] = []
+        for number, stage in enumerate(self.mlp_stage):
+            projected.append(stage(maps[number]))
+        out: Tensor = self.fuse_stage(self.resize(projected, height, width))
+        return out
+
+    def has_stock_parts(self) -> bool:
+        """See `smp_core.layers.Fusing`."""
+        for stage in self.mlp_stage:
+            if not is_stock(stage, LevelProjection) or not is_stock(stage.linear, nn.Linear):
+                return False
+            if stage.linear.bias is None or stage.linear.out_features != self.out_channels:  # type: ignore[union-attr]
+                return False
+        return is_stock(self.fuse_stage, nn.Sequential) and is_stock(self.fuse_stage[0], nn.Conv2d, CONV1X1)
+
+    def fused(self, maps: list[Tensor], height: int, width: int) -> Tensor:
+        """As `plain`, each level multiplied once, by the product of its two matrices."""
+        fusion = self.fuse_stage[0]
+        blocks = fusion.weight.flatten(1).split(self.out_channels, dim=1)  # type: ignore[operator]
         weights: list[Tensor] = []
         biases: list[Tensor] = []
         for number, stage in enumerate(self.mlp_stage):
-            weight, bias = stage(blocks[number])
+            weight, bias = stage.merged(blocks[number])  # type: ignore[operator]
             weights.append(weight)
             biases.append(bias)
-        return weights, torch.stack(biases).sum(0)
+        last_bias: Tensor | None = fusion.bias  # type: ignore[assignment]
+        if last_bias is not None:
+            biases.append(last_bias)
+        x = self.resize.project_each(maps, weights, torch.stack(biases).sum(0), height, width)
+        out: Tensor = self.fuse_stage[2](self.fuse_stage[1](x))
+        return out
 
 
 def _resizing(reduction: int, target: int) -> str:

@@ -51,5 +51,4 @@ class Segformer(SegmentationModel):
             ),
             build_classification_head(channels[-1], aux_params),
             size_multiple=max(reductions[-1], decoder.reduction),
-            scale=(upsampling, decoder.reduction),
         )

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from smp_core.layers import ConvNormAct, UnetBlock, decoder_widths, initialise_decoder, skip_indices
 from smp_core.layers.norm import Norm
+from smp_core.layers.recording import is_proxy
 
 
 class UnetDecoder(nn.Module):
@@ -83,11 +84,11 @@ def _divided(size: int, reduction: int) -> int:
     if reduction == 1:
         return size
     divided = size // reduction
-    # Not max(): a compiled or exported graph would carry it through all sizes below as a symbol. A traced size cannot
-    # be compared at all.
-    if not torch.jit.is_tracing() and divided == 0:
-        divided = 1
-    return divided
+    if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
+        if torch.jit.is_tracing() or is_proxy(size):  # such a size cannot be compared at all
+            return divided
+    # Not max(): a compiled or exported graph would carry it through all sizes below as a symbol.
+    return 1 if divided == 0 else divided
 
 
 def _center(channels: int, norm: Norm) -> nn.Module:

@@ -59,5 +59,4 @@ class UPerNet(SegmentationModel):
             SegmentationHead(decoder.out_channels, classes, 1, activation, check_positive("upsampling", upsampling)),
             build_classification_head(channels[-1], aux_params),
             size_multiple=reductions[-1],
-            scale=(upsampling, decoder.reduction),
         )

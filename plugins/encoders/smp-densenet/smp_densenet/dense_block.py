@@ -54,7 +54,7 @@ class DenseBlock(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         if not torch.jit.is_scripting():  # TorchScript skips a branch only under this very condition
             layers = list(self.children())
-            if can_share_buffer(layers, x):  # type: ignore[arg-type]
+            if can_share_buffer(layers, DenseLayer, x):  # type: ignore[arg-type]
                 return run_with_buffer(layers, x)  # type: ignore[arg-type]
         for layer in self:
             x = torch.cat([x, layer(x)], dim=1)

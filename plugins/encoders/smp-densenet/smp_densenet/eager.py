@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn import functional
 
+from smp_core.layers import CONV1X1, is_stock, may_fuse
 from smp_core.layers.recording import is_eager
 
 # Where this has been measured to take less time and memory; other devices keep the plain form until they are.
@@ -30,8 +31,6 @@ _DEVICE = "cpu"
 
 # Transforms of torch.func differentiate and batch what they see, and do not see into a buffer.
 _is_transformed = getattr(torch._C._functorch, "is_functorch_wrapped_tensor", lambda _: False)
-
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 class DenseLayer(Protocol):
@@ -47,14 +46,15 @@ class DenseLayer(Protocol):
         ...
 
 
-def can_share_buffer(layers: Sequence[DenseLayer], x: Tensor) -> bool:
+def can_share_buffer(layers: Sequence[DenseLayer], kind: type[nn.Module], x: Tensor) -> bool:
     """Whether `run_with_buffer` gives what calling the layers gives: nothing watches or replaces their first halves.
 
     Args:
         layers: of the block.
+        kind: the class that they were built with.
         x: its input, (N, C, H, W).
     """
-    if not is_eager() or type(x) is not Tensor or x.device.type != _DEVICE or _is_transformed(x):
+    if not is_eager(x) or not may_fuse(x) or type(x) is not Tensor or x.device.type != _DEVICE or _is_transformed(x):
         return False
     if x.dtype not in (torch.float32, torch.float64) or torch.is_autocast_enabled(_DEVICE):
         return False
@@ -62,18 +62,19 @@ def can_share_buffer(layers: Sequence[DenseLayer], x: Tensor) -> bool:
     # the buffer would not be contiguous.
     if x.numel() <= x.shape[1] or not x.is_contiguous() or forward_ad.unpack_dual(x).tangent is not None:
         return False
-    return all(_is_as_built(layer, x.dtype) for layer in layers)
+    return all(_is_as_built(layer, kind, x.dtype) for layer in layers)
 
 
-def _is_as_built(layer: DenseLayer, dtype: torch.dtype) -> bool:
-    norm, convolution = layer.norm1, layer.conv1
-    if type(norm) is not nn.BatchNorm2d or type(convolution) is not nn.Conv2d or type(layer.relu1) is not nn.ReLU:
+def _is_as_built(layer: DenseLayer, kind: type[nn.Module], dtype: torch.dtype) -> bool:
+    if not is_stock(layer, kind) or not is_stock(layer.norm1, nn.BatchNorm2d) or not is_stock(layer.relu1, nn.ReLU):
         return False
+    # Of the last convolution it must be known how many channels it makes.
+    if not is_stock(layer.conv1, nn.Conv2d, CONV1X1) or not isinstance(layer.conv2, nn.Conv2d):
+        return False
+    norm, convolution = layer.norm1, layer.conv1
     if norm.running_mean is None or norm.weight is None or convolution.bias is not None:
         return False
-    if not norm.weight.dtype == norm.running_mean.dtype == convolution.weight.dtype == dtype:
-        return False
-    return not any(getattr(module, name) for module in (layer, norm, layer.relu1, convolution) for name in _HOOKS)
+    return norm.weight.dtype == norm.running_mean.dtype == convolution.weight.dtype == dtype
 
 
 def run_with_buffer(layers: Sequence[DenseLayer], x: Tensor) -> Tensor:

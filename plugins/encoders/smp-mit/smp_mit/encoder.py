@@ -80,14 +80,19 @@ class MixTransformerEncoder(EncoderBase):
         channels = self.in_channels if index == 0 else self._widths[index - 1]
         patches = OverlapPatchEmbed(channels, width, _KERNELS[index], _STRIDES[index])
         before, last = sum(self._blocks[:index]), max(sum(self._blocks) - 1, 1)
+        reduction = 2 ** (number + 1)
+        is_dilated = reduction > self.output_stride
         blocks = nn.Sequential(
             *(
-                Block(width, _HEADS[index], _REDUCTIONS[index], _EXPANSION, self._drop_path * position / last)
+                Block(
+                    *(width, _HEADS[index], _REDUCTIONS[index], _EXPANSION, self._drop_path * position / last),
+                    is_dilated=is_dilated,
+                )
                 for position in range(before, before + self._blocks[index])
             )
         )
         for module in (patches, blocks):
-            self.dilate(module, reduction=2 ** (number + 1))
+            self.dilate(module, reduction)
         return patches, blocks, nn.LayerNorm(width, eps=1e-6)
 
     def stage_modules(self) -> list[list[str]]:

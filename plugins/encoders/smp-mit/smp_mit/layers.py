@@ -6,10 +6,12 @@ consecutive memory, and what a convolution sees of them is a channels-last view,
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from smp_core.errors import OptionError
+from smp_core.layers.recording import is_proxy
 
 
 class DropPath(nn.Module):
@@ -29,9 +31,9 @@ class DropPath(nn.Module):
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, H, W, C) of the branch -> the same shape. Writes into ``x``, which no layer keeps for its gradient."""
+        """(N, H, W, C) of the branch -> the same shape."""
         if self.training and self.rate > 0:
-            x *= x.new_empty((x.shape[0], 1, 1, 1)).bernoulli_(1 - self.rate).div_(1 - self.rate)
+            x = x * x.new_empty((x.shape[0], 1, 1, 1)).bernoulli_(1 - self.rate).div_(1 - self.rate)
         return x
 
     def extra_repr(self) -> str:
@@ -59,28 +61,6 @@ class OverlapPatchEmbed(nn.Module):
         return out
 
 
-class ReducingConv(nn.Conv2d):
-    """The convolution that makes the smaller map of keys and values: (N, H, W, C) -> (N, H / stride, W / stride, C).
-
-    Args:
-        width: C.
-        reduction: kernel and stride; remainders of H and W are cut off.
-    """
-
-    def __init__(self, width: int, reduction: int) -> None:
-        super().__init__(width, width, reduction, reduction)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """At least one token is returned: a map smaller than the kernel is filled up with zeros."""
-        kernel, rows, columns = self.kernel_size[0], x.shape[1], x.shape[2]
-        # Dilated, it has the stride 1, and its padding reaches over the smallest map.
-        if self.stride[0] > 1 and (rows < kernel or columns < kernel):
-            x = F.pad(x, (0, 0, 0, max(kernel - columns, 0), 0, max(kernel - rows, 0)))
-        # What the forward of nn.Conv2d calls; TorchScript has no super().
-        out: Tensor = self._conv_forward(x.permute(0, 3, 1, 2), self.weight, self.bias)
-        return out.permute(0, 2, 3, 1)
-
-
 class EfficientSelfAttention(nn.Module):
     """Self-attention whose keys and values come from a smaller map: (N, H, W, C) -> (N, H, W, C).
 
@@ -88,26 +68,49 @@ class EfficientSelfAttention(nn.Module):
         width: C.
         heads: number of heads; divides C.
         reduction: kernel and stride of the convolution that makes the smaller map; 1 leaves it out.
+        is_dilated: whether that convolution will have the stride 1 and a padding that reaches over the smallest map.
     """
 
-    def __init__(self, width: int, heads: int, reduction: int) -> None:
+    def __init__(self, width: int, heads: int, reduction: int, *, is_dilated: bool = False) -> None:
         super().__init__()
         self.heads = heads
         self.q = nn.Linear(width, width)
         self.kv = nn.Linear(width, 2 * width)
         self.proj = nn.Linear(width, width)
-        self.sr = ReducingConv(width, reduction) if reduction > 1 else nn.Identity()
+        self.reduction = reduction
+        self.least = 1 if is_dilated else reduction
+        self.sr = nn.Conv2d(width, width, reduction, reduction) if reduction > 1 else nn.Identity()
         self.norm = nn.LayerNorm(width) if reduction > 1 else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         batch, height, width, channels = x.shape
         head = channels // self.heads
         query = self.q(x).view(batch, height * width, self.heads, head).transpose(1, 2)
-        pairs = self.kv(self.norm(self.sr(x))).flatten(1, 2).unflatten(2, (2, self.heads, head))
+        smaller = self.norm(self._reduce(x)) if self.reduction > 1 else x
+        pairs = self.kv(smaller).flatten(1, 2).unflatten(2, (2, self.heads, head))
         key, value = pairs.permute(2, 0, 3, 1, 4).unbind(0)
         mixed = F.scaled_dot_product_attention(query, key, value)
         out: Tensor = self.proj(mixed.transpose(1, 2).reshape(batch, height, width, channels))
         return out
+
+    def _reduce(self, x: Tensor) -> Tensor:
+        """The smaller map of keys and values: (N, H, W, C) -> (N, H / reduction, W / reduction, C), rounded down.
+
+        At least one token is returned: a map smaller than the kernel is filled up with zeros.
+        """
+        out: Tensor = self.sr(_fill(x, self.least).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return out
+
+
+def _fill(x: Tensor, least: int) -> Tensor:
+    """A map (N, H, W, C) with at least so many rows and columns; new ones are zeros."""
+    if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
+        if is_proxy(x):
+            return x
+    rows, columns = x.shape[1], x.shape[2]
+    if rows >= least and columns >= least:
+        return x
+    return F.pad(x, (0, 0, 0, max(least - columns, 0), 0, max(least - rows, 0)))
 
 
 class DepthwiseConv(nn.Module):
@@ -146,23 +149,22 @@ class Block(nn.Module):
 
     Args:
         width: C.
-        heads, reduction: see `EfficientSelfAttention`.
+        heads, reduction, is_dilated: see `EfficientSelfAttention`.
         expansion: width of the feed-forward network, as a multiple of C.
         drop_path: rate at which each of the two is left out in training mode, see `DropPath`.
     """
 
-    def __init__(self, width: int, heads: int, reduction: int, expansion: int, drop_path: float) -> None:
+    def __init__(
+        self, width: int, heads: int, reduction: int, expansion: int, drop_path: float, *, is_dilated: bool = False
+    ) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width, eps=1e-6)
-        self.attn = EfficientSelfAttention(width, heads, reduction)
+        self.attn = EfficientSelfAttention(width, heads, reduction, is_dilated=is_dilated)
         self.drop_path = DropPath(drop_path)
         self.norm2 = nn.LayerNorm(width, eps=1e-6)
         self.mlp = MixFFN(width, expansion * width)
 
     def forward(self, x: Tensor) -> Tensor:
-        # Sums are written into the branch, whose last layer does not need its result for the gradient.
-        attended: Tensor = self.drop_path(self.attn(self.norm1(x)))
-        attended += x
-        out: Tensor = self.drop_path(self.mlp(self.norm2(attended)))
-        out += attended
+        x = x + self.drop_path(self.attn(self.norm1(x)))
+        out: Tensor = x + self.drop_path(self.mlp(self.norm2(x)))
         return out

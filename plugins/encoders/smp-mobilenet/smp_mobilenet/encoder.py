@@ -56,9 +56,7 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.conv(x)
-        if self.residual:
-            out += x
-        return out
+        return out + x if self.residual else out
 
 
 class MobileNetV2Encoder(EncoderBase):

@@ -7,7 +7,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from smp_core.errors import CreationError
+from smp_core.layers import is_stock, may_fuse
 from smp_core.layers.recording import is_eager
+
+# What makes a strided 1x1 convolution one of every other pixel.
+_STRIDED = {"kernel_size": (1, 1), "padding": (0, 0), "padding_mode": "zeros"}
 
 
 class ConvNorm(nn.Module):
@@ -21,16 +25,25 @@ class ConvNorm(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2, groups=groups, bias=False)
         self.bn = nn.BatchNorm2d(out_channels)
+        self.is_strided = kernel == 1 and stride > 1
 
     def forward(self, x: Tensor) -> Tensor:
-        stride = self.conv.stride[0]
-        if self.conv.kernel_size[0] == 1 and stride > 1 and is_eager():
-            # The same as the strided convolution, whose gradient for channels-last images of a few channels makes torch
-            # (2.14, on the CPU) reach beyond their memory. A recorded graph is not trained.
-            x = F.conv2d(x[:, :, ::stride, ::stride], self.conv.weight, groups=self.conv.groups)
-        else:
-            x = self.conv(x)
+        x = self._convolve_strided(x) if self.is_strided else self.conv(x)
         out: Tensor = self.bn(x)
+        return out
+
+    def _convolve_strided(self, x: Tensor) -> Tensor:
+        """A strided 1x1 convolution; torch's own (2.14, on the CPU) reaches beyond its memory in the backward pass.
+
+        It does so for images of a few channels where they or the weight have their channels innermost.
+        """
+        if not torch.jit.is_scripting():
+            # A recorded graph is not trained.
+            if is_eager(x) and may_fuse(x) and is_stock(self.conv, nn.Conv2d, _STRIDED):
+                rows, columns = self.conv.stride
+                return F.conv2d(x[:, :, ::rows, ::columns], self.conv.weight, self.conv.bias, groups=self.conv.groups)
+            x = x.contiguous()
+        out: Tensor = self.conv(x)
         return out
 
 
@@ -89,16 +102,17 @@ class MobileOneBlock(nn.Module):
             self.rbr_scale = ConvNorm(in_channels, out_channels, 1, stride, groups)
 
     def forward(self, x: Tensor) -> Tensor:
-        # The order of the sum is that in which published weights were trained. Norms do not keep their results.
+        # The order of the sum is that in which published weights were trained. Not in place: a branch may be replaced
+        # by one whose result is its input.
         out: Tensor | None = None
         if self.rbr_scale is not None:
             out = self.rbr_scale(x)
         if self.rbr_skip is not None:
             skipped: Tensor = self.rbr_skip(x)
-            out = skipped if out is None else out.add_(skipped)
+            out = skipped if out is None else out + skipped
         for branch in self.rbr_conv:
             convolved: Tensor = branch(x)
-            out = convolved if out is None else out.add_(convolved)
+            out = convolved if out is None else out + convolved
         assert out is not None
         out = self.activation(self.se(out))
         return out

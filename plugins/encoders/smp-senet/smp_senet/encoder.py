@@ -109,7 +109,7 @@ class Pool(nn.MaxPool2d):
 
     def forward(self, x: Tensor) -> Tensor:
         # A row and a column of zeros at the end change no maximum after a ReLU, and the size is rounded as here.
-        if is_recording():  # a recorded graph cannot hold the case distinction of the ceil mode
+        if is_recording(x):  # a recorded graph cannot hold the case distinction of the ceil mode
             return nn.functional.max_pool2d(nn.functional.pad(x, [0, 1, 0, 1]), 3, stride=2)
         if x.shape[2] < 2 or x.shape[3] < 2:  # no window would begin, and reach its second pixel, inside the map
             x = nn.functional.pad(x, [0, 1, 0, 1])

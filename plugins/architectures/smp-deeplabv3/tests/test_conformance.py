@@ -2,4 +2,4 @@
 
 from smp_testing import conformance
 
-test_conformance = conformance("smp-deeplabv3")
+test_conformance = conformance("smp-deeplabv3", surgery=["deeplabv3-pyramid", "deeplabv3plus-pyramid"])

@@ -2,4 +2,4 @@
 
 from smp_testing import conformance
 
-test_conformance = conformance("smp-linear")
+test_conformance = conformance("smp-linear", surgery=["linear-pyramid", "linear-tokens"])

@@ -2,4 +2,4 @@
 
 from smp_testing import conformance
 
-test_conformance = conformance("smp-linknet")
+test_conformance = conformance("smp-linknet", surgery=["linknet-pyramid"])

@@ -2,4 +2,4 @@
 
 from smp_testing import conformance
 
-test_conformance = conformance("smp-manet")
+test_conformance = conformance("smp-manet", surgery=["manet-pyramid"])

@@ -2,4 +2,4 @@
 
 from smp_testing import conformance
 
-test_conformance = conformance("smp-pan")
+test_conformance = conformance("smp-pan", surgery=["pan-pyramid"])

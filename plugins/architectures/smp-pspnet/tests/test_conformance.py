@@ -8,4 +8,4 @@ def to_the_size_of_the_image(encoder):
     return {"upsampling": encoder.reductions[-1]}
 
 
-test_conformance = conformance("smp-pspnet", options={"pspnet": to_the_size_of_the_image})
+test_conformance = conformance("smp-pspnet", options={"pspnet": to_the_size_of_the_image}, surgery=["pspnet-pyramid"])

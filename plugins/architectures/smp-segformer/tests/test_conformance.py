@@ -2,4 +2,4 @@
 
 from smp_testing import conformance
 
-test_conformance = conformance("smp-segformer")
+test_conformance = conformance("smp-segformer", surgery=["segformer-pyramid"])

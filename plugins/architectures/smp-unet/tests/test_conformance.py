@@ -2,4 +2,4 @@
 
 from smp_testing import conformance
 
-test_conformance = conformance("smp-unet")
+test_conformance = conformance("smp-unet", surgery=["unet-pyramid"])

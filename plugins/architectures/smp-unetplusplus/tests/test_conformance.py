@@ -2,4 +2,4 @@
 
 from smp_testing import conformance
 
-test_conformance = conformance("smp-unetplusplus")
+test_conformance = conformance("smp-unetplusplus", surgery=["unetplusplus-pyramid"])

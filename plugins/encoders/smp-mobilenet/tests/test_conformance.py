@@ -2,4 +2,4 @@
 
 from smp_testing import conformance
 
-test_conformance = conformance("smp-mobilenet")
+test_conformance = conformance("smp-mobilenet", surgery=["mobilenet_v2"])

@@ -2,4 +2,4 @@
 
 from smp_testing import conformance
 
-test_conformance = conformance("smp-resnet")
+test_conformance = conformance("smp-resnet", surgery=["resnet18"])

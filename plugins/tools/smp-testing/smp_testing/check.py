@@ -24,6 +24,7 @@ class Check:
         kind: the class of cases that it takes.
         needs_numbers: computes with real weights; left out for encoders too large for that.
         traces: compiles or exports; left out for encoders that would take long.
+        surgery: does what people do to a built module: hooks, wraps, prunes, replaces, copies, converts it.
         applies: whether it has a meaning for a case of its kind.
     """
 
@@ -31,6 +32,7 @@ class Check:
     kind: type[Any]
     needs_numbers: bool = False
     traces: bool = False
+    surgery: bool = False
     applies: Callable[[Any], bool] = _always
 
     @property

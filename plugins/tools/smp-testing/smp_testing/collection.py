@@ -19,7 +19,7 @@ from smp_core.registry import (
     resolve_neck,
 )
 from smp_testing.cases import ArchitectureCase, ArchitectureOptions, Case, EncoderCase, PluginCase
-from smp_testing.check import BoundCheck
+from smp_testing.check import BoundCheck, Check
 from smp_testing.checks import CHECKS
 from smp_testing.encoders import PYRAMIDS, TOKENS
 from smp_testing.necks import neck_cases
@@ -32,6 +32,7 @@ def collect(
     options: Mapping[str, ArchitectureOptions] | None = None,
     numbers_up_to: int = 50_000_000,
     traced_up_to: int = 25_000_000,
+    surgery: Iterable[str] | None = None,
 ) -> list[BoundCheck]:
     """Every check that applies to what a distribution registers.
 
@@ -44,6 +45,8 @@ def collect(
             that compute are left out.
         traced_up_to: an encoder whose spec declares more parameters is not compiled, exported or scripted, which takes
             minutes for deep ones; choose it so that each kind of block is in an encoder below it.
+        surgery: the names of encoders, architectures (also over one kind of encoder) and necks of which is checked what
+            people do to built modules; None for all that have numbers.
 
     Returns:
         The checks of the distribution first, then those of each encoder, architecture and neck.
@@ -52,6 +55,7 @@ def collect(
         MissingPluginError: no plugin of that distribution is installed.
         PluginError: one is broken or disabled.
         RegistryError: an entry of ``encoders`` means nothing.
+        ValueError: an entry of ``surgery`` means nothing.
     """
     name = _usable(distribution)[0].distribution
     found_encoders = [resolve_encoder(item) for item in list_encoders(provider=name)]
@@ -66,7 +70,16 @@ def collect(
         cases.extend(_architecture_cases(architecture, (options or {}).get(architecture.spec.name, {})))
     for neck in found_necks:
         cases.extend(neck_cases(neck))
-    return [BoundCheck(case, check) for case in cases for check in CHECKS if check.takes(case)]
+    operated = {*surgery} if surgery is not None else {name for case in cases for name in (case.name, case.spec_name)}
+    unknown = operated - {name for case in cases for name in (case.name, case.spec_name)}
+    if unknown:
+        known = ", ".join(dict.fromkeys(case.name for case in cases))
+        raise ValueError(f"surgery: nothing named {', '.join(sorted(unknown))} is checked; there are {known}")
+
+    def wants(case: Case, check: Check) -> bool:
+        return not check.surgery or case.name in operated or case.spec_name in operated
+
+    return [BoundCheck(case, check) for case in cases for check in CHECKS if wants(case, check) and check.takes(case)]
 
 
 def _usable(distribution: str) -> list[PluginRecord]:

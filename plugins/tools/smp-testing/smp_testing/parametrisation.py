@@ -20,11 +20,12 @@ def conformance(
     expected_failures: Mapping[str, Mapping[str, str]] | None = None,
     numbers_up_to: int = 50_000_000,
     traced_up_to: int = 25_000_000,
+    surgery: Iterable[str] | None = None,
 ) -> Callable[[BoundCheck], None]:
     """A test function for pytest: one test for each encoder, architecture and check.
 
     Args:
-        distribution, encoders, options, numbers_up_to, traced_up_to: see `collect`.
+        distribution, encoders, options, numbers_up_to, traced_up_to, surgery: see `collect`.
         expected_failures: by the name of an encoder, an architecture, an architecture over one kind of encoder
             (``"unet-tokens"``) or the distribution: the checks that it fails, and why. Each becomes a strict
             ``xfail``, so that one that passes again is noticed.
@@ -39,7 +40,12 @@ def conformance(
     >>> test_conformance = conformance("smp-resnet")
     """
     checks = collect(
-        distribution, encoders=encoders, options=options, numbers_up_to=numbers_up_to, traced_up_to=traced_up_to
+        distribution,
+        encoders=encoders,
+        options=options,
+        numbers_up_to=numbers_up_to,
+        traced_up_to=traced_up_to,
+        surgery=surgery,
     )
     reasons = _reasons(checks, expected_failures or {})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from smp_testing.cases import ArchitectureCase, EncoderCase, ModuleCase, PluginCase
 from smp_testing.check import Check
-from smp_testing.checks import architecture, encoder, module, neck, plugin, process, stages, tracing
+from smp_testing.checks import architecture, copies, encoder, module, neck, plugin, process, stages, surgery, tracing
 from smp_testing.necks import NeckCase
 
 
@@ -83,5 +83,36 @@ CHECKS: tuple[Check, ...] = (
         traces=True,
         applies=lambda _: tracing.SCRIPT_IS_SUPPORTED,
     ),
+    # What people do to them
+    *(
+        Check(function=function, kind=ModuleCase, needs_numbers=True, surgery=True)
+        for function in (
+            surgery.hooks_fire_on_every_module,
+            surgery.pruned_layers_train,
+            surgery.wrapped_layers_train,
+            surgery.parametrisations_run_once,
+            surgery.changed_attributes_count,
+            copies.copies_are_independent,
+            copies.weights_are_read_at_each_call,
+            copies.maps_over_images_and_models,
+            copies.other_dtypes_stay_near,
+            copies.recomputed_layers_train_alike,
+        )
+    ),
+    Check(
+        function=surgery.dynamically_quantised_layers_run,
+        kind=ModuleCase,
+        needs_numbers=True,
+        surgery=True,
+        applies=surgery.has_linear_layers,
+    ),
+    Check(
+        function=copies.first_convolution_may_be_replaced,
+        kind=EncoderCase,
+        needs_numbers=True,
+        surgery=True,
+        applies=copies.has_first_convolution,
+    ),
+    Check(function=copies.heads_may_be_replaced, kind=ArchitectureCase, needs_numbers=True, surgery=True),
 )
 """Conditions are explicit: a check that does not apply is not generated, and a table shows at a glance when that is."""

@@ -1,0 +1,296 @@
+"""Checks of what people do to the layers of a built module: hook, prune, wrap, parametrise, change, quantise them.
+
+All of it works on a module that calls its parts. A faster form that reads the parameters of parts in place of calling
+them must notice, and give way: `smp_core.layers.is_stock`.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize, prune
+
+from smp_testing.cases import ArchitectureCase, ModuleCase
+from smp_testing.expectations import ConformanceError, beginning, expect, expect_close
+
+Layer: TypeAlias = "nn.Conv2d | nn.ConvTranspose2d | nn.Linear"
+
+_LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+
+# Of adapters as LoRA's (Hu et al., arXiv:2106.09685).
+_RANK = 2
+
+
+def hooks_fire_on_every_module(case: ModuleCase) -> None:
+    """A forward hook on any one module that takes part is called, whatever else is hooked."""
+    module, x = copy.deepcopy(case.settled()), case.image()
+    called: set[str] = set()
+    with torch.no_grad(), _hooked(module, [name for name, _ in module.named_modules() if name], called):
+        case.run(module, x)
+    silent = [name for name, part in _trained(module) if name not in called and [*part.parameters(recurse=False)]]
+    expect(not silent, f"{case.name}: no hook is called on {_some(silent)}; expected forward to call each as a module")
+    for name in _representatives(case, module, [name for name, _ in _trained(module) if name in called]):
+        alone: set[str] = set()
+        with torch.no_grad(), _hooked(module, [name], alone):
+            case.run(module, x)
+        expect(
+            alone,
+            f"{case.name}: a hook on {name} alone is not called; expected it to be, as where every module has one",
+        )
+
+
+def pruned_layers_train(case: ModuleCase) -> None:
+    """With weights pruned by `torch.nn.utils.prune` it gives what zeros in their place give, and trains twice."""
+    module, x = case.build(), case.image()
+    zeroed = copy.deepcopy(module)
+    for name, layer in _layers(module):
+        prune.random_unstructured(layer, "weight", amount=0.3)
+        with torch.no_grad():
+            zeroed.get_submodule(name).weight.mul_(layer.weight_mask)  # type: ignore[operator]
+    _expect_same(case, module, zeroed, x, "with pruned layers, against zeros in the weights")
+    _train(case, module, x, steps=2, what="with pruned layers")
+
+
+def wrapped_layers_train(case: ModuleCase) -> None:
+    """Any one layer may be wrapped: an adapter that adds nothing changes nothing, and learns."""
+    module, x = case.build(), case.image()
+    module.eval()
+    with torch.no_grad():
+        expected = case.run(module, x)
+    for name in _representatives(case, module, [name for name, _ in _layers(module)]):
+        layer: Any = module.get_submodule(name)
+        adapted = Adapted(layer)
+        _put(module, name, adapted)
+        what = f"{case.name}: with {name}, a {type(layer).__name__}, in an adapter that adds nothing"
+        outputs = _expect_runs(case, lambda: case.run(module, x), what)
+        expect_close([item.detach() for item in outputs], expected, what)
+        learned, own = _gradients_of(outputs, adapted.up.weight, layer.weight)
+        _put(module, name, layer)
+        # Behind a ReLU that lets nothing through, both are zero.
+        expect(
+            learned is not None and (learned.abs().max() > 0 or own is None or own.abs().max() == 0),
+            f"{what}: no gradient reaches the adapter; expected it to learn",
+        )
+
+
+def parametrisations_run_once(case: ModuleCase) -> None:
+    """A parametrisation of any weight is computed once in each forward pass, and changes nothing that it should not."""
+    plain, x = case.settled(), case.image()
+    module = copy.deepcopy(plain)
+    counters: dict[str, _Counted] = {}
+    for name, layer in _layers(module):
+        counters[name] = _Counted()
+        parametrize.register_parametrization(layer, "weight", counters[name], unsafe=True)
+    for counter in counters.values():
+        counter.runs = 0
+    with torch.no_grad():
+        case.run(module, x)
+    wrong = [f"{name} ({counter.runs} times)" for name, counter in counters.items() if counter.runs != 1]
+    expect(
+        not wrong,
+        f"{case.name}: in one forward pass the parametrised weight is computed other than once: {_some(wrong)}; "
+        "expected each layer to be called once",
+    )
+    _expect_same(case, module, plain, x, "with parametrised weights")
+
+
+def changed_attributes_count(case: ModuleCase) -> None:
+    """A convolution's padding mode or dilation, changed after it was built, has the effect that calling it has."""
+    module, x = copy.deepcopy(case.settled()), case.image()
+    names = [name for name, layer in _layers(module) if isinstance(layer, nn.Conv2d) and _is_changeable(layer)]
+    for name in _representatives(case, module, names):
+        twice = _twice(module.get_submodule(name).padding)  # type: ignore[arg-type]
+        for attributes in ({"padding_mode": "replicate"}, {"dilation": (2, 2), "padding": twice}):
+            _change(case, module, x, name, attributes)
+
+
+def _change(case: ModuleCase, module: nn.Module, x: Tensor, name: str, attributes: Mapping[str, object]) -> None:
+    layer: Any = module.get_submodule(name)
+    everything = [name for name, _ in module.named_modules() if name]
+    old = {key: getattr(layer, key) for key in attributes}
+    inputs: list[Tensor] = []
+    with torch.no_grad():
+        before = case.run(module, x)
+        vars(layer).update(attributes)
+        found = case.run(module, x)
+        with _hooked(module, everything, set()):
+            handle = layer.register_forward_pre_hook(lambda _, given: inputs.extend(given))
+            called = case.run(module, x)
+            handle.remove()
+        outputs = [layer(item) for item in inputs]
+        vars(layer).update(old)
+        # On a map of one pixel there may be none.
+        has_effect = any(not torch.equal(layer(item), out) for item, out in zip(inputs, outputs, strict=True))
+    changes = ", ".join(f"{key}={value!r}" for key, value in attributes.items())
+    expect_close(found, called, f"{case.name} with {changes} of {name}, against calling every part")
+    is_same = all(torch.equal(one, two) for one, two in zip(found, before, strict=True))
+    expect(
+        not is_same or (inputs and not has_effect),
+        f"{case.name}: {changes} of {name} changes nothing; expected the effect that it has on the layer alone",
+    )
+
+
+def dynamically_quantised_layers_run(case: ModuleCase) -> None:
+    """`torch.ao.quantization.quantize_dynamic` of its linear layers runs, and stays near."""
+    module, x = copy.deepcopy(case.settled()), case.image()
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch announces its successor
+        expected = case.run(module, x)
+        quantised = torch.ao.quantization.quantize_dynamic(module, {nn.Linear}, dtype=torch.qint8)
+        found = _expect_runs(case, lambda: case.run(quantised, x), "with its linear layers quantised to int8")
+    for got, wanted in zip(found, expected, strict=True):
+        # Eight bits a weight: a layer that is not called, or twice, is off by its whole effect.
+        distance = (got - wanted).norm() / wanted.norm()
+        expect(
+            distance < 0.1,
+            f"{case.name}: with its linear layers quantised to int8 the output differs by {distance:.2g} of its norm; "
+            "expected less than 0.1",
+        )
+
+
+def has_linear_layers(case: ModuleCase) -> bool:
+    """Whether there is something to quantise."""
+    return any(isinstance(layer, nn.Linear) for _, layer in _layers(case.shared_outline()))
+
+
+class Adapted(nn.Module):
+    """A layer and a low-rank detour around it, whose last weight is zero: the same result, and something to train."""
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__()
+        self.base = layer
+        if isinstance(layer, nn.Linear):
+            self.down: nn.Module = nn.Linear(layer.in_features, _RANK, bias=False)
+            self.up: nn.Linear | nn.Conv2d = nn.Linear(_RANK, layer.out_features, bias=False)
+        else:
+            geometry: dict[str, Any] = {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation}
+            if isinstance(layer, nn.ConvTranspose2d):
+                geometry["output_padding"] = layer.output_padding
+            self.down = type(layer)(layer.in_channels, _RANK, layer.kernel_size, bias=False, **geometry)  # type: ignore[arg-type]
+            self.up = nn.Conv2d(_RANK, layer.out_channels, 1, bias=False)
+        nn.init.zeros_(self.up.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As the layer's."""
+        out: Tensor = self.base(x) + self.up(self.down(x))
+        return out
+
+
+class _Counted(nn.Module):
+    """A parametrisation that changes nothing and counts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runs = 0
+
+    def forward(self, weight: Tensor) -> Tensor:
+        self.runs += 1
+        return weight.clone()
+
+
+@contextmanager
+def _hooked(module: nn.Module, names: list[str], called: set[str]) -> Iterator[None]:
+    """While it lasts, modules have forward hooks that note their names."""
+    handles = [
+        module.get_submodule(name).register_forward_hook(lambda *_, name=name: called.add(name)) for name in names
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _layers(module: nn.Module) -> list[tuple[str, Any]]:
+    """Convolutions and linear layers that are trained."""
+    return [
+        (name, part)
+        for name, part in module.named_modules()
+        if isinstance(part, _LAYERS) and part.weight.requires_grad and part.weight.numel()
+    ]
+
+
+def _trained(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Modules with trainable parameters anywhere in them, but for those that only hold others."""
+    for name, part in module.named_modules():
+        is_list = type(part).forward is nn.Module.forward
+        if name and not is_list and any(item.requires_grad and item.numel() for item in part.parameters()):
+            yield name, part
+
+
+def _representatives(case: ModuleCase, module: nn.Module, names: list[str]) -> list[str]:
+    """Every one of an architecture's own; of an encoder's the first and the last of each kind, of hundreds that it has.
+
+    Of a kind are modules of one class, under names that differ in numbers alone, in parents of one class.
+    """
+    if isinstance(case, ArchitectureCase):
+        return [name for name in names if not name.startswith("encoder.")]
+    kinds: dict[object, list[str]] = {}
+    for name in names:
+        parent, _, own = name.rpartition(".")
+        kind = type(module.get_submodule(parent)), re.sub(r"\d+", "", own), type(module.get_submodule(name))
+        kinds.setdefault(kind, []).append(name)
+    return [name for found in kinds.values() for name in dict.fromkeys((found[0], found[-1]))]
+
+
+def _put(module: nn.Module, name: str, part: nn.Module) -> None:
+    parent, _, own = name.rpartition(".")
+    module.get_submodule(parent)._modules[own] = part
+
+
+def _is_changeable(layer: nn.Conv2d) -> bool:
+    """Whether padding is what another dilation keeps the size with."""
+    sizes = (layer.kernel_size, layer.stride, layer.dilation)
+    return sizes == ((3, 3), (1, 1), (1, 1)) and layer.padding == (1, 1) and layer.padding_mode == "zeros"
+
+
+def _twice(padding: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(2 * item for item in padding)
+
+
+def _gradients_of(outputs: list[Tensor], *weights: Tensor) -> tuple[Tensor | None, ...]:
+    # Against noise, as the mean of what a norm gives does not depend on what it is given.
+    generator = torch.Generator().manual_seed(2)
+    wanted = [item for item in outputs if item.requires_grad]
+    total = torch.stack([(item * torch.randn(item.shape, generator=generator)).mean() for item in wanted]).sum()
+    return torch.autograd.grad(total, weights, allow_unused=True)
+
+
+def _train(case: ModuleCase, module: nn.Module, x: Tensor, *, steps: int, what: str) -> None:
+    module.train()
+    optimizer = torch.optim.SGD(module.parameters(), lr=1e-6)
+    for step in range(steps):
+
+        def update() -> None:
+            outputs = [item for item in case.run(module, x) if item.requires_grad]
+            torch.stack([item.square().mean() for item in outputs]).sum().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+        _expect_runs(case, update, f"{what}, training step {step + 1}")
+
+
+def _expect_same(case: ModuleCase, module: nn.Module, other: nn.Module, x: Tensor, what: str) -> None:
+    with torch.no_grad():
+        found = _expect_runs(case, lambda: case.run(module.eval(), x), what)
+        expect_close(found, case.run(other.eval(), x), f"{case.name} {what}")
+
+
+def _expect_runs(case: ModuleCase, function: Any, what: str) -> Any:
+    try:
+        return function()
+    except Exception as error:  # whatever a module raises that cannot take it
+        raise ConformanceError(
+            f"{case.name}: {what}: {beginning(error)}; expected its parts to be called, as plain modules"
+        ) from error
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

@@ -5,9 +5,7 @@ import pytest
 from smp_testing import collect, conformance
 
 # se_resnext50_32x4d has every kind of block of the family, but for the stem of senet154.
-test_conformance = conformance(
-    "smp-senet", numbers_up_to=26_000_000, traced_up_to=26_000_000, surgery=["se_resnext50_32x4d"]
-)
+test_conformance = conformance("smp-senet", numbers_up_to=26_000_000, traced_up_to=26_000_000, surgery=[])
 
 _LARGE = [
     check

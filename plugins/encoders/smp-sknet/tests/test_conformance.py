@@ -2,4 +2,4 @@
 
 from smp_testing import conformance
 
-test_conformance = conformance("smp-sknet", surgery=["timm-skresnet18"])
+test_conformance = conformance("smp-sknet", surgery=[])

@@ -1,0 +1,56 @@
+"""Models that tests of surgery operate on, and their results by calling every part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+import smp_core
+
+ARCHITECTURES = tuple(name for name in smp_core.list_architectures() if name != "dpt")
+
+
+def build(architecture: str, encoder: str = "resnet18", **options: object) -> smp_core.SegmentationModel:
+    torch.manual_seed(0)
+    model = smp_core.create(architecture, encoder, encoder_weights=None, classes=2, **options)
+    for module in model.modules():  # statistics and scales that are not what initialisation makes them
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -0.1, 0.1)
+            nn.init.uniform_(module.bias, -0.1, 0.1)
+    return model.eval()
+
+
+def image(size: tuple[int, int] = (64, 96), channels: int = 3) -> Tensor:
+    return torch.rand(2, channels, *size, generator=torch.Generator().manual_seed(0))
+
+
+@contextmanager
+def watched(model: nn.Module) -> Iterator[list[str]]:
+    """While it lasts every module has a hook, so that none may be bypassed; the names of those that ran."""
+    ran: list[str] = []
+    handles = [
+        module.register_forward_hook(lambda *_, name=name: ran.append(name)) for name, module in model.named_modules()
+    ]
+    yield ran
+    for handle in handles:
+        handle.remove()
+
+
+def called(model: nn.Module, x: Tensor) -> Tensor:
+    """The model's result by calling every part."""
+    with torch.no_grad(), watched(model):
+        result: Tensor = model(x)
+    return result
+
+
+def train(model: nn.Module, x: Tensor, steps: int = 2) -> None:
+    model.train()
+    optimizer = torch.optim.SGD([item for item in model.parameters() if item.requires_grad], lr=1e-3)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        model(x).square().mean().backward()
+        optimizer.step()
+    model.eval()

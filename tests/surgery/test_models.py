@@ -1,0 +1,107 @@
+"""What people do to a whole model: exchange its ends, trace it, transform it, train it elsewhere."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from operations import ARCHITECTURES, build, called, image
+from torch import nn
+
+import smp_core
+from smp_core.errors import InputError
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_first_convolution_of_other_channels(architecture: str) -> None:
+    model = build(architecture)
+    model.encoder.conv1 = nn.Conv2d(6, 64, 7, 2, 3)
+    assert model.in_channels == 6
+    assert model(image(channels=6)).shape == (2, 2, 64, 96)
+    message = "expected an input of shape (N, 6, H, W), got (2, 3, 64, 96)"
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        model(image())
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_an_adapter_before_the_encoder(architecture: str) -> None:
+    model = build(architecture)
+    # What a decoder takes as the feature of full resolution is the adapted image.
+    model.encoder = nn.Sequential(nn.Conv2d(6, 3, 1), model.encoder)
+    assert model.in_channels == 0
+    assert model(image(channels=6)).shape == (2, 2, 64, 96)
+
+
+@pytest.mark.parametrize("architecture", ["fpn", "pspnet", "deeplabv3", "deeplabv3plus", "pan", "segformer", "upernet"])
+def test_without_the_upsampling_masks_are_smaller_by_its_factor(architecture: str) -> None:
+    model = build(architecture)
+    factor = int(model.segmentation_head[1].scale_factor)
+    model.segmentation_head[1] = nn.Identity()
+    expected = tuple(-(-size // factor) for size in (100, 101))
+    assert tuple(model(image((100, 101))).shape[2:]) == expected
+
+
+def test_without_upsampling_fpn_gives_a_quarter() -> None:
+    model = build("fpn")
+    model.segmentation_head[1] = nn.Identity()
+    assert model(image((100, 100))).shape == (2, 2, 25, 25)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_fx(architecture: str) -> None:
+    model = build(architecture)
+    traced = torch.fx.symbolic_trace(model)
+    for size in ((64, 96), (90, 70)):
+        with torch.no_grad():
+            expected = called(model, image(size))
+            torch.testing.assert_close(traced(image(size)), expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")  # what vmap runs in a loop
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_vmap_over_images(architecture: str) -> None:
+    model = build(architecture)
+    with torch.no_grad():
+        mapped = torch.func.vmap(lambda item: model(item[None])[0])(image())
+        torch.testing.assert_close(mapped, model(image()), atol=1e-4, rtol=1e-4)
+
+
+def test_gradients_by_torch_func() -> None:
+    model = build("unet")
+    parameters = {name: item.detach() for name, item in model.named_parameters() if item.requires_grad}
+
+    def loss(values: dict[str, torch.Tensor]) -> torch.Tensor:
+        result: torch.Tensor = torch.func.functional_call(model, values, (image(),))
+        return result.square().mean()
+
+    found = torch.func.grad(loss)(parameters)
+    model(image()).square().mean().backward()
+    for name, gradient in found.items():
+        torch.testing.assert_close(gradient, model.get_parameter(name).grad, atol=1e-4, rtol=1e-4)
+
+
+def test_counts_of_numpy(tmp_path) -> None:
+    model = smp_core.create(
+        "unet",
+        "resnet18",
+        encoder_weights=None,
+        classes=np.int64(3),
+        in_channels=np.int32(4),
+        encoder_depth=np.int64(3),
+        decoder_channels=np.array([32, 16, 16]),
+    )
+    model.save_pretrained(tmp_path)
+    assert smp_core.from_pretrained(tmp_path).predict(image(channels=4)).shape == (2, 3, 64, 96)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("attention", [None, "scse"])
+def test_every_trainable_parameter_gets_a_gradient(architecture: str, attention: str | None) -> None:
+    options = {"decoder_attention_type": attention} if attention and architecture in ("unet", "unetplusplus") else {}
+    if attention and not options:
+        return
+    model = build(architecture, **options).train()
+    model(image()).square().mean().backward()
+    assert not [name for name, item in model.named_parameters() if item.requires_grad and item.grad is None]

@@ -24,7 +24,9 @@ def choose(
         alone = compatibility.choose(architecture, encoder, depth, stride, indices)
     except OptionError:  # told where the choice is settled
         return None
-    if compatibility.has_levels(architecture, encoder, alone):
+    # An encoder that begins below the default depth has what is asked for only where somebody asked for that depth.
+    is_deeper = depth is None and alone.depth > architecture.default_depth
+    if not is_deeper and compatibility.has_levels(architecture, encoder, alone):
         return None
     for neck in among:
         choice = compatibility.choose(architecture, encoder, depth, stride, indices, neck.spec)

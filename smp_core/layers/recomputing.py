@@ -49,15 +49,18 @@ class _TwoRuns:
         self._function = function
         self._module = module
         self._first: _AsItRan | None = None
+        self._given: tuple[Any, ...] = ()
 
     def __call__(self, *inputs: Any) -> Any:
         if torch.compiler.is_compiling():
             return self._function(*inputs)
         if self._first is None:
             self._first = _AsItRan(self._module)
+            # A module may write its results into a list that it is given, as those of HRNet do.
+            self._given = tuple(map(_without_writing, inputs))
             return self._function(*inputs)
         with self._first:
-            return self._function(*inputs)
+            return self._function(*map(_without_writing, self._given))
 
 
 class _AsItRan:
@@ -85,6 +88,15 @@ class _AsItRan:
         for part, training, parameters, buffers in self._found:
             part.training, part._parameters, part._buffers = training, parameters, buffers
         self._found.clear()
+
+
+def _without_writing(given: Any) -> Any:
+    """Lists and dicts as they are now, with the same tensors in them; anything else itself."""
+    if type(given) is dict:
+        return {key: _without_writing(item) for key, item in given.items()}
+    if type(given) in (list, tuple):
+        return type(given)(map(_without_writing, given))
+    return given
 
 
 def _copy(buffer: Tensor | None) -> Tensor | None:

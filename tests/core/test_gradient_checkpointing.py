@@ -27,6 +27,34 @@ def test_steps_are_exactly_the_same(norm: dict[str, Any]) -> None:
         assert_same_step(plain, other)
 
 
+class WritesIntoList(nn.Module):
+    """A block that changes the list that it is given, as those of HRNet do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(8, 8, 3, padding=1)
+        self.norm = nn.BatchNorm2d(8)
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        maps[0] = torch.tanh(self.norm(self.conv(maps[0])))
+        return maps
+
+
+class ListEncoder(BlockEncoder):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stage1 = nn.Sequential(WritesIntoList(), WritesIntoList())
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        first = self.stage1([self.stem(x)])[0]
+        return [x, first, self.stage2[2](self.stage2[1](self.stage2[0](first)), scale=0.5)]
+
+
+def test_what_a_block_writes_into_a_list_is_not_there_when_it_runs_again() -> None:
+    plain, other = pair(ListEncoder())
+    assert_same_step(plain, other)
+
+
 @given(st.lists(st.sampled_from(["on", "off", "train", "eval", "freeze", "thaw", "step"]), max_size=8))
 def test_steps_are_the_same_whatever_is_switched_between(actions: list[str]) -> None:
     plain, other = pair()

@@ -55,6 +55,11 @@ def _asked(arch: ArchitectureSpec, spec: EncoderSpec, request: Request, neck: Ne
     return compatibility.choose(arch, spec, request.encoder_depth, request.encoder_output_stride, None, neck)
 
 
+def _begins_below(arch: ArchitectureSpec, spec: EncoderSpec, request: Request) -> bool:
+    """Whether the encoder has nothing at the architecture's default depth, and nobody asked for another."""
+    return request.encoder_depth is None and _asked(arch, spec, request, None).depth > arch.default_depth
+
+
 # --- over specs
 
 
@@ -74,8 +79,20 @@ def test_what_is_chosen_has_no_violations(
 def test_nothing_is_chosen_where_the_encoder_fits(
     arch: ArchitectureSpec, spec: EncoderSpec, request: Request, among: list[Registered[NeckSpec]]
 ) -> None:
-    if not violations(arch, spec, _asked(arch, spec, request, None)):
+    if not violations(arch, spec, _asked(arch, spec, request, None)) and not _begins_below(arch, spec, request):
         assert choose(arch, spec, request, among) is None
+
+
+def test_an_encoder_that_begins_below_the_default_depth_gets_a_neck() -> None:
+    """An architecture with one upsampling (PSPNet) gives the image's size at its default depth alone."""
+    arch, spec = (
+        architecture(default_depth=3, max_depth=5),
+        encoder(reductions=(1, 16, 32), out_channels=(3, 8, 16), min_depth=4),
+    )
+    among = _registered([neck(reductions=(4, 8, 16, 32), pyramid=True, default=True)])
+    assert choose(arch, spec, Request(), among) is among[0]
+    assert choose(arch, spec, Request(encoder_depth=4), among) is None
+    assert choose(arch, spec, Request(), []) is None
 
 
 @given(_architectures, _encoders, _wanted, _several)
@@ -99,6 +116,8 @@ def test_a_neck_is_chosen_for_features_alone(
     powers = {2**exponent for exponent in range(10)}
     kind = arch.tokens or arch.accepts_tokens if spec.tokens else not arch.tokens
     levels = not arch.pyramid or powers.issuperset(features)
+    if _begins_below(arch, spec, request):
+        return
     if kind and levels and (not features or set(arch.requires).issubset(features)):
         assert choose(arch, spec, request, among) is None
 

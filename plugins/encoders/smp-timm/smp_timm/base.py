@@ -51,12 +51,24 @@ class TimmBased(EncoderBase):
         self.depth = depth
 
     def build(self, **arguments: Any) -> None:
-        """Make ``model``, with arguments of timm's that a user's options override.
+        """Make ``model``, with arguments of timm's, none of which a user's options may contradict.
 
         Raises:
-            OptionError: it does not take the user's options.
+            OptionError: it does not take the user's options, or no features could be made with them.
             PluginError: the installed timm does not have it.
         """
+        # Some models are free by default, others by an argument that was measured.
+        for name, value in {"dynamic_img_size": True, **arguments}.items():
+            if self.options.get(name, value) != value:
+                raise OptionError(
+                    f"encoder_options: {name}={self.options[name]!r} would bind timm's {self.name!r} to one size, and "
+                    f"an encoder takes images of any; leave it out, or choose that size with img_size"
+                )
+        if self.options.get("patch_drop_rate"):
+            raise OptionError(
+                f"encoder_options: patch_drop_rate={self.options['patch_drop_rate']!r} leaves patches out, of which "
+                "features are made; leave it out, or drop blocks with drop_path_rate"
+            )
         self.model_arguments = arguments
         self.model = models.build(self.name, options=self.options, in_chans=self.in_channels, **arguments)
 

@@ -33,6 +33,12 @@ def options(kind: str) -> tuple[str, ...]:
     return tuple(_content()["options"].get(kind, ()))
 
 
+def today(name: str) -> str | None:
+    """What timm calls a model today that it once called otherwise, with the tag of its weights; None for others."""
+    found: str | None = _content()["former"].get(name)
+    return found
+
+
 def find(name: str) -> Facts | None:
     """What is known of a model; None where it was not in that release."""
     values = _content()["models"].get(name)

@@ -27,7 +27,13 @@ def content(facts: Iterable[Facts]) -> dict[str, Any]:
         models[values.pop("name")] = values
         if item.kind not in options:
             options[item.kind] = list(options_of(item.name))
-    return {"timm": timm.__version__, "options": options, "models": models}
+    return {"timm": timm.__version__, "former": former_names(), "options": options, "models": models}
+
+
+def former_names() -> dict[str, str]:
+    """What timm once called models, and what it calls them today, of those that there still are."""
+    found: dict[str, str | None] = timm.models._registry._deprecated_models
+    return {name: today for name, today in sorted(found.items()) if today}
 
 
 def write(found: dict[str, Any]) -> None:

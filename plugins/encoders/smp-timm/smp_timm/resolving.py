@@ -9,14 +9,14 @@ from smp_core.errors import UnknownEncoderError
 from smp_core.plugin import EncoderSpec
 from smp_timm import index, specs
 from smp_timm.facts import Facts
-from smp_timm.names import PREFIX, parse
+from smp_timm.names import PREFIX, Name, parse
 
 
 def resolve(name: str) -> EncoderSpec | None:
     """The spec that a name means; None where it means no timm model.
 
     Args:
-        name: ``"tu-<model>"``, ``"tu-<model>.<tag>"``, or a former ``"timm-<model>"``.
+        name: ``"tu-<model>"``, ``"tu-<model>.<tag>"``, a former ``"timm-<model>"``, or a former name of timm's.
 
     Raises:
         UnknownEncoderError: it means a model, and weights that there are not.
@@ -24,6 +24,8 @@ def resolve(name: str) -> EncoderSpec | None:
     parsed = parse(name)
     if parsed is None:
         return None
+    if parsed.tag is None:
+        parsed = _of_today(parsed)
     facts = index.find(parsed.model)
     if facts is None or (parsed.tag is not None and parsed.tag not in [tag.name for tag in facts.tags]):
         facts = _ask_timm(parsed.model) or facts
@@ -42,6 +44,17 @@ def resolve(name: str) -> EncoderSpec | None:
 def every_name() -> list[str]:
     """Every model of the release that was measured, without tags."""
     return [PREFIX + name for name in index.names()]
+
+
+def _of_today(name: Name) -> Name:
+    """The name itself, or, where timm once used it, what it says today."""
+    model, _, tag = (index.today(name.model) or "").partition(".")
+    facts = index.find(model)
+    if facts is None:
+        return name
+    if tag not in [known.name for known in facts.tags if known.name]:
+        return Name(model, None, PREFIX + model)
+    return Name(model, tag, f"{PREFIX}{model}.{tag}")
 
 
 @functools.cache

@@ -168,3 +168,7 @@ def test_weights_that_only_timm_knows_are_found(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_model_without_weights_has_no_tags() -> None:
     assert tags_of("test_coatnet") == tags_of("nope") == ()
+
+
+def test_every_former_name_of_the_installed_timm_is_known() -> None:
+    assert {name: index.today(name) for name in regenerate.former_names()} == regenerate.former_names()

@@ -90,6 +90,21 @@ def test_preprocessing_is_that_of_the_default_weights(looked: Any) -> None:
     assert spec("tu-resnet18").weights["a1_in1k"].mean == (0.485, 0.456, 0.406)
 
 
+@pytest.mark.parametrize(
+    ("former", "today"),
+    [
+        ("tu-gluon_resnet18_v1b", "tu-resnet18.gluon_in1k"),
+        ("tu-tf_efficientnet_b0_ns", "tu-tf_efficientnet_b0.ns_jft_in1k"),
+        ("tu-efficientnet_b2a", "tu-efficientnet_b2"),
+        ("tu-vit_base_patch16_224_sam", "tu-vit_base_patch16_224"),  # timm has no such weights any more
+    ],
+)
+def test_what_timm_once_called_otherwise(former: str, today: str) -> None:
+    with pytest.warns(DeprecationWarning, match=re.escape(f"{today!r}")):
+        made = smp_core.blueprint("unet", former, encoder_weights=None)
+    assert made.to_config()["encoder_name"] == today
+
+
 # --- names that mean nothing
 
 

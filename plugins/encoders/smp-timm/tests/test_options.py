@@ -157,6 +157,22 @@ def test_an_option_that_makes_another_model_of_it(options: dict[str, Any], messa
         encoder("test_vit", **options)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"dynamic_img_size": False},
+            "dynamic_img_size=False would bind timm's 'test_vit' to one size, and",
+        ),
+        ({"patch_drop_rate": 0.5}, "patch_drop_rate=0.5 leaves patches out, of which features are made; leave it out"),
+    ],
+    ids=str,
+)
+def test_an_option_with_which_there_are_no_features(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=re.escape(f"encoder_options: {message}")):
+        encoder("test_vit", **options)
+
+
 def test_a_norm_is_applied_or_not() -> None:
     with pytest.raises(OptionError, match="feature_norm must be True or False, got 1"):
         encoder("test_vit", feature_norm=1)

@@ -92,6 +92,7 @@ CHECKS: tuple[Check, ...] = (
             surgery.wrapped_layers_train,
             surgery.parametrisations_run_once,
             surgery.changed_attributes_count,
+            surgery.dynamically_quantised_layers_run,
             copies.copies_are_independent,
             copies.weights_are_read_at_each_call,
             copies.maps_over_images_and_models,
@@ -99,20 +100,7 @@ CHECKS: tuple[Check, ...] = (
             copies.recomputed_layers_train_alike,
         )
     ),
-    Check(
-        function=surgery.dynamically_quantised_layers_run,
-        kind=ModuleCase,
-        needs_numbers=True,
-        surgery=True,
-        applies=surgery.has_linear_layers,
-    ),
-    Check(
-        function=copies.first_convolution_may_be_replaced,
-        kind=EncoderCase,
-        needs_numbers=True,
-        surgery=True,
-        applies=copies.has_first_convolution,
-    ),
+    Check(function=copies.first_convolution_may_be_replaced, kind=EncoderCase, needs_numbers=True, surgery=True),
     Check(function=copies.heads_may_be_replaced, kind=ArchitectureCase, needs_numbers=True, surgery=True),
 )
 """Conditions are explicit: a check that does not apply is not generated, and a table shows at a glance when that is."""

@@ -15,7 +15,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.utils.checkpoint import checkpoint
 
 from smp_testing.cases import ArchitectureCase, EncoderCase, ModuleCase, perturb
-from smp_testing.expectations import ConformanceError, beginning, expect, expect_close, expect_equal
+from smp_testing.expectations import ConformanceError, NotApplicable, beginning, expect, expect_close, expect_equal
 
 # Of the norm of an output: what a hundred layers in bfloat16, of 8 bits, may be off.
 _LOW_PRECISION = 0.25
@@ -135,13 +135,12 @@ def recomputed_layers_train_alike(case: ModuleCase) -> None:
 def first_convolution_may_be_replaced(case: EncoderCase) -> None:
     """The convolution that sees the input may be replaced by one of other channels: then it takes images of these."""
     module = copy.deepcopy(case.settled())
-    name = str(module.first_convolution)
+    name = str(getattr(module, "first_convolution", ""))
     old: Any = module.get_submodule(name)
-    new = nn.Conv2d(
-        *(old.in_channels + 3, old.out_channels, old.kernel_size, old.stride, old.padding, old.dilation),
-        bias=old.bias is not None,
-        padding_mode=old.padding_mode,
-    )
+    if not name or len(getattr(module, "further_first_convolutions", ())) or type(old) is not nn.Conv2d:
+        raise NotApplicable(f"{case.name} does not name one plain convolution that alone sees the input")
+    geometry: dict[str, Any] = {"stride": old.stride, "padding": old.padding, "dilation": old.dilation}
+    new = nn.Conv2d(old.in_channels + 3, old.out_channels, old.kernel_size, bias=old.bias is not None, **geometry)  # type: ignore[arg-type]
     parent, _, own = name.rpartition(".")
     setattr(module.get_submodule(parent), own, new)
     x = case.image(channels=new.in_channels)
@@ -149,16 +148,6 @@ def first_convolution_may_be_replaced(case: EncoderCase) -> None:
     found = [item.shape[1:] for item in _runs(what, lambda: _run(case, module, x)) if item.shape[1] != x.shape[1]]
     expected = [item.shape[1:] for item in _run(case, case.settled(), case.image()) if item.shape[1] != 3]
     expect_equal(found, expected, f"{what}: shapes of the features")
-
-
-def has_first_convolution(case: EncoderCase) -> bool:
-    """Whether it names one plain convolution that sees the input, and no other."""
-    module: Any = case.shared_outline()
-    name = getattr(module, "first_convolution", "")
-    if not name or len(getattr(module, "further_first_convolutions", ())):
-        return False
-    first: Any = module.get_submodule(name)
-    return type(first) is nn.Conv2d and first.groups == 1
 
 
 def heads_may_be_replaced(case: ArchitectureCase) -> None:

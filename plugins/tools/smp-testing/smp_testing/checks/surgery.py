@@ -155,11 +155,6 @@ def dynamically_quantised_layers_run(case: ModuleCase) -> None:
         )
 
 
-def has_linear_layers(case: ModuleCase) -> bool:
-    """Whether there is something to quantise."""
-    return any(isinstance(layer, nn.Linear) for _, layer in _layers(case.shared_outline()))
-
-
 class Adapted(nn.Module):
     """A layer and a low-rank detour around it, whose last weight is zero: the same result, and something to train."""
 

@@ -35,7 +35,8 @@ class UnetBlock(UpsampleConcatBlock):
         attention_type: str | None,
         interpolation: str,
     ) -> None:
-        super().__init__(in_channels + skip_channels, out_channels, norm=norm, interpolation=interpolation)
+        super().__init__(interpolation)
+        self.conv1 = self.join(in_channels + skip_channels, out_channels, norm)
         self.attention1 = build_attention(attention_type, in_channels + skip_channels)
         self.conv2 = ConvNormAct(out_channels, out_channels, kernel_size=3, padding=1, norm=norm)
         self.attention2 = build_attention(attention_type, out_channels)

@@ -160,23 +160,26 @@ def _crop(out: Tensor, x: Tensor, weight: Tensor, height: int, width: int) -> Te
 class UpsampleConcatBlock(Fusing):
     """Base of decoder blocks whose ``conv1`` convolves an upsampled map and a skip, neither of which need be stored.
 
-    ``conv1`` is a plain `ConvNormAct` over the concatenation, and may be replaced, or its convolution, by whatever
-    takes that.
+    A subclass makes ``conv1`` with `join`, where its keys have their place: a `ConvNormAct` over the concatenation,
+    which may be replaced, or its convolution, by whatever takes that.
 
     Args:
-        channels: of the concatenation.
-        out_channels: channels of ``conv1``'s result.
-        norm: see `build_norm`.
         interpolation: any of `INTERPOLATIONS`. Only ``nearest`` has the fast form.
 
     Raises:
         OptionError: another interpolation.
     """
 
-    def __init__(self, channels: int, out_channels: int, *, norm: Norm, interpolation: str) -> None:
+    conv1: ConvNormAct
+
+    def __init__(self, interpolation: str) -> None:
         super().__init__()
         self.interpolation = check_interpolation(interpolation)
-        self.conv1 = ConvNormAct(channels, out_channels, kernel_size=3, padding=1, norm=norm)
+
+    @staticmethod
+    def join(channels: int, out_channels: int, norm: Norm) -> ConvNormAct:
+        """A ``conv1`` for a concatenation of so many channels."""
+        return ConvNormAct(channels, out_channels, kernel_size=3, padding=1, norm=norm)
 
     def has_stock_parts(self) -> bool:
         """See `Fusing`: the convolution in ``conv1`` is read, not called, and so is ``conv1``."""

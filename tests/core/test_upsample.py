@@ -155,7 +155,7 @@ def test_inputs_are_left_alone() -> None:
 def test_an_unknown_interpolation() -> None:
     message = "unknown interpolation 'cubic'; expected one of nearest, bilinear, bicubic, area, nearest-exact"
     with pytest.raises(OptionError, match=f"^{message}$"):
-        UpsampleConcatBlock(1, 1, norm="batchnorm", interpolation="cubic")
+        UpsampleConcatBlock("cubic")
 
 
 # --- the kernel
@@ -205,7 +205,9 @@ def test_one_weight_lands_on_four_places() -> None:
 
 @pytest.mark.parametrize("norm", ["batchnorm", "identity", "layernorm"])
 def test_the_block_with_norm_and_relu(norm: str) -> None:
-    block = UpsampleConcatBlock(7, 5, norm=norm, interpolation="nearest").eval()
+    block = UpsampleConcatBlock("nearest")
+    block.conv1 = block.join(7, 5, norm)
+    block.eval()
     assert block.has_stock_parts()
     keys = {"conv1.0.weight", "conv1.0.bias"} if norm == "identity" else {"conv1.0.weight", "conv1.1.weight"}
     assert set(block.state_dict()) >= keys

@@ -73,7 +73,7 @@ class FusionBlock(UpsampleConcatBlock):
         interpolation: str,
         squeeze: int = 16,
     ) -> None:
-        super().__init__(2 * skip_channels, out_channels, norm=norm, interpolation=interpolation)
+        super().__init__(interpolation)
         self.hl_conv = nn.Sequential(
             ConvNormAct(in_channels, in_channels, kernel_size=3, padding=1, norm=norm),
             ConvNormAct(in_channels, skip_channels, kernel_size=1, norm=norm),
@@ -81,6 +81,7 @@ class FusionBlock(UpsampleConcatBlock):
         squeezed = max(1, skip_channels // squeeze)
         self.SE_ll = ChannelGate(skip_channels, squeezed)
         self.SE_hl = ChannelGate(skip_channels, squeezed)
+        self.conv1 = self.join(2 * skip_channels, out_channels, norm)
         self.conv2 = ConvNormAct(out_channels, out_channels, kernel_size=3, padding=1, norm=norm)
         self.pools_upsampled = interpolation not in _KEEP_THE_MEAN
 

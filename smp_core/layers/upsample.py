@@ -13,6 +13,8 @@ The parameters stay those of the plain 3x3 convolution, so every checkpoint fits
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -170,7 +172,8 @@ class UpsampleConcatBlock(Fusing):
         OptionError: another interpolation.
     """
 
-    conv1: ConvNormAct
+    if TYPE_CHECKING:  # TorchScript would take it for an attribute's type
+        conv1: ConvNormAct
 
     def __init__(self, interpolation: str) -> None:
         super().__init__()

@@ -24,8 +24,9 @@ def choose(
         alone = compatibility.choose(architecture, encoder, depth, stride, indices)
     except OptionError:  # told where the choice is settled
         return None
-    # An encoder that begins below the default depth has what is asked for only where somebody asked for that depth.
-    is_deeper = depth is None and alone.depth > architecture.default_depth
+    # An encoder that begins below the default depth has what is asked for only where somebody asked for that depth. One
+    # that was built already, and has no other, was.
+    is_deeper = depth is None and architecture.default_depth < alone.depth and encoder.min_depth < encoder.max_depth
     if not is_deeper and compatibility.has_levels(architecture, encoder, alone):
         return None
     for neck in among:

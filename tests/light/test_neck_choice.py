@@ -57,7 +57,9 @@ def _asked(arch: ArchitectureSpec, spec: EncoderSpec, request: Request, neck: Ne
 
 def _begins_below(arch: ArchitectureSpec, spec: EncoderSpec, request: Request) -> bool:
     """Whether the encoder has nothing at the architecture's default depth, and nobody asked for another."""
-    return request.encoder_depth is None and _asked(arch, spec, request, None).depth > arch.default_depth
+    if request.encoder_depth is not None or spec.min_depth == spec.max_depth:
+        return False
+    return _asked(arch, spec, request, None).depth > arch.default_depth
 
 
 # --- over specs

@@ -10,7 +10,7 @@ from torch.nn import functional
 from smp_core.layers import CONV3X3, is_stock
 from smp_testing import ConformanceError
 from smp_testing.cases import ModuleCase
-from smp_testing.checks import copies, surgery
+from smp_testing.checks import CHECKS, copies, surgery
 
 
 class Right(nn.Module):
@@ -265,3 +265,7 @@ def test_a_check_passes_and_leaves_the_module_as_it_was(check):
     for now, then in zip(case.settled().state_dict().values(), before.state_dict().values(), strict=True):
         assert torch.equal(now, then)
     assert not any(module._forward_hooks for module in case.settled().modules())
+
+
+def test_each_check_has_something_wrong_to_find():
+    assert {check.name for check in CHECKS if check.surgery} == {check.__name__ for _, check, _ in WRONG}

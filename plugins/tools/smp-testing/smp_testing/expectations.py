@@ -61,3 +61,8 @@ def beginning(error: BaseException, num_lines: int = 4) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     more = " ..." if len(lines) > num_lines else ""
     return f"{type(error).__name__}: {' '.join(lines[:num_lines]) or 'no message'}{more}"
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few names of a list that may be long, and how many more there are."""
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from smp_testing.cases import ModuleCase, perturb
-from smp_testing.expectations import ConformanceError, beginning, expect, expect_close, expect_equal
+from smp_testing.expectations import ConformanceError, beginning, expect, expect_close, expect_equal, some
 
 
 def batch_items_are_independent(case: ModuleCase) -> None:
@@ -42,11 +42,11 @@ def gradients_reach_every_parameter(case: ModuleCase) -> None:
     missing = [name for name, item in trainable if item.grad is None]
     expect(
         not missing,
-        f"{case.name}: no gradient reaches {_some(missing)}; expected every parameter to be used in forward, as "
+        f"{case.name}: no gradient reaches {some(missing)}; expected every parameter to be used in forward, as "
         "distributed training does",
     )
     bad = [name for name, item in trainable if item.grad is not None and not torch.isfinite(item.grad).all()]
-    expect(not bad, f"{case.name}: the gradient of {_some(bad)} holds NaN or infinity; expected finite values")
+    expect(not bad, f"{case.name}: the gradient of {some(bad)} holds NaN or infinity; expected finite values")
 
 
 def state_dict_round_trip(case: ModuleCase) -> None:
@@ -77,9 +77,5 @@ def builds_on_meta_device(case: ModuleCase) -> None:
     real = [name for name, tensor in (*module.named_parameters(), *module.named_buffers()) if not tensor.is_meta]
     expect(
         not real,
-        f"{case.name} built under torch.device('meta') holds real tensors: {_some(real)}; expected meta tensors only",
+        f"{case.name} built under torch.device('meta') holds real tensors: {some(real)}; expected meta tensors only",
     )
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

@@ -11,7 +11,7 @@ from smp_core.errors import OptionError
 from smp_core.finetuning import set_gradient_checkpointing, stages_of
 from smp_testing.cases import EncoderCase, perturb
 from smp_testing.checks.encoder import parameters_behind
-from smp_testing.expectations import ConformanceError, NotApplicable, expect, expect_close, expect_equal
+from smp_testing.expectations import ConformanceError, NotApplicable, expect, expect_close, expect_equal, some
 
 
 def stages_name_every_parameter_once(case: EncoderCase) -> None:
@@ -39,13 +39,13 @@ def features_end_their_stages(case: EncoderCase) -> None:
         late = [name for stage in stages[number:] for key, name in stage.items() if key in used]
         expect(
             not late,
-            f"{case.name}: features[{index}] is made with {_some(late)}, which stage_modules() names after stage "
+            f"{case.name}: features[{index}] is made with {some(late)}, which stage_modules() names after stage "
             f"{number}; expected a stage to be what a feature takes beyond those before it",
         )
         early = [name for stage in stages[:number] for key, name in stage.items() if key not in used]
         expect(
             not early,
-            f"{case.name}: features[{index}] is made without {_some(early)}, which stage_modules() names up to stage "
+            f"{case.name}: features[{index}] is made without {some(early)}, which stage_modules() names up to stage "
             f"{number}; expected a stage to be what a feature takes beyond those before it",
         )
 
@@ -160,7 +160,3 @@ def _trainable(module: nn.Module, names: list[str]) -> dict[int, str]:
         for key, item in module.named_parameters()
         if item.requires_grad and any(key == name or key.startswith(f"{name}.") for name in names)
     }
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

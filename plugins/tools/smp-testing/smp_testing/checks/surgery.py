@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize, prune
 
 from smp_testing.cases import ArchitectureCase, ModuleCase
-from smp_testing.expectations import ConformanceError, beginning, expect, expect_close
+from smp_testing.expectations import ConformanceError, beginning, expect, expect_close, some
 
 Layer: TypeAlias = "nn.Conv2d | nn.ConvTranspose2d | nn.Linear"
 
@@ -35,7 +35,7 @@ def hooks_fire_on_every_module(case: ModuleCase) -> None:
     with torch.no_grad(), _hooked(module, [name for name, _ in module.named_modules() if name], called):
         case.run(module, x)
     silent = [name for name, part in _trained(module) if name not in called and [*part.parameters(recurse=False)]]
-    expect(not silent, f"{case.name}: no hook is called on {_some(silent)}; expected forward to call each as a module")
+    expect(not silent, f"{case.name}: no hook is called on {some(silent)}; expected forward to call each as a module")
     for name in _representatives(case, module, [name for name, _ in _trained(module) if name in called]):
         alone: set[str] = set()
         with torch.no_grad(), _hooked(module, [name], alone):
@@ -95,7 +95,7 @@ def parametrisations_run_once(case: ModuleCase) -> None:
     wrong = [f"{name} ({counter.runs} times)" for name, counter in counters.items() if counter.runs != 1]
     expect(
         not wrong,
-        f"{case.name}: in one forward pass the parametrised weight is computed other than once: {_some(wrong)}; "
+        f"{case.name}: in one forward pass the parametrised weight is computed other than once: {some(wrong)}; "
         "expected each layer to be called once",
     )
     _expect_same(case, module, plain, x, "with parametrised weights")
@@ -285,7 +285,3 @@ def _expect_runs(case: ModuleCase, function: Any, what: str) -> Any:
         raise ConformanceError(
             f"{case.name}: {what}: {beginning(error)}; expected its parts to be called, as plain modules"
         ) from error
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

@@ -264,16 +264,26 @@ def set_gradient_checkpointing(encoder: nn.Module, enabled: bool = True) -> None
     own: Callable[[bool], object] | None = getattr(encoder, "set_gradient_checkpointing", None)
     if own is not None:
         own(bool(enabled))
-    elif not enabled:
-        stop_recomputing(encoder)
     else:
-        names = [name for stage in stages_of(encoder, "set_gradient_checkpointing") for name in stage]
-        parts = [_part(encoder, name) for name in names]
-        blocks = [block for part in parts if isinstance(part, nn.Module) for block in blocks_of(part)]
-        if not blocks:
-            raise OptionError(
-                f"{type(encoder).__name__} has no blocks to recompute: its stages are single layers; give it a method "
-                "set_gradient_checkpointing(enabled: bool), which lets forward run stretches of them by "
-                "smp_core.layers.recomputing.recompute"
-            )
-        start_recomputing(blocks)
+        recompute_blocks(encoder, enabled)
+
+
+def recompute_blocks(encoder: nn.Module, enabled: bool) -> None:
+    """As `set_gradient_checkpointing` without asking the encoder; for those that ask this where they have blocks.
+
+    Raises:
+        OptionError: as there.
+    """
+    if not enabled:
+        stop_recomputing(encoder)
+        return
+    names = [name for stage in stages_of(encoder, "set_gradient_checkpointing") for name in stage]
+    parts = [_part(encoder, name) for name in names]
+    blocks = [block for part in parts if isinstance(part, nn.Module) for block in blocks_of(part)]
+    if not blocks:
+        raise OptionError(
+            f"{type(encoder).__name__} has no blocks to recompute: its stages are single layers; give it a method "
+            "set_gradient_checkpointing(enabled: bool), which lets forward run stretches of them by "
+            "smp_core.layers.recomputing.recompute"
+        )
+    start_recomputing(blocks)

@@ -21,24 +21,18 @@ class PooledBatchNorm2d(nn.BatchNorm2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        training = self.training or self.running_mean is None
-        if self.training and self.running_mean is not None and x.shape[0] * x.shape[2] * x.shape[3] == 1:
-            training = False
-        mean, variance = self.running_mean, self.running_var
-        if self.training and not self.track_running_stats:
-            mean, variance = None, None
-        return functional.batch_norm(
-            x, mean, variance, self.weight, self.bias, training, self._moved(training), self.eps
+        uses_running = self.track_running_stats or not self.training
+        return _batch_norm(
+            x,
+            self.running_mean if uses_running else None,
+            self.running_var if uses_running else None,
+            self.num_batches_tracked if uses_running and self.training else None,
+            self.weight,
+            self.bias,
+            self.training,
+            self.momentum,
+            self.eps,
         )
-
-    def _moved(self, training: bool) -> float:
-        """Count the batch, and return by how much it moves the running statistics. TorchScript knows no ``super()``."""
-        momentum = self.momentum
-        if training and self.training and self.track_running_stats and self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
-            if momentum is None:  # the mean of all batches so far
-                return 1.0 / float(self.num_batches_tracked)
-        return 0.0 if momentum is None else float(momentum)
 
 
 class PooledInstanceNorm2d(nn.InstanceNorm2d):
@@ -51,11 +45,57 @@ class PooledInstanceNorm2d(nn.InstanceNorm2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.shape[2] * x.shape[3] > 1:
-            own = self.training or not self.track_running_stats
-            momentum = 0.0 if self.momentum is None else float(self.momentum)  # as torch's own does
-            return functional.instance_norm(
-                x, self.running_mean, self.running_var, self.weight, self.bias, own, momentum, self.eps
-            )
-        x = torch.zeros_like(x)
-        return x if self.bias is None else x + self.bias.view(1, -1, 1, 1)
+        return _instance_norm(
+            x,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training or not self.track_running_stats,
+            0.0 if self.momentum is None else float(self.momentum),  # as torch's own does
+            self.eps,
+        )
+
+
+# What depends on the size of a map is asked when a map comes: to `torch.fx` each of these is one operation.
+torch.fx.wrap("_batch_norm")
+torch.fx.wrap("_instance_norm")
+
+
+def _batch_norm(
+    x: Tensor,
+    mean: Tensor | None,
+    variance: Tensor | None,
+    num_batches: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    training: bool,
+    momentum: float | None,
+    eps: float,
+) -> Tensor:
+    """As the class says; the number of batches so far is None where it is not to be counted."""
+    if training and mean is not None and x.shape[0] * x.shape[2] * x.shape[3] == 1:
+        training, num_batches = False, None
+    moved = 0.0 if momentum is None else float(momentum)
+    if num_batches is not None:
+        num_batches.add_(1)
+        if momentum is None:  # the mean of all batches so far
+            moved = 1.0 / float(num_batches)
+    return functional.batch_norm(x, mean, variance, weight, bias, training or mean is None, moved, eps)
+
+
+def _instance_norm(
+    x: Tensor,
+    mean: Tensor | None,
+    variance: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    own: bool,
+    momentum: float,
+    eps: float,
+) -> Tensor:
+    """As the class says, by the image's own statistics or by the running ones."""
+    if x.shape[2] * x.shape[3] > 1:
+        return functional.instance_norm(x, mean, variance, weight, bias, own, momentum, eps)
+    x = torch.zeros_like(x)
+    return x if bias is None else x + bias.view(1, -1, 1, 1)

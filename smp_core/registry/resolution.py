@@ -302,7 +302,10 @@ class Registry:
 
     def _unknown(self, kind: Kind[Spec], name: str, failures: list[str]) -> RegistryError:
         installed: list[str] = [item.spec.name for item in self.registered(kind)]
-        lines = [f"unknown {kind.word} {name!r}; {_suggest(name, [*installed, *kind.known_names()], 'installed are')}"]
+        names = [*installed, *kind.known_names()]
+        if kind is ENCODER:  # of an open family's many names those that only lack what they begin with
+            names += [item for item in self.open_names(self.loaded) if name.casefold() in item.casefold()]
+        lines = [f"unknown {kind.word} {name!r}; {_suggest(name, names, 'installed are')}"]
         broken: list[str] = [plugin.record.error or "" for plugin in self.loaded if plugin.record.status == "broken"]
         if broken or failures:
             lines.append("Plugins that failed, one of which may provide it:")
@@ -358,6 +361,9 @@ def _suggest(name: str, names: Iterable[str], otherwise: str) -> str:
     names = list(dict.fromkeys(names))
     folded = {known.casefold(): known for known in names}
     close = [folded[item] for item in difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.6)]
+    # A part of a name, the shortest first; of a few letters it says nothing.
+    parts = [known for known in sorted(names, key=len) if len(name) > 3 and name.casefold() in known.casefold()]
+    close = list(dict.fromkeys([*parts[:3], *close]))[:3]
     if close:
         return f"did you mean {' or '.join(map(repr, close))}?"
     shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")

@@ -9,8 +9,21 @@ import torch
 from torch import Tensor, nn
 
 import smp_core
+from smp_core.plugin import EncoderSpec
+from smp_core.registry import Registered, resolve_encoder
 
 ARCHITECTURES = tuple(name for name in smp_core.list_architectures() if name != "dpt")
+
+
+def smallest_of_each_distribution() -> list[str]:
+    """The encoder with the fewest parameters of each distribution that lists some."""
+    smallest: dict[str, Registered[EncoderSpec]] = {}
+    for name in smp_core.list_encoders():
+        found = resolve_encoder(name)
+        known = smallest.get(found.distribution)
+        if known is None or (found.spec.num_parameters or 0) < (known.spec.num_parameters or 0):
+            smallest[found.distribution] = found
+    return [found.spec.name for found in smallest.values()]
 
 
 def build(architecture: str, encoder: str = "resnet18", **options: object) -> smp_core.SegmentationModel:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
 
 import smp_core
+from smp_core.layers import PooledBatchNorm2d, PooledInstanceNorm2d
 
 ATTENTION = ("unet", "unetplusplus")
 
@@ -213,3 +214,19 @@ def test_hooks_on_every_module_there_is() -> None:
     finally:
         handle.remove()
     assert {*_convolutions(model)} <= {*ran}
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("tracking", [True, False])
+@pytest.mark.parametrize("kind", [PooledBatchNorm2d, PooledInstanceNorm2d])
+def test_fx_of_norms_that_ask_for_the_size(kind: type[nn.Module], tracking: bool, training: bool) -> None:
+    for momentum in (0.1, None):
+        norm = kind(4, momentum=momentum, affine=True, track_running_stats=tracking).train(training)
+        traced = torch.fx.symbolic_trace(nn.Sequential(copy.deepcopy(norm)))
+        for size in ((2, 3), (1, 1)):
+            if size == (1, 1) and not tracking and kind is PooledBatchNorm2d:
+                continue  # nothing to normalise with
+            x = torch.rand(1, 4, *size, generator=torch.Generator().manual_seed(0))
+            torch.testing.assert_close(traced(x), norm(x))
+        for name, found in traced.state_dict().items():  # without those that this mode does not use
+            torch.testing.assert_close(found, norm.state_dict()[name.removeprefix("0.")])

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import re
 
 import numpy as np
 import pytest
 import torch
-from operations import ARCHITECTURES, build, called, image
+from operations import ARCHITECTURES, build, called, image, smallest_of_each_distribution
 from torch import nn
 
 import smp_core
 from smp_core.errors import InputError
+from smp_testing.expectations import expect_close
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -57,6 +59,39 @@ def test_fx(architecture: str) -> None:
         with torch.no_grad():
             expected = called(model, image(size))
             torch.testing.assert_close(traced(image(size)), expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("encoder", smallest_of_each_distribution())
+def test_fx_over_every_family(encoder: str) -> None:
+    model = build("unet", encoder)
+    x = image((70, 90))
+    with torch.no_grad():
+        expect_close([torch.fx.symbolic_trace(model)(x)], [called(model, x)], f"a graph of unet over {encoder}")
+
+
+def test_a_graph_of_pan_in_training() -> None:
+    # What makes a graph hold for maps of one pixel would count in the statistics.
+    model = build("pan").double().train()
+    x = image((128, 160)).double()
+    expected = copy.deepcopy(model)(x)
+    exported = torch.export.export(copy.deepcopy(model), (x,)).module()
+    torch.testing.assert_close(exported(x), expected)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_fx_in_training(architecture: str) -> None:
+    model = build(architecture).double().train()
+    for dropout in (part for part in model.modules() if isinstance(part, nn.modules.dropout._DropoutNd)):
+        dropout.p = 0.0
+    counted = {name: item.clone() for name, item in model.named_buffers()}
+    traced = torch.fx.symbolic_trace(model)
+    assert all(torch.equal(item, counted[name]) for name, item in model.named_buffers())
+    expected = copy.deepcopy(model)
+    for size in ((128, 160), (150, 130)):  # statistics of two values would turn on the last bit
+        x = image(size).double()
+        torch.testing.assert_close(traced(x), expected(x))
+    for name, item in expected.named_buffers():
+        torch.testing.assert_close(traced.get_buffer(name), item)
 
 
 @pytest.mark.filterwarnings("ignore:There is a performance drop")  # what vmap runs in a loop

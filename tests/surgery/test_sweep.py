@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+import functools
+from collections.abc import Callable
+
 import pytest
+import torch
+from operations import build, called, image, train
+from torch import nn
+from torch.nn.utils import prune
 
 import smp_core
 from smp_testing import collect
-from smp_testing.expectations import NotApplicable
+from smp_testing.expectations import NotApplicable, expect, expect_close, some
+
+pytestmark = pytest.mark.slow
 
 # timm's own layers answer for what it builds; these call their parts.
 _OF_OPEN_FAMILIES = {"smp-timm": ["tu-test_resnet", "tu-test_convnext"]}
@@ -15,17 +25,72 @@ _LARGEST = 150_000_000
 _DISTRIBUTIONS = [item.distribution for item in smp_core.plugins() if item.status == "ok"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("distribution", dict.fromkeys(_DISTRIBUTIONS))
 def test_surgery(distribution: str) -> None:
     opened = _OF_OPEN_FAMILIES.get(distribution, [])
-    failed = []
-    for check in collect(distribution, encoders=opened, numbers_up_to=_LARGEST, surgery=opened if opened else None):
-        if check.check.surgery:
-            try:
-                check.run()
-            except NotApplicable:
-                pass
-            except Exception as error:  # whatever a plugin raises; all of it is listed
-                failed.append(f"{check.id}: {type(error).__name__}: {error}")
+    checks = collect(distribution, encoders=opened, numbers_up_to=_LARGEST, surgery=opened if opened else None)
+    _expect_none([_failure(check.id, check.run) for check in checks if check.check.surgery])
+
+
+def _calls_its_parts(model: smp_core.SegmentationModel) -> None:
+    with torch.no_grad():
+        found = model(image())
+    expect_close([found], [called(model, image())], "the fast forms, against calling every part")
+
+
+def _traces(model: smp_core.SegmentationModel) -> None:
+    expected = called(model, image((70, 90)))
+    with torch.no_grad():
+        expect_close([torch.fx.symbolic_trace(model)(image((70, 90)))], [expected], "a graph by torch.fx")
+
+
+def _maps_over_images(model: smp_core.SegmentationModel) -> None:
+    with torch.no_grad():
+        expected = model(image())
+        mapped = torch.func.vmap(lambda item: model(item[None])[0])(image())
+    expect_close([mapped], [expected], "mapped over images")
+
+
+def _trains_pruned(model: smp_core.SegmentationModel) -> None:
+    pruned = copy.deepcopy(model)
+    for layer in pruned.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)) and layer.weight.requires_grad and layer.weight.numel():
+            prune.random_unstructured(layer, "weight", amount=0.2)
+    train(pruned, image())
+    missing = [name for name, item in pruned.named_parameters() if item.requires_grad and item.grad is None]
+    expect(not missing, f"no gradient reaches {some(missing)}")
+
+
+_OPERATIONS: tuple[Callable[[smp_core.SegmentationModel], None], ...] = (
+    _calls_its_parts,
+    _traces,
+    _maps_over_images,
+    _trains_pruned,
+)
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")  # what vmap runs in a loop
+@pytest.mark.parametrize("encoder", smp_core.list_encoders())
+def test_pairs(encoder: str) -> None:
+    """Every architecture over it."""
+    failures = []
+    for architecture in smp_core.list_architectures():
+        if smp_core.compatible(architecture, encoder):
+            model, pair = build(architecture, encoder), f"{architecture} over {encoder}"
+            failures += [_failure(f"{pair}, {item.__name__}", functools.partial(item, model)) for item in _OPERATIONS]
+    _expect_none(failures)
+
+
+def _failure(what: str, function: Callable[[], None]) -> str | None:
+    try:
+        function()
+    except NotApplicable:
+        return None
+    except Exception as error:  # whatever a module raises; all of it is listed
+        return f"{what}: {type(error).__name__}: {error}"
+    return None
+
+
+def _expect_none(failures: list[str | None]) -> None:
+    failed = [failure for failure in failures if failure is not None]
     assert not failed, "\n".join(failed)

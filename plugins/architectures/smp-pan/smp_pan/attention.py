@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from smp_core.layers import PooledBatchNorm2d
-from smp_core.layers.recording import is_recording
+from smp_core.layers.recording import is_proxy, is_recording
 
 
 class ConvNorm(nn.Module):
@@ -75,7 +75,8 @@ class FPABlock(nn.Module):
     def _deepest(self, quarter: Tensor) -> Tensor:
         """What the eighth adds to the quarter: (N, 1, H, W), same out."""
         if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
-            if is_recording(quarter):
+            # In training the zeros would count in the statistics, and `torch.fx` asks for sizes when a map comes.
+            if is_recording(quarter) and not is_proxy(quarter) and not self.training:
                 return self._deepest_of_any_size(quarter)
         return _resize(self.down3(quarter), quarter.shape[2], quarter.shape[3])
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
+from torch.func import functional_call
 
 from smp_core.encoder import EncoderBase
 from smp_core.errors import OptionError
@@ -64,6 +67,9 @@ class TimmBased(EncoderBase):
                     f"encoder_options: {name}={self.options[name]!r} would bind timm's {self.name!r} to one size, and "
                     f"an encoder takes images of any; leave it out, or choose that size with img_size"
                 )
+        for name, value in self.options.items():
+            if "drop" in name and name.endswith("rate") and not _is_rate(value):
+                raise OptionError(f"encoder_options: {name} must be a number of at least 0 and below 1, got {value!r}")
         if self.options.get("patch_drop_rate"):
             raise OptionError(
                 f"encoder_options: patch_drop_rate={self.options['patch_drop_rate']!r} leaves patches out, of which "
@@ -98,6 +104,25 @@ class TimmBased(EncoderBase):
         self.first_convolution, self.further_first_convolutions = keys.first_convolutions(  # type: ignore[misc]
             self, first_convolutions
         )
+        if "img_size" in self.options:
+            self._try()
+
+    def _try(self) -> None:
+        """Run without memory, as some sizes are refused only then.
+
+        Raises:
+            OptionError: it fails.
+        """
+        tensors = {
+            name: item.to("meta") for name, item in itertools.chain(self.named_parameters(), self.named_buffers())
+        }
+        try:
+            with torch.no_grad():
+                functional_call(self, tensors, (torch.empty(2, self.in_channels, 224, 224, device="meta"),))
+        except Exception as error:  # whatever a model raises that cannot
+            if "meta tensor" in str(error):  # it asks for values, of which there are none
+                return
+            raise models.refused(self.name, self.options, error) from error
 
     @functools.cached_property
     def whole_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -119,3 +144,8 @@ class TimmBased(EncoderBase):
     def no_weight_decay(self) -> set[str]:
         """See `smp_core.Encoder`: by timm's own metadata."""
         return stages.no_weight_decay(self)
+
+
+def _is_rate(value: object) -> bool:
+    """Whether it is a share of what is dropped, or nothing."""
+    return value is None or (isinstance(value, (int, float)) and 0 <= value < 1)

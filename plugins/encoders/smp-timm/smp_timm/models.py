@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
 import timm
+from timm.models import FeatureListNet
 from torch import nn
 
 from smp_core.errors import OptionError, PluginError
+from smp_core.layers import recomputing
 
 # Which options a user may choose is known before; whether timm takes the values it says itself, by any exception.
 _REFUSALS = (Exception,)
@@ -36,9 +39,16 @@ def build(model: str, *, options: Mapping[str, Any], **arguments: Any) -> Any:
                 f"timm {timm.__version__} does not build {model!r} with {dict(arguments)}: "
                 f"{type(error).__name__}: {error}"
             ) from error
-        raise OptionError(
-            f"encoder_options={dict(options)}: timm's {model!r} does not take these: {type(error).__name__}: {error}"
-        ) from error
+        raise refused(model, options, error) from error
+
+
+def refused(model: str, options: Mapping[str, Any], error: Exception) -> OptionError:
+    """What to raise where timm's model raised an error over a user's options; of one without a message, where."""
+    frames = traceback.extract_tb(error.__traceback__)
+    said = str(error) or (frames[-1].line if frames else "") or "no reason given"
+    return OptionError(
+        f"encoder_options={dict(options)}: timm's {model!r} does not take these: {type(error).__name__}: {said}"
+    )
 
 
 # What only the classifier needs, by the class that keeps it where timm reads features off a model.
@@ -77,6 +87,13 @@ def check_same(model: str, options: Mapping[str, Any], declared: object, found: 
             f"encoder_options={dict(options)}: with these timm's {model!r} has (channels, reductions) {found} in place "
             f"of {declared}; take a model that has them by itself"
         )
+
+
+def is_list_of_layers(model: Any) -> bool:
+    """Whether a model runs single layers one after the other, as VGG does, and has no blocks."""
+    return isinstance(model, FeatureListNet) and not any(
+        block for layer in model.children() for block in recomputing.blocks_of(layer)
+    )
 
 
 def is_channels_last(model: Any) -> bool:

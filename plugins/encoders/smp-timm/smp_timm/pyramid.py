@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from smp_core.finetuning import recompute_blocks
+from smp_core.layers.recomputing import recompute
 from smp_timm import keys, models
 from smp_timm.base import TimmBased
 
@@ -80,6 +82,7 @@ class TimmEncoder(TimmBased):
         self.output_stride = output_stride
         self.out_channels = (*image, *found[0])
         self.reductions = (*(() if whole else (1,)), *found[1])
+        self.recomputes = False
         self._is_channels_last = models.is_channels_last(self.model)
         self._feature_reductions = list(found[1])
         self.take_sizes(sizes, first_convolutions, reductions=reductions, channels=channels)
@@ -87,11 +90,31 @@ class TimmEncoder(TimmBased):
     def forward(self, x: Tensor) -> list[Tensor]:
         """See `smp_core.Encoder.forward`."""
         features: list[Tensor] = [] if self.full_resolution else [x]
-        found: list[Tensor] = self.model(self._sizes.fit(x))
+        image = self._sizes.fit(x)
+        found: list[Tensor] = self._recomputed(image) if self.recomputes and self.training else self.model(image)
         for feature, reduction in zip(found, self._feature_reductions, strict=True):
             if self._is_channels_last:
                 feature = feature.permute(0, 3, 1, 2).contiguous()
             features.append(self._sizes.restore(feature, reduction, x))
+        return features
+
+    def set_gradient_checkpointing(self, enabled: bool) -> None:
+        """See `smp_core.Encoder`: blocks are recomputed, or, where there are none, what lies between two features."""
+        if models.is_list_of_layers(self.model):
+            self.recomputes = enabled
+        else:
+            recompute_blocks(self, enabled)
+
+    def _recomputed(self, x: Tensor) -> list[Tensor]:
+        """As ``model`` gives them, which runs one layer after the other."""
+        features: list[Tensor] = []
+        layers: list[nn.Module] = []
+        for name, layer in self.model.items():
+            layers.append(layer)
+            if name in self.model.return_layers:
+                x = recompute(nn.Sequential(*layers), x)
+                features.append(x)
+                layers = []
         return features
 
     def unused_shapes(self) -> dict[str, tuple[int, ...]]:

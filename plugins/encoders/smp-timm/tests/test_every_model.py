@@ -12,6 +12,7 @@ import torch
 
 import smp_core
 from smp_core.errors import IncompatibleError
+from smp_testing.expectations import expect_close
 from smp_timm import index
 
 pytestmark = pytest.mark.slow
@@ -64,7 +65,8 @@ def test_a_training_step_and_a_saved_model(module, tmp_path):
     again = smp_core.from_pretrained(tmp_path)
     x = torch.randn(1, 3, 70, 90)
     with torch.no_grad():
-        torch.testing.assert_close(model(x), again(x), atol=1e-4, rtol=1e-4)  # memory may be aligned otherwise
+        # Not to the bit, as memory may be aligned otherwise; against the largest, as untrained scores may be thousands.
+        expect_close([again(x)], [model(x)], f"{name}, loaded again")
 
 
 @pytest.mark.parametrize("module", sorted(SMALLEST.keys() - LARGE))

@@ -136,7 +136,9 @@ def test_what_timm_does_not_decay_is_not_decayed() -> None:
     assert id(encoder.get_parameter("model.patch_embed.proj.weight")) not in undecayed
 
 
-@pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_convnext", "test_maxvit", "test_vit"])
+@pytest.mark.parametrize(
+    "name", ["test_resnet", "test_efficientnet", "test_convnext", "test_maxvit", "test_vit", "vgg11_bn"]
+)
 def test_recomputed_activations_change_nothing(name: str) -> None:
     x = torch.randn(2, 3, 64, 64)
     found = []

@@ -130,7 +130,11 @@ def test_an_option_that_there_is_not(name: str, options: dict[str, Any], message
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"drop_path_rate": "much"}, "{'drop_path_rate': 'much'}: timm's 'test_vit' does not take these: TypeError: "),
+        (
+            {"weight_init": "no"},
+            "{'weight_init': 'no'}: timm's 'test_vit' does not take these: AssertionError: assert ",
+        ),
+        ({"img_size": 7}, "{'img_size': 7}: timm's 'test_vit' does not take these: RuntimeError: cannot reshape"),
         ({"act_layer": "nope"}, "{'act_layer': 'nope'}: timm's 'test_vit' does not take these: KeyError: 'nope'"),
         ({"num_heads": 7}, "{'num_heads': 7}: timm's 'test_vit' does not take these: AssertionError: "),
     ],
@@ -139,6 +143,21 @@ def test_an_option_that_there_is_not(name: str, options: dict[str, Any], message
 def test_a_value_that_timm_does_not_take(options: dict[str, Any], message: str) -> None:
     with pytest.raises(OptionError, match=re.escape(f"encoder_options={message}")):
         encoder("test_vit", **options)
+
+
+@pytest.mark.parametrize(("name", "size"), [("test_vit", 7), ("test_coatnet", 100)])
+def test_a_size_that_shows_when_it_runs(name: str, size: int) -> None:
+    message = f"encoder_options={{'img_size': {size}}}: timm's {name!r} does not take these: RuntimeError: "
+    with pytest.raises(OptionError, match=re.escape(message)):
+        encoder(name, img_size=size)
+
+
+@pytest.mark.parametrize("value", ["much", 1.0, -0.1, 2])
+@pytest.mark.parametrize("name", ["drop_rate", "drop_path_rate"])
+def test_a_rate_that_is_none(name: str, value: object) -> None:
+    message = f"encoder_options: {name} must be a number of at least 0 and below 1, got {value!r}"
+    with pytest.raises(OptionError, match=f"^{re.escape(message)}$"):
+        encoder("test_vit", **{name: value})
 
 
 @pytest.mark.parametrize(

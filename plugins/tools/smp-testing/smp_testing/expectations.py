@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
+
+Result = TypeVar("Result")
 
 # Relative to the largest magnitude of a tensor. Convolutions of different batch or image sizes take different paths and
 # sum in another order; over a hundred layers in float32 that stays well below, and a real difference well above.
@@ -54,6 +57,15 @@ def expect_finite(outputs: Sequence[Tensor], what: str) -> None:
     __tracebackhide__ = True
     for index, item in enumerate(outputs):
         expect(torch.isfinite(item).all(), f"{what}: output {index} holds NaN or infinity, expected finite values")
+
+
+def expect_runs(function: Callable[[], Result], what: str, expected: str = "it to run") -> Result:
+    """What the function returns; whatever it raises becomes a `ConformanceError` that says what was expected."""
+    __tracebackhide__ = True
+    try:
+        return function()
+    except Exception as error:  # whatever a plugin raises
+        raise ConformanceError(f"{what}: {beginning(error)}; expected {expected}") from error
 
 
 def beginning(error: BaseException, num_lines: int = 4) -> str:

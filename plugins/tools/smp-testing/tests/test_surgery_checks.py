@@ -10,7 +10,7 @@ from torch.nn import functional
 from smp_core.layers import CONV3X3, is_stock
 from smp_testing import ConformanceError
 from smp_testing.cases import ModuleCase
-from smp_testing.checks import CHECKS, copies, surgery
+from smp_testing.checks import CHECKS, copies, distributed, surgery
 
 
 class Right(nn.Module):
@@ -191,6 +191,25 @@ class LooksAtLinear(Right):
         return super().project(x)
 
 
+SCALES = {}  # of modules, in this process
+
+
+class LooksUpInProcess(Right):
+    def __init__(self):
+        super().__init__()
+        SCALES[id(self)] = 1.0
+        self.key = id(self)
+
+    def project(self, x):
+        return SCALES[self.key] * super().project(x)
+
+
+class LeavesOneOut(Right):
+    def __init__(self):
+        super().__init__()
+        self.forgotten = nn.Conv2d(8, 8, 1)
+
+
 class ToyCase(ModuleCase):
     """A case that needs no plugin."""
 
@@ -244,6 +263,14 @@ WRONG = [
     ),
     (RemembersScale, copies.heads_may_be_replaced, "without its upsampling by 2: size of the masks: expected"),
     (ReadsLinear, surgery.dynamically_quantised_layers_run, "quantised to int8: TypeError.* expected its parts"),
+    (HoldsLambda, distributed.opens_in_a_new_process, "torch.save of the module: .*HoldsLambda.*; expected it to work"),
+    (LooksUpInProcess, distributed.opens_in_a_new_process, "saved whole: in process 0: KeyError"),
+    (
+        LeavesOneOut,
+        distributed.trains_in_two_processes,
+        "in process 0: RuntimeError: Expected to have finished reduction",
+    ),
+    (Bypasses, distributed.trains_sharded, "under fully_shard: in process 0: RuntimeError: .*DTensor"),
     (LooksAtLinear, surgery.dynamically_quantised_layers_run, "the output differs by 0.[0-9]+ of its norm"),
 ]
 

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from smp_testing.cases import ArchitectureCase, EncoderCase, ModuleCase, PluginCase
 from smp_testing.check import Check
-from smp_testing.checks import architecture, copies, encoder, module, neck, plugin, process, stages, surgery, tracing
+from smp_testing.checks import (
+    architecture,
+    copies,
+    distributed,
+    encoder,
+    module,
+    neck,
+    plugin,
+    process,
+    stages,
+    surgery,
+    tracing,
+)
 from smp_testing.necks import NeckCase
 
 
@@ -98,6 +110,9 @@ CHECKS: tuple[Check, ...] = (
             copies.maps_over_images_and_models,
             copies.other_dtypes_stay_near,
             copies.recomputed_layers_train_alike,
+            distributed.opens_in_a_new_process,
+            distributed.trains_in_two_processes,
+            distributed.trains_sharded,
         )
     ),
     Check(function=copies.first_convolution_may_be_replaced, kind=EncoderCase, needs_numbers=True, surgery=True),

@@ -6,7 +6,6 @@ import copy
 import io
 import pickle
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,12 +14,11 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.utils.checkpoint import checkpoint
 
 from smp_testing.cases import ArchitectureCase, EncoderCase, ModuleCase, perturb
-from smp_testing.expectations import ConformanceError, NotApplicable, beginning, expect, expect_close, expect_equal
+from smp_testing.expectations import NotApplicable, expect, expect_close, expect_equal, expect_runs
+from smp_testing.training import expect_same_gradients, gradients_of, loss_of, without_dropout
 
 # Of the norm of an output: what a hundred layers in bfloat16, of 8 bits, may be off.
 _LOW_PRECISION = 0.25
-# Of the largest gradient, in float64.
-_SAME_GRADIENT = 1e-8
 
 
 def copies_are_independent(case: ModuleCase) -> None:
@@ -30,7 +28,7 @@ def copies_are_independent(case: ModuleCase) -> None:
     expected, wanted = _run(case, module, x), _run(case, other, x)
     for how, make in (("copy.deepcopy", copy.deepcopy), ("pickle", _pickled), ("torch.save", _saved)):
         what = f"{case.name}, a copy by {how}"
-        made: nn.Module = _runs(what, lambda make=make: make(module))  # type: ignore[misc]
+        made: nn.Module = expect_runs(lambda make=make: make(module), what)  # type: ignore[misc]
         expect_close(_run(case, made, x), expected, what)
         with torch.no_grad():
             for one, new in zip(made.state_dict().values(), other.state_dict().values(), strict=True):
@@ -45,9 +43,9 @@ def weights_are_read_at_each_call(case: ModuleCase) -> None:
     other = _other(case)
     _run(case, module, x)
     expected = _run(case, other, x)
-    found = _runs(
-        f"{case.name} by torch.func.functional_call",
+    found = expect_runs(
         lambda: case.run(lambda item: functional_call(module, {**other.state_dict()}, (item,)), x),
+        f"{case.name} by torch.func.functional_call",
     )
     expect_close([item.detach() for item in found], expected, f"{case.name} by torch.func.functional_call")
     for name, parameter in other.named_parameters():
@@ -71,9 +69,9 @@ def maps_over_images_and_models(case: ModuleCase) -> None:
     with torch.no_grad(), warnings.catch_warnings():
         # Of operations that vmap runs in a loop, which gives the same.
         warnings.filterwarnings("ignore", message="There is a performance drop")
-        mapped = _runs(
-            f"{case.name} under torch.func.vmap over images",
+        mapped = expect_runs(
             lambda: vmap(lambda image: tuple(case.run(module, image[None])))(x),
+            f"{case.name} under torch.func.vmap over images",
         )
         expect_close([item[:, 0] for item in mapped], _run(case, module, x), f"{case.name}, mapped over images")
         parameters, buffers = stack_module_state([module, other])
@@ -82,7 +80,7 @@ def maps_over_images_and_models(case: ModuleCase) -> None:
         def run(weights: dict[str, Tensor], statistics: dict[str, Tensor]) -> tuple[Tensor, ...]:
             return tuple(case.run(lambda item: functional_call(skeleton, (weights, statistics), (item,)), x))
 
-        ensemble = _runs(f"{case.name} under torch.func.vmap over models", lambda: vmap(run)(parameters, buffers))
+        ensemble = expect_runs(lambda: vmap(run)(parameters, buffers), f"{case.name} under torch.func.vmap over models")
         for number, one in enumerate((module, other)):
             expect_close([item[number] for item in ensemble], _run(case, one, x), f"{case.name}, mapped over models")
 
@@ -94,7 +92,7 @@ def other_dtypes_stay_near(case: ModuleCase) -> None:
     for dtype, tolerance in ((torch.bfloat16, _LOW_PRECISION), (torch.float16, _LOW_PRECISION), (torch.float64, 1e-3)):
         converted = copy.deepcopy(module).to(dtype)
         what = f"{case.name} in {dtype}"
-        found = _runs(what, lambda converted=converted, dtype=dtype: _run(case, converted, x.to(dtype)))  # type: ignore[misc]
+        found = expect_runs(lambda converted=converted, dtype=dtype: _run(case, converted, x.to(dtype)), what)  # type: ignore[misc]
         expect_equal([item.dtype for item in found], [dtype] * len(found), f"{what}: dtypes of the outputs")
         for got, wanted in zip(found, expected, strict=True):
             if dtype == torch.float16 and not got.isfinite().all():
@@ -112,24 +110,16 @@ def other_dtypes_stay_near(case: ModuleCase) -> None:
 def recomputed_layers_train_alike(case: ModuleCase) -> None:
     """With `torch.utils.checkpoint` around each of its layers a training step gives the same gradients."""
     # In double precision, where the other order of a sum does not show.
-    plain, x = case.build().double(), case.image().double()
+    plain, x = without_dropout(case.build().double()), case.image().double()
     perturb(plain)
     recomputed = copy.deepcopy(plain)
     for part in [*recomputed.modules()]:
         for name, layer in part.named_children():
             if not [*layer.children()] and [*layer.parameters(recurse=False)]:
                 part._modules[name] = _Recomputed(layer)
-    expected, found = _gradients(case, plain, x), _runs(case.name, lambda: _gradients(case, recomputed, x))
-    found = {key.replace(".recomputed", ""): value for key, value in found.items()}
-    expect_equal(sorted(found), sorted(expected), f"{case.name} with recomputed layers: parameters with a gradient")
-    largest = max(gradient.abs().max().item() for gradient in expected.values())
-    for name, gradient in expected.items():
-        difference = (found[name] - gradient).abs().max().item()
-        expect(
-            difference <= _SAME_GRADIENT * largest,
-            f"{case.name} with recomputed layers: the gradient of {name} differs by {difference:.3g}, expected at most "
-            f"{_SAME_GRADIENT:g} of the largest gradient, {largest:.3g}",
-        )
+    what = f"{case.name} with recomputed layers"
+    expected, found = _gradients(case, plain, x), expect_runs(lambda: _gradients(case, recomputed, x), what)
+    expect_same_gradients({key.replace(".recomputed", ""): item for key, item in found.items()}, expected, what)
 
 
 def first_convolution_may_be_replaced(case: EncoderCase) -> None:
@@ -145,7 +135,7 @@ def first_convolution_may_be_replaced(case: EncoderCase) -> None:
     setattr(module.get_submodule(parent), own, new)
     x = case.image(channels=new.in_channels)
     what = f"{case.name} with a first convolution of {new.in_channels} channels"
-    found = [item.shape[1:] for item in _runs(what, lambda: _run(case, module, x)) if item.shape[1] != x.shape[1]]
+    found = [item.shape[1:] for item in expect_runs(lambda: _run(case, module, x), what) if item.shape[1] != x.shape[1]]
     expected = [item.shape[1:] for item in _run(case, case.settled(), case.image()) if item.shape[1] != 3]
     expect_equal(found, expected, f"{what}: shapes of the features")
 
@@ -162,7 +152,7 @@ def heads_may_be_replaced(case: ArchitectureCase) -> None:
     parent, _, own = name.rpartition(".")
     model.segmentation_head.get_submodule(parent)._modules[own] = new
     x = case.image(height=case.size + 4, width=case.size + 9)
-    masks = _runs(f"{case.name} with another last convolution", lambda: _run(case, model, x))[0]
+    masks = expect_runs(lambda: _run(case, model, x), f"{case.name} with another last convolution")[0]
     expect_equal(masks.shape[1], new.out_channels, f"{case.name} with another last convolution: channels of the masks")
     factors = []
     for part in [*model.segmentation_head.modules()]:
@@ -198,14 +188,9 @@ def _run(case: ModuleCase, module: nn.Module, x: Tensor) -> list[Tensor]:
 
 
 def _gradients(case: ModuleCase, module: nn.Module, x: Tensor) -> dict[str, Tensor]:
-    module.train()
-    for part in module.modules():
-        if isinstance(part, nn.modules.dropout._DropoutNd):  # what is dropped depends on the layout in memory
-            part.eval()
     torch.default_generator.manual_seed(0)
-    outputs = [item for item in case.run(module, x) if item.requires_grad]
-    torch.stack([item.square().mean() for item in outputs]).sum().backward()
-    return {name: item.grad for name, item in module.named_parameters() if item.grad is not None}
+    loss_of(case.run(module.train(), x)).backward()
+    return gradients_of(module)
 
 
 def _pickled(module: nn.Module) -> nn.Module:
@@ -219,10 +204,3 @@ def _saved(module: nn.Module) -> nn.Module:
     file.seek(0)
     made: nn.Module = torch.load(file, weights_only=False)  # what was just written, and the whole module is wanted
     return made
-
-
-def _runs(what: str, function: Callable[[], Any]) -> Any:
-    try:
-        return function()
-    except Exception as error:  # whatever a module raises that cannot do it
-        raise ConformanceError(f"{what}: {beginning(error)}; expected it to run") from error

@@ -6,6 +6,7 @@ import torch
 
 from smp_testing.cases import ModuleCase, perturb
 from smp_testing.expectations import ConformanceError, beginning, expect, expect_close, expect_equal, some
+from smp_testing.training import loss_of
 
 
 def batch_items_are_independent(case: ModuleCase) -> None:
@@ -36,7 +37,7 @@ def gradients_reach_every_parameter(case: ModuleCase) -> None:
     perturb(module)
     outputs = [item for item in case.run(module.train(), case.image()) if item.requires_grad]
     expect(outputs, f"{case.name}: nothing that forward returns requires a gradient; expected all that is computed to")
-    torch.stack([item.square().mean() for item in outputs]).sum().backward()
+    loss_of(outputs).backward()
     # Empty parameters exist so that checkpoints fit; there is nothing to reach.
     trainable = [(name, item) for name, item in module.named_parameters() if item.requires_grad and item.numel()]
     missing = [name for name, item in trainable if item.grad is None]

@@ -12,6 +12,7 @@ from smp_core.finetuning import set_gradient_checkpointing, stages_of
 from smp_testing.cases import EncoderCase, perturb
 from smp_testing.checks.encoder import parameters_behind
 from smp_testing.expectations import ConformanceError, NotApplicable, expect, expect_close, expect_equal, some
+from smp_testing.training import gradients_of, loss_of
 
 
 def stages_name_every_parameter_once(case: EncoderCase) -> None:
@@ -114,10 +115,10 @@ def _train(case: EncoderCase, *, recomputes: bool) -> _Step:
     torch.default_generator.manual_seed(0)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         features = [item for item in case.run(module.train(), x) if item.requires_grad]
-    torch.stack([item.square().mean() for item in features]).sum().backward()
+    loss_of(features).backward()
     return _Step(
         [item.detach() for item in features],
-        {name: item.grad for name, item in module.named_parameters() if item.grad is not None},
+        gradients_of(module),
         dict(module.named_buffers()),
         sum(kept.values()),
     )

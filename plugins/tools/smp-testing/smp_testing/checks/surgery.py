@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize, prune
 
 from smp_testing.cases import ArchitectureCase, ModuleCase
-from smp_testing.expectations import ConformanceError, beginning, expect, expect_close, some
+from smp_testing.expectations import expect, expect_close, expect_runs, some
+from smp_testing.training import loss_of
 
 Layer: TypeAlias = "nn.Conv2d | nn.ConvTranspose2d | nn.Linear"
 
@@ -26,6 +27,8 @@ _LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 
 # Of adapters as LoRA's (Hu et al., arXiv:2106.09685).
 _RANK = 2
+
+_CALLED = "its parts to be called, as plain modules"
 
 
 def hooks_fire_on_every_module(case: ModuleCase) -> None:
@@ -69,7 +72,7 @@ def wrapped_layers_train(case: ModuleCase) -> None:
         adapted = Adapted(layer)
         _put(module, name, adapted)
         what = f"{case.name}: with {name}, a {type(layer).__name__}, in an adapter that adds nothing"
-        outputs = _expect_runs(case, lambda: case.run(module, x), what)
+        outputs = expect_runs(lambda: case.run(module, x), what, _CALLED)
         expect_close([item.detach() for item in outputs], expected, what)
         learned, own = _gradients_of(outputs, adapted.up.weight, layer.weight)
         _put(module, name, layer)
@@ -144,7 +147,9 @@ def dynamically_quantised_layers_run(case: ModuleCase) -> None:
         warnings.simplefilter("ignore")  # torch announces its successor
         expected = case.run(module, x)
         quantised = torch.ao.quantization.quantize_dynamic(module, {nn.Linear}, dtype=torch.qint8)
-        found = _expect_runs(case, lambda: case.run(quantised, x), "with its linear layers quantised to int8")
+        found = expect_runs(
+            lambda: case.run(quantised, x), f"{case.name}: with its linear layers quantised to int8", _CALLED
+        )
     for got, wanted in zip(found, expected, strict=True):
         # Eight bits a weight: a layer that is not called, or twice, is off by its whole effect.
         distance = (got - wanted).norm() / wanted.norm()
@@ -264,24 +269,14 @@ def _train(case: ModuleCase, module: nn.Module, x: Tensor, *, steps: int, what: 
     for step in range(steps):
 
         def update() -> None:
-            outputs = [item for item in case.run(module, x) if item.requires_grad]
-            torch.stack([item.square().mean() for item in outputs]).sum().backward()
+            loss_of(case.run(module, x)).backward()
             optimizer.step()
             optimizer.zero_grad()
 
-        _expect_runs(case, update, f"{what}, training step {step + 1}")
+        expect_runs(update, f"{case.name}: {what}, training step {step + 1}", _CALLED)
 
 
 def _expect_same(case: ModuleCase, module: nn.Module, other: nn.Module, x: Tensor, what: str) -> None:
     with torch.no_grad():
-        found = _expect_runs(case, lambda: case.run(module.eval(), x), what)
+        found = expect_runs(lambda: case.run(module.eval(), x), f"{case.name}: {what}", _CALLED)
         expect_close(found, case.run(other.eval(), x), f"{case.name} {what}")
-
-
-def _expect_runs(case: ModuleCase, function: Any, what: str) -> Any:
-    try:
-        return function()
-    except Exception as error:  # whatever a module raises that cannot take it
-        raise ConformanceError(
-            f"{case.name}: {what}: {beginning(error)}; expected its parts to be called, as plain modules"
-        ) from error

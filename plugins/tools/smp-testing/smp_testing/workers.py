@@ -1,0 +1,82 @@
+"""Two processes of their own, started once, in which checks run what training on several machines runs."""
+
+from __future__ import annotations
+
+import functools
+import io
+import multiprocessing
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, distributed, nn
+
+from smp_testing.expectations import ConformanceError, beginning
+
+Work: TypeAlias = Callable[[int, nn.Module, Tensor], None]
+
+NUM_PROCESSES = 2
+# Of a collective operation whose other side may have failed, and of all that a process does, starting included.
+_PATIENCE = timedelta(seconds=60)
+_SECONDS = 600
+
+
+def run_in_processes(work: Work, module: nn.Module, x: Tensor, what: str) -> None:
+    """Run ``work(rank, module, x)`` in each process of a gloo group.
+
+    Args:
+        work: a function that a new process finds by its name; it raises where something is wrong.
+        module: each process has its own, as `torch.save` writes it and `torch.load` reads it in a new process.
+        x: handed on as it is.
+        what: begins the message.
+
+    Raises:
+        ConformanceError: a process failed; the first one says how.
+    """
+    try:
+        file = io.BytesIO()
+        torch.save((module, x), file)
+    except Exception as error:  # whatever a module raises that cannot be pickled
+        raise ConformanceError(f"{what}: torch.save of the module: {beginning(error)}; expected it to work") from error
+    with tempfile.TemporaryDirectory() as folder:
+        tasks = [
+            _processes().submit(_in_group, work, rank, file.getvalue(), Path(folder, "group").as_uri())
+            for rank in range(NUM_PROCESSES)
+        ]
+        try:
+            failures = [task.result(timeout=_SECONDS) for task in tasks]
+        except Exception:  # a process is gone; the next check starts new ones
+            _processes.cache_clear()
+            raise
+    for rank, failure in enumerate(failures):
+        if failure is not None:
+            raise ConformanceError(f"{what}: in process {rank}: {failure}")
+
+
+@functools.cache
+def _processes() -> ProcessPoolExecutor:
+    """Started as new interpreters, which share nothing, on every platform."""
+    return ProcessPoolExecutor(NUM_PROCESSES, multiprocessing.get_context("spawn"), torch.set_num_threads, (1,))
+
+
+def _in_group(work: Work, rank: int, saved: bytes, group: str) -> str | None:
+    """In a process: what failed, as errors of plugins may themselves not be picklable."""
+    try:
+        # What the other process wrote, and the whole module is wanted.
+        module, x = torch.load(io.BytesIO(saved), weights_only=False)
+        distributed.init_process_group(
+            "gloo", init_method=group, rank=rank, world_size=NUM_PROCESSES, timeout=_PATIENCE
+        )
+        try:
+            work(rank, module, x)
+        finally:
+            distributed.destroy_process_group()
+    except ConformanceError as error:
+        return str(error)
+    except Exception as error:  # whatever a plugin raises
+        return beginning(error)
+    return None

@@ -1,0 +1,32 @@
+"""What the pages on fine-tuning and on changing models show works."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+NUM_BLOCKS = {"finetuning.md": 2, "changing-models.md": 3}
+
+
+def blocks(page):
+    return re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [pytest.param(code, id=f"{page}-{number}") for page in NUM_BLOCKS for number, code in enumerate(blocks(page))],
+)
+def test_the_code_runs(code, tmp_path):
+    shown = re.findall(r"^(\S.*\.stage_modules\(\))  # (\[.*\])$", code, flags=re.MULTILINE)
+    checks = [f"assert {expression} == {value}, {expression}" for expression, value in shown]
+    command = [sys.executable, "-W", "error", "-c", "\n".join([code, *checks])]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", NUM_BLOCKS)
+def test_there_is_code(page):
+    assert len(blocks(page)) == NUM_BLOCKS[page]

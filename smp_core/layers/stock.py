@@ -58,7 +58,8 @@ def is_stock(part: Any, kind: type[nn.Module], assumed: Mapping[str, object] = _
     for parameter in part._parameters.values():
         if parameter is not None and type(parameter) not in _PLAIN:
             return False
-    return not assumed or "weight" in part._parameters
+    # Of what has a weight and no parameter of that name the weight is computed, or somebody's own.
+    return not assumed or "weight" in part._parameters or not hasattr(part, "weight")
 
 
 class Fusing(nn.Module):

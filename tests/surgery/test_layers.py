@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
 
 import smp_core
-from smp_core.layers import PooledBatchNorm2d, PooledInstanceNorm2d
+from smp_core.layers import Fusing, PooledBatchNorm2d, PooledInstanceNorm2d
 
 ATTENTION = ("unet", "unetplusplus")
 
@@ -37,6 +37,16 @@ def test_changed_attributes_of_every_convolution(architecture: str, changed: dic
         found = model(image())
     torch.testing.assert_close(found, called(model, image()), atol=1e-4, rtol=1e-4)
     assert bool(layers) is not torch.allclose(found, before, atol=1e-4)
+
+
+FUSING = {"unet", "unetplusplus", "manet", "fpn", "pspnet", "deeplabv3", "deeplabv3plus", "segformer"}
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_model_as_built_has_its_fast_forms(architecture: str) -> None:
+    fusing = {name: part for name, part in build(architecture).named_modules() if isinstance(part, Fusing)}
+    assert bool(fusing) is (architecture in FUSING)
+    assert not [name for name, part in fusing.items() if not part.has_stock_parts()]
 
 
 def _convolutions(module: nn.Module) -> list[nn.Conv2d]:

@@ -6,6 +6,30 @@ import pytest
 
 _kept_alive = []
 
+# Checks that take long, of cases that differ from others of the same plugin in little: left to the sweeps.
+_LONG = ("compiles", "exports")
+_ALIKE = (
+    "-patches-",
+    "-full_resolution-",
+    "-from_4-",
+    "-to_64-",
+    "dpn68b-",
+    "timm-skresnext50_32x4d-",
+    "mobileone_s1-",
+)
+# Processes of their own, tens of seconds for an encoder: in every run of these.
+_PROCESSES = ("opens_in_a_new_process", "trains_in_two_processes", "trains_sharded")
+_STARTED_FOR = ("unet-pyramid", "segformer-pyramid", "upernet-pyramid", "linear-tokens", "resnet18", "mit_b0")
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what the checks of plugins leave to the sweeps."""
+    for item in items:
+        case, _, check = item.name.rpartition("[")[2].rstrip("]").rpartition("-")
+        is_alike = check in _LONG and any(name in f"{case}-" for name in _ALIKE)
+        if is_alike or (check in _PROCESSES and item.originalname == "test_conformance" and case not in _STARTED_FOR):
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup():

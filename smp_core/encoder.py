@@ -198,7 +198,9 @@ class EncoderBase(nn.Module):
             state_dict: of published weights, or of ours; not changed.
         """
         ignored = tuple(self._ignored_keys)
-        kept = {key: value for key, value in state_dict.items() if not (ignored and key.startswith(ignored))}
+        # What somebody has added under such a name since is this encoder's own.
+        added = self.state_dict() if any(key.startswith(ignored) for key in state_dict if ignored) else {}
+        kept = {key: value for key, value in state_dict.items() if key in added or not key.startswith(ignored)}
         return to_own(kept, self.state_dict(), self._renames) if self._renames else kept
 
     def to_published_keys(self, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -227,6 +229,14 @@ class EncoderBase(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
+def first_convolution_of(encoder: nn.Module) -> nn.Module | None:
+    """The layer that an encoder names as the one that sees the input, as it is now; None where there is none."""
+    try:
+        return encoder.get_submodule(str(getattr(encoder, "first_convolution", "") or "-"))
+    except AttributeError:
+        return None
+
+
 def channels_of(encoder: object) -> int:
     """How many input channels an encoder takes as it is now; 0 where that cannot be told.
 
@@ -234,14 +244,14 @@ def channels_of(encoder: object) -> int:
     """
     if not isinstance(encoder, nn.Module):
         return 0
-    name = getattr(encoder, "first_convolution", "")
-    if not name:
+    if not getattr(encoder, "first_convolution", ""):
         return int(getattr(encoder, "in_channels", 0))
-    try:
-        first = encoder.get_submodule(name)
-    except AttributeError:
+    first = first_convolution_of(encoder)
+    if not isinstance(first, nn.Conv2d):
         return 0
-    return first.in_channels if isinstance(first, nn.Conv2d) else 0
+    weight = first.weight
+    # Its weight may have been exchanged alone; sharded or packed it has no such shape.
+    return weight.shape[1] * first.groups if type(weight) is nn.Parameter and weight.dim() == 4 else first.in_channels
 
 
 class EncoderWithNeck(nn.Module):

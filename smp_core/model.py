@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from smp_core.blueprints.value import Blueprint
-from smp_core.encoder import channels_of, check_encoder
+from smp_core.encoder import channels_of, check_encoder, first_convolution_of
 from smp_core.errors import InputError, PluginError
 from smp_core.finetuning import (
     Frozen,
@@ -98,7 +98,11 @@ class SegmentationModel(nn.Module):
 
     def _results(self, decoded: Tensor, features: list[Tensor], x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """What `forward` returns, of the decoder's output, the encoder's features and the input."""
-        masks = rows_innermost(self._crop(self.segmentation_head(decoded), x.shape[2], x.shape[3]))
+        masks = self.segmentation_head(decoded)
+        if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
+            if isinstance(masks, (tuple, list, dict)):  # of a head that somebody put there: as it is
+                return masks  # type: ignore[return-value]
+        masks = rows_innermost(self._crop(masks, x.shape[2], x.shape[3]))
         if self.classification_head is not None:
             return masks, self.classification_head(features[-1])
         return masks
@@ -141,26 +145,37 @@ class SegmentationModel(nn.Module):
         if x.dim() != 4:
             hint = "; add the batch dimension: x[None]" if x.dim() == 3 else ""
             raise InputError(f"{expected}, {got}{hint}")
-        if in_channels and x.shape[1] != in_channels:
+        if in_channels and x.shape[1] != in_channels and not self._is_converted():
             hint = "; the channels come second: x.permute(0, 3, 1, 2)" if x.shape[3] == in_channels else ""
             raise InputError(f"{expected}, {got}{hint}")
         if x.shape[2] == 0 or x.shape[3] == 0:
             raise InputError(f"{expected} with H and W of at least 1, {got}")
-        dtype = next((parameter.dtype for parameter in self.segmentation_head.parameters()), x.dtype)
-        if x.dtype != dtype and not torch.is_autocast_enabled(x.device.type):
+        parameter = next(self.segmentation_head.parameters(), None)
+        # Packed and sharded parameters have one dtype and compute in another.
+        dtype = parameter.dtype if type(parameter) is nn.Parameter and parameter.is_floating_point() else x.dtype
+        if x.dtype != dtype and not torch.is_autocast_enabled(x.device.type) and not self._is_converted():
             hint = "; scale and convert the pixels first: x.float() / 255" if not x.is_floating_point() else ""
             raise InputError(f"{expected} and dtype {dtype}, got {x.dtype}{hint}")
+
+    def _is_converted(self) -> bool:
+        """Whether a hook may make another input of it, or a wrapper computes in another dtype."""
+        encoder: Any = encoder_of(self)[0]
+        parts = [self, self.encoder, encoder, self.segmentation_head, first_convolution_of(encoder) or self]
+        # FSDP of torch before 2.6 marks what it manages in this way, for the compiler.
+        return any(part._forward_pre_hooks or "_is_fsdp_managed_module" in part.__dict__ for part in parts)
 
     @torch.inference_mode()
     def predict(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """`forward` in evaluation mode and without gradients; every module's training flag is restored afterwards."""
-        training = [module for module in self.modules() if module.training]
+        modes = [(module, module.training) for module in self.modules()]
         self.eval()
         try:
             result: Tensor | tuple[Tensor, Tensor] = self(x)
         finally:
-            for module in training:
-                module.training = True
+            # From the whole to its parts, by calls, of which a module may make more than a flag.
+            for module, training in modes:
+                if module.training != training:
+                    module.train(training)
         return result
 
     def freeze_encoder(self, stages: int | None = None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -20,6 +22,8 @@ class ChannelGate(nn.Sequential):
     torch.Size([2, 32, 1, 1])
     """
 
+    __constants__: ClassVar[list[str]] = ["is_constant"]
+
     def __init__(self, channels: int, squeezed: int) -> None:
         super().__init__(
             nn.AdaptiveAvgPool2d(1),
@@ -28,16 +32,17 @@ class ChannelGate(nn.Sequential):
             _conv1x1(squeezed, channels),
             nn.Sigmoid(),
         )
-        self.squeezed = squeezed
+        self.is_constant = squeezed == 0
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.squeezed == 0:
+        if self.is_constant:
             # A convolution from zero channels is its bias; exporters do not take one.
             bias = self[3].bias
             assert isinstance(bias, Tensor)
             return torch.sigmoid(bias).view(1, -1, 1, 1)
-        gate: Tensor = self[4](self[3](self[2](self[1](self[0](x)))))
-        return gate
+        for layer in self:
+            x = layer(x)
+        return x
 
 
 def _conv1x1(in_channels: int, out_channels: int) -> nn.Conv2d:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.fx import Proxy
 from torch.nn.modules import module as _modules
 
@@ -56,10 +56,22 @@ def may_fuse(x: Tensor) -> bool:
         x: any input of the module that asks.
     """
     if not torch.jit.is_scripting():
-        if is_proxy(x) or _has_global_hooks():
+        if is_proxy(x) or _has_global_hooks() or _is_patched():
             return False
         return torch.compiler.is_compiling() or _transforms() is None
     return True
+
+
+# What calling a convolution or a linear layer runs.
+_CALLS = ((nn.Module, "__call__"), (nn.Conv2d, "forward"), (nn.Conv2d, "_conv_forward"), (nn.Linear, "forward"))
+_ORIGINAL = [getattr(kind, name) for kind, name in _CALLS]
+
+
+def _is_patched() -> bool:
+    """Whether somebody has exchanged what every call of a layer runs."""
+    if torch.compiler.is_compiling():  # which cannot compare functions, and sees through them
+        return False
+    return [getattr(kind, name) for kind, name in _CALLS] != _ORIGINAL
 
 
 def _has_global_hooks() -> bool:

@@ -28,6 +28,10 @@ CONV3X3: Mapping[str, object] = {"kernel_size": (3, 3), "padding": (1, 1), **_CO
 _PLAIN = (nn.Parameter, Tensor, FakeTensor, FunctionalTensor)
 
 
+# Methods that people exchange on a single layer: what it computes, and how a convolution pads.
+_METHODS = ("forward", "_conv_forward")
+
+
 def is_stock(part: Any, kind: type[nn.Module], assumed: Mapping[str, object] = _NOTHING) -> bool:
     """Whether calling a part of a module gives what its class computes from its parameters, and nothing sees the call.
 
@@ -37,8 +41,9 @@ def is_stock(part: Any, kind: type[nn.Module], assumed: Mapping[str, object] = _
         assumed: attributes that the fast form takes for granted; `CONV1X1`, `CONV3X3`.
 
     Returns:
-        False where it is of another class, a subclass too (parametrised, sharded, quantised); where it has hooks or a
-        ``forward`` of its own; where an attribute differs; where the weight is missing (pruned) or a tensor subclass.
+        False where it is of another class, a subclass too (parametrised, sharded, quantised); where it has hooks, or a
+        method of its own in place of one of its class; where an attribute differs; where the weight is missing (pruned)
+        or a tensor subclass.
         Hooks on every module there is are for `smp_core.layers.recording.may_fuse` to see.
 
     >>> is_stock(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d, CONV3X3)
@@ -50,8 +55,9 @@ def is_stock(part: Any, kind: type[nn.Module], assumed: Mapping[str, object] = _
         return False
     if part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks:
         return False
-    if "forward" in part.__dict__:
-        return False
+    for name in _METHODS:
+        if name in part.__dict__:
+            return False
     for name, value in assumed.items():
         if getattr(part, name) != value:
             return False

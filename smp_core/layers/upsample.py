@@ -199,5 +199,7 @@ class UpsampleConcatBlock(Fusing):
             return plain
         conv = self.conv1[0]
         out: Tensor = convolve_transposed(x, skip, height, width, dense, conv.weight, conv.bias)  # type: ignore[arg-type]
-        result: Tensor = self.conv1[2](self.conv1[1](out))
-        return result
+        for index, layer in enumerate(self.conv1):
+            if index > 0:
+                out = layer(out)
+        return out

@@ -42,7 +42,11 @@ def build(case: tuple[ArchitectureSpec, bool]) -> nn.Module:
     return smp_core.create(spec.name, encoder, classes=3).eval()
 
 
-@pytest.fixture(params=CASES, ids=lambda case: case[0].name + ("-tokens" if case[1] else ""), scope="module")
+def title(case: tuple[ArchitectureSpec, bool]) -> str:
+    return case[0].name + ("-tokens" if case[1] else "")
+
+
+@pytest.fixture(params=CASES, ids=title, scope="module")
 def case(request: pytest.FixtureRequest) -> tuple[ArchitectureSpec, bool]:
     return request.param
 
@@ -115,6 +119,15 @@ def test_trace_holds_for_other_sizes(case, model):
     expect_same(traced, model, OTHERS)
 
 
+# Those whose graphs are unlike Unet's; the sweeps have all.
+UNLIKE = ("pan", "upernet", "segformer", "dpt")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=[] if case[0].name in UNLIKE else [pytest.mark.slow], id=title(case)) for case in CASES],
+    indirect=True,
+)
 def test_onnx_in_onnxruntime(case, model, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

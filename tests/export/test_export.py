@@ -38,7 +38,12 @@ def assert_equal(theirs, ours):
         torch.testing.assert_close(torch.as_tensor(a), b, rtol=1e-4, atol=1e-4 * b.abs().max().item())
 
 
-@pytest.mark.parametrize("size", [(64, 64), (97, 33), (1, 1)], ids=str)
+@pytest.mark.parametrize(
+    ("model", "size"),
+    [("plain", (64, 64)), ("plain", (1, 1)), *((name, (97, 33)) for name in OPTIONS)],
+    ids=str,
+    indirect=["model"],
+)
 def test_compile_in_one_graph(model, size):
     torch.compiler.reset()
     compiled = torch.compile(model, fullgraph=True, dynamic=False, backend="aot_eager")
@@ -46,6 +51,7 @@ def test_compile_in_one_graph(model, size):
         assert_equal(compiled(image(size)), model(image(size)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["plain"], indirect=True)
 def test_compile_in_one_graph_of_any_size(model):
     torch.compiler.reset()
@@ -127,6 +133,11 @@ def test_trace_holds_for_other_sizes(model):
             assert_equal(traced(image(size)), model(image(size)))
 
 
+@pytest.mark.parametrize(
+    "model",
+    [pytest.param(name, marks=[pytest.mark.slow] if name in ("bilinear", "layernorm") else []) for name in OPTIONS],
+    indirect=True,
+)
 def test_onnx_in_onnxruntime(model, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

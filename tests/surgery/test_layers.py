@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import functools
+import types
 import warnings
 from collections.abc import Callable
 
@@ -11,9 +13,11 @@ import torch
 from operations import ARCHITECTURES, build, called, image, train, watched
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
+from torch.utils.checkpoint import checkpoint
 
 import smp_core
-from smp_core.layers import Fusing, PooledBatchNorm2d, PooledInstanceNorm2d
+from smp_core.layers import ChannelGate, Fusing, PooledBatchNorm2d, PooledInstanceNorm2d
+from smp_testing.expectations import expect_close
 
 ATTENTION = ("unet", "unetplusplus")
 
@@ -240,3 +244,53 @@ def test_fx_of_norms_that_ask_for_the_size(kind: type[nn.Module], tracking: bool
             torch.testing.assert_close(traced(x), norm(x))
         for name, found in traced.state_dict().items():  # without those that this mode does not use
             torch.testing.assert_close(found, norm.state_dict()[name.removeprefix("0.")])
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_another_padding_by_an_exchanged_method(architecture: str) -> None:
+    def circular(self: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        rows, columns = self.padding
+        x = nn.functional.pad(x, [columns, columns, rows, rows], mode="circular") if rows or columns else x
+        return nn.functional.conv2d(x, weight, bias, self.stride, 0, 1, self.groups)
+
+    model = build(architecture)
+    for layer in (item for item in _convolutions(model.decoder) if item.dilation == (1, 1)):
+        layer._conv_forward = types.MethodType(circular, layer)
+    with torch.no_grad():
+        expect_close([model(image())], [called(model, image())], f"{architecture} with circular padding")
+
+
+def test_an_exchanged_method_of_the_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, ran, plain = build("unet"), [], nn.Conv2d.forward
+
+    def forward(self: nn.Conv2d, x: Tensor) -> Tensor:
+        ran.append(self)
+        return plain(self, x)
+
+    monkeypatch.setattr(nn.Conv2d, "forward", forward)
+    with torch.no_grad():
+        model(image())
+    assert {id(layer) for layer in ran} == {id(layer) for layer in _convolutions(model)}
+
+
+@pytest.mark.parametrize("architecture", ["unet", "manet"])
+def test_a_script_with_wrapped_layers_of_a_gate(architecture: str) -> None:
+    model = build(architecture, **({"decoder_attention_type": "scse"} if architecture == "unet" else {}))
+    gates = [part for part in model.modules() if isinstance(part, ChannelGate) and not part.is_constant]
+    assert gates
+    for gate in gates:
+        gate[3] = nn.Sequential(gate[3])
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch announces its successor
+        expect_close([torch.jit.script(model)(image())], [model(image())], "a script with wrapped layers")
+
+
+def test_recomputed_blocks_of_unetplusplus() -> None:
+    model = build("unetplusplus").double().train()
+    other = copy.deepcopy(model)
+    for block in other.decoder.blocks.values():
+        block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
+    for item in (model, other):
+        item(image().double()).square().mean().backward()
+    for (name, parameter), found in zip(model.named_parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(found.grad, parameter.grad, msg=name)

@@ -78,7 +78,13 @@ def test_a_graph_of_pan_in_training() -> None:
     torch.testing.assert_close(exported(x), expected)
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        pytest.param(name, marks=[] if name in ("unet", "pan", "upernet") else [pytest.mark.slow])
+        for name in ARCHITECTURES
+    ],
+)
 def test_fx_in_training(architecture: str) -> None:
     model = build(architecture).double().train()
     for dropout in (part for part in model.modules() if isinstance(part, nn.modules.dropout._DropoutNd)):
@@ -140,3 +146,71 @@ def test_every_trainable_parameter_gets_a_gradient(architecture: str, attention:
     model = build(architecture, **options).train()
     model(image()).square().mean().backward()
     assert not [name for name, item in model.named_parameters() if item.requires_grad and item.grad is None]
+
+
+def test_a_weight_of_other_channels_in_place_of_the_first_one() -> None:
+    model = build("unet")
+    weight = model.encoder.conv1.weight
+    model.encoder.conv1.weight = nn.Parameter(torch.cat([weight, weight], dim=1))
+    assert model.in_channels == 6
+    assert model(image(channels=6)).shape == (2, 2, 64, 96)
+
+
+def test_hooks_that_make_another_input_of_it() -> None:
+    model = build("unet")
+    expected = model(image())
+    model.encoder.register_forward_pre_hook(lambda _, inputs: (inputs[0][:, :3].float(),))
+    torch.testing.assert_close(model(torch.cat([image(), image()], dim=1)), expected)
+    torch.testing.assert_close(model(image().double()), expected)
+
+
+@pytest.mark.parametrize("architecture", ["unet", "segformer"])
+def test_a_head_that_returns_several_maps(architecture: str) -> None:
+    class Heads(nn.Module):
+        def __init__(self, head: nn.Module) -> None:
+            super().__init__()
+            self.head = head
+
+        def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {"scores": self.head(x), "again": self.head(x)}
+
+    model = build(architecture)
+    expected = model(image())
+    model.segmentation_head = Heads(model.segmentation_head)
+    for found in (model(image()), model.predict(image())):
+        assert list(found) == ["scores", "again"]
+        torch.testing.assert_close(found["scores"], expected)
+
+
+def test_predict_tells_modules_which_mode_they_are_in() -> None:
+    class Switched(nn.Identity):
+        state = True
+
+        def train(self, mode: bool = True) -> Switched:
+            self.state = mode
+            return super().train(mode)
+
+    model = build("unet").train()
+    model.encoder.eval()
+    in_decoder, in_encoder = Switched(), Switched().eval()
+    model.decoder.blocks[0].conv2.append(in_decoder)
+    model.encoder.layer1.append(in_encoder)
+    model.predict(image())
+    assert (in_decoder.state, in_decoder.training) == (True, True)
+    assert (in_encoder.state, in_encoder.training) == (False, False)
+    assert model.training
+    assert not model.encoder.training
+
+
+@pytest.mark.parametrize(
+    ("encoder", "name"),
+    [("resnet18", "fc"), ("densenet121", "classifier"), ("mit_b0", "head"), ("vgg11", "classifier")],
+)
+def test_a_module_of_a_classifiers_name(encoder: str, name: str) -> None:
+    model = build("unet", encoder)
+    model.load_state_dict({**model.state_dict(), f"encoder.{name}.weight": torch.zeros(5, 3)})  # of published weights
+    setattr(model.encoder, name, nn.Linear(3, 5))
+    other = copy.deepcopy(model)
+    nn.init.zeros_(getattr(other.encoder, name).weight)
+    other.load_state_dict(model.state_dict())
+    torch.testing.assert_close(getattr(other.encoder, name).weight, getattr(model.encoder, name).weight)

@@ -63,6 +63,7 @@ def score(model: nn.Module, x: Tensor, mask: Tensor) -> float:
         return iou(model(x) > 0, mask > 0)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:torch.ao.quantization is deprecated")
 def test_eight_bits_by_fx(learned: smp_core.SegmentationModel, sample: Sample) -> None:
     images, mask = sample.held_out

@@ -94,6 +94,8 @@ class ASPP(Fusing):
     def fused(self, maps: list[Tensor], height: int, width: int) -> Tensor:
         """What ``project`` makes of the concatenation, which is not made."""
         conv = self.project[0]
-        x = self.resize.project(maps, conv.weight, conv.bias, height, width)  # type: ignore[arg-type]
-        out: Tensor = self.project[3](self.project[2](self.project[1](x)))
+        out: Tensor = self.resize.project(maps, conv.weight, conv.bias, height, width)  # type: ignore[arg-type]
+        for index, layer in enumerate(self.project):
+            if index > 0:
+                out = layer(out)
         return out

@@ -71,8 +71,10 @@ class ReadoutConcat(Fusing):
         x = functional.conv2d(feature, weight[:, : self.channels, None, None], bias)
         if self.has_prefix:
             x += functional.linear(prefix_tokens[:, 0], weight[:, self.channels :])[:, :, None, None]
-        out: Tensor = self.project[1](x)
-        return out
+        for index, layer in enumerate(self.project):
+            if index > 0:
+                x = layer(x)
+        return x
 
 
 def build_readout(readout: str, channels: int, num_prefix_tokens: int) -> nn.Module:

@@ -156,8 +156,10 @@ class FPNDecoder(Fusing):
             return False
         if level.skip_conv is not None and not is_stock(level.skip_conv, nn.Conv2d, CONV1X1):
             return False
+        if not is_stock(segmentation.block, nn.Sequential) or len(segmentation.block) != 1:
+            return False
         block = segmentation.block[0]
-        if not is_stock(segmentation.block, nn.Sequential) or not is_stock(block, ConvNormAct3x3):
+        if not is_stock(block, ConvNormAct3x3):
             return False
         return is_stock(block.block, nn.Sequential) and is_stock(block.block[0], nn.Conv2d, CONV3X3)
 
@@ -174,8 +176,10 @@ class FPNDecoder(Fusing):
             out = convolve_level(x, skip, (lateral.weight, lateral.bias), convolution, height, width)
         else:
             out = convolve_transposed(x, None, height, width, None, convolution[0], convolution[1])
-        result: Tensor = block[2](block[1](out))
-        return result
+        for index, layer in enumerate(block):
+            if index > 0:
+                out = layer(out)
+        return out
 
     def _merge(self, coarse: list[Tensor], finest: Tensor, height: int, width: int) -> Tensor:
         if self.merge_policy == "cat":

@@ -102,6 +102,8 @@ class PSPDecoder(Fusing):
     def fused(self, maps: list[Tensor], height: int, width: int) -> Tensor:
         """What ``conv`` makes of the concatenation, which is not made."""
         conv = self.conv[0]
-        x = self.resize.project(maps, conv.weight, conv.bias, height, width)  # type: ignore[arg-type]
-        out: Tensor = self.conv[2](self.conv[1](x))
+        out: Tensor = self.resize.project(maps, conv.weight, conv.bias, height, width)  # type: ignore[arg-type]
+        for index, layer in enumerate(self.conv):
+            if index > 0:
+                out = layer(out)
         return out

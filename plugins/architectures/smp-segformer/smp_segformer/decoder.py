@@ -121,8 +121,10 @@ class SegformerDecoder(Fusing):
         last_bias: Tensor | None = fusion.bias  # type: ignore[assignment]
         if last_bias is not None:
             biases.append(last_bias)
-        x = self.resize.project_each(maps, weights, torch.stack(biases).sum(0), height, width)
-        out: Tensor = self.fuse_stage[2](self.fuse_stage[1](x))
+        out = self.resize.project_each(maps, weights, torch.stack(biases).sum(0), height, width)
+        for index, layer in enumerate(self.fuse_stage):
+            if index > 0:
+                out = layer(out)
         return out
 
 

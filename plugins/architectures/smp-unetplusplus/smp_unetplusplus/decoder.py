@@ -87,7 +87,7 @@ class UnetPlusPlusDecoder(nn.Module):
             skip: Tensor | None = None
             if index >= 0:
                 skip = features[index]
-            out = block(x, skip, 2 * x.shape[2], 2 * x.shape[3], here)
+            out = block(x, skip, 2 * x.shape[2], 2 * x.shape[3], here.copy())  # it may run again, for its gradient
             here.insert(0, out)
             if chain == 0:
                 below = here

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -143,9 +144,11 @@ def _fuses(block: nn.Module, x: Tensor) -> bool:
 
 def _fused(block: Any, maps: list[Tensor]) -> Tensor:
     """What a `ConvNormAct` makes of the maps, resized to the first one and concatenated."""
-    convolution, norm, activation = block
+    convolution = block[0]
     height, width = maps[0].shape[2], maps[0].shape[3]
-    out: Tensor = activation(norm(convolve_resized(maps, convolution.weight, convolution.bias, height, width)))
+    out: Tensor = convolve_resized(maps, convolution.weight, convolution.bias, height, width)
+    for layer in itertools.islice(block, 1, None):
+        out = layer(out)
     return out
 
 

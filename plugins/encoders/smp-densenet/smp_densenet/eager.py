@@ -29,6 +29,8 @@ from smp_core.layers.recording import is_eager
 # Where this has been measured to take less time and memory; other devices keep the plain form until they are.
 _DEVICE = "cpu"
 
+_TRACKING = {"track_running_stats": True}
+
 # Transforms of torch.func differentiate and batch what they see, and do not see into a buffer.
 _is_transformed = getattr(torch._C._functorch, "is_functorch_wrapped_tensor", lambda _: False)
 
@@ -60,19 +62,28 @@ def can_share_buffer(layers: Sequence[DenseLayer], kind: type[nn.Module], x: Ten
         return False
     # A single value has no statistics, and torch has an error for that. With the channels innermost, a beginning of
     # the buffer would not be contiguous.
-    if x.numel() <= x.shape[1] or not x.is_contiguous() or forward_ad.unpack_dual(x).tangent is not None:
+    if x.numel() <= x.shape[1] or not x.is_contiguous() or _is_dual(x):
         return False
     return all(_is_as_built(layer, kind, x.dtype) for layer in layers)
 
 
+def _is_dual(x: Tensor) -> bool:
+    """Whether forward-mode differentiation goes through it."""
+    return forward_ad.unpack_dual(x).tangent is not None
+
+
 def _is_as_built(layer: DenseLayer, kind: type[nn.Module], dtype: torch.dtype) -> bool:
-    if not is_stock(layer, kind) or not is_stock(layer.norm1, nn.BatchNorm2d) or not is_stock(layer.relu1, nn.ReLU):
+    if not is_stock(layer, kind) or not is_stock(layer.relu1, nn.ReLU):
+        return False
+    if not is_stock(layer.norm1, nn.BatchNorm2d, _TRACKING):
         return False
     # Of the last convolution it must be known how many channels it makes.
     if not is_stock(layer.conv1, nn.Conv2d, CONV1X1) or not isinstance(layer.conv2, nn.Conv2d):
         return False
     norm, convolution = layer.norm1, layer.conv1
-    if norm.running_mean is None or norm.weight is None or convolution.bias is not None:
+    if norm.running_mean is None or norm.num_batches_tracked is None or norm.weight is None:
+        return False
+    if convolution.bias is not None or any(_is_dual(item) for item in (norm.weight, norm.bias, convolution.weight)):
         return False
     return norm.weight.dtype == norm.running_mean.dtype == convolution.weight.dtype == dtype
 
@@ -90,7 +101,9 @@ def run_with_buffer(layers: Sequence[DenseLayer], x: Tensor) -> Tensor:
         beginning = _Append.apply(beginning, new, buffer, start)
         start += new.shape[1]
         del new
-    return _to_batch(beginning, batch, height)
+    result = _to_batch(beginning, batch, height)
+    # Of a single image that is the buffer itself, of which the gradient is made; whoever comes next may write into it.
+    return result.clone() if batch == 1 and result.requires_grad else result
 
 
 def _to_batch(x: Tensor, batch: int, height: int) -> Tensor:

@@ -35,7 +35,7 @@ class HalvingAvgPool2d(nn.Module):
 
 
 class Transition(nn.Module):
-    """What is between two dense blocks; the feature is in its middle, so that its halves are called one by one.
+    """What is between two dense blocks; the feature is in its middle.
 
     Args:
         channels: of the dense block before it.
@@ -49,23 +49,17 @@ class Transition(nn.Module):
         self.relu = nn.ReLU(inplace=True) if activates else nn.Identity()
         self.conv = nn.Conv2d(channels, channels // 2, 1, bias=False) if reduces else nn.Identity()
         self.pool = HalvingAvgPool2d()
+        self.reduces = reduces
 
-    def activate(self, x: Tensor) -> Tensor:
-        """The first half, whose result is a feature of the encoder: (N, C, H, W) -> the same shape."""
-        out: Tensor = self.relu(self.norm(x))
-        return out
-
-    def reduce(self, x: Tensor) -> Tensor:
-        """The second half: (N, C, H, W) -> (N, C / 2, H / 2, W / 2).
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, C, H, W) -> the feature, of the same shape, and what goes on, (N, C / 2, H / 2, W / 2).
 
         A mean of pixels and a 1x1 convolution commute; the mean first leaves the convolution a quarter of its work.
         """
-        out: Tensor = self.conv(self.pool(x))
-        return out
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Both halves."""
-        return self.reduce(self.activate(x))
+        feature: Tensor = self.relu(self.norm(x))
+        if not self.reduces:
+            return feature, feature
+        return feature, self.conv(self.pool(feature))
 
 
 class DenseNetFeatures(nn.Module):
@@ -106,17 +100,16 @@ class DenseNetFeatures(nn.Module):
         x = self.relu0(self.norm0(self.conv0(x)))
         features.append(x)
         if self.depth >= 2:
-            x = self.transition1.activate(self.denseblock1(self.pool0(x)))
-            features.append(x)
+            feature, x = self.transition1(self.denseblock1(self.pool0(x)))
+            features.append(feature)
         if self.depth >= 3:
-            x = self.transition2.activate(self.denseblock2(self.transition1.reduce(x)))
-            features.append(x)
+            feature, x = self.transition2(self.denseblock2(x))
+            features.append(feature)
         if self.depth >= 4:
-            x = self.transition3.activate(self.denseblock3(self.transition2.reduce(x)))
-            features.append(x)
+            feature, x = self.transition3(self.denseblock3(x))
+            features.append(feature)
         if self.depth >= 5:
-            x = self.norm5(self.denseblock4(self.transition3.reduce(x)))
-            features.append(x)
+            features.append(self.norm5(self.denseblock4(x)))
         return features
 
 

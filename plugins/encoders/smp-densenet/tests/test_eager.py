@@ -188,3 +188,40 @@ def test_nothing_of_the_square_is_kept():
 
     seen = sum(layer.norm1.num_features for layer in module) * x[:, 0].numel() * x.element_size()
     assert kept(module) <= kept(plain(module)) - seen
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_what_is_written_into_the_result_does_not_reach_the_gradient(batch):
+    module = block(training=False)
+    x = image(batch)
+    reference = plain(module)
+    for each in (module, reference):
+        each(x).mul_(0.5).square().sum().backward()
+    for found, expected in zip(module.parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(found.grad, expected.grad)
+
+
+@pytest.mark.parametrize("attribute", ["track_running_stats", "num_batches_tracked"])
+def test_statistics_that_are_not_tracked(attribute):
+    module = block()
+    for layer in module:
+        setattr(layer.norm1, attribute, False if attribute == "track_running_stats" else None)
+    reference = plain(module)
+    x = image()
+    torch.testing.assert_close(module(x), reference(x))
+    for key, value in reference.state_dict().items():
+        torch.testing.assert_close(module.state_dict()[key], value, msg=key)
+
+
+@pytest.mark.parametrize("name", ["norm1.weight", "conv1.weight"])
+def test_forward_differentiation_in_a_parameter(name):
+    module = block(training=False)
+    key = f"denselayer2.{name}"
+    tangent = torch.ones_like(module.get_parameter(key))
+    found = []
+    for each in (module, plain(module)):
+        with forward_ad.dual_level():
+            dual = forward_ad.make_dual(each.get_parameter(key).detach(), tangent)
+            out = torch.func.functional_call(each, {key: dual}, (image(),))
+            found.append(forward_ad.unpack_dual(out).tangent)
+    torch.testing.assert_close(*found)

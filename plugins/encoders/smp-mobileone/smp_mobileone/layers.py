@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,6 +15,9 @@ from smp_core.layers.recording import is_eager
 
 # What makes a strided 1x1 convolution one of every other pixel.
 _STRIDED = {"kernel_size": (1, 1), "padding": (0, 0), "padding_mode": "zeros"}
+
+# Of the convolution in a branch.
+_MERGING = {"padding_mode": "zeros", "bias": None}
 
 
 class ConvNorm(nn.Module):
@@ -121,8 +127,15 @@ class MobileOneBlock(nn.Module):
         """A block of one convolution with the same numbers as this one in evaluation mode.
 
         Raises:
-            CreationError: a batch norm is in training mode, where it uses the statistics of the batch.
+            CreationError: a batch norm is in training mode, where it uses the statistics of the batch; or a part that
+                would be merged is not as it was built.
         """
+        changed = [name for name, part, kind, assumed in self._merging() if not is_stock(part, kind, assumed)]
+        if changed:
+            raise CreationError(
+                f"a MobileOne block merges branches of plain convolutions and batch norms, and {', '.join(changed)} "
+                "was replaced, wrapped, hooked or changed; undo that first, or keep the block as it is"
+            )
         branches = [branch for branch in (*self.rbr_conv, self.rbr_scale) if isinstance(branch, ConvNorm)]
         main = branches[0].conv
         kernel = torch.zeros_like(main.weight, dtype=torch.float64)
@@ -138,7 +151,19 @@ class MobileOneBlock(nn.Module):
             channel = torch.arange(main.out_channels, device=kernel.device)
             kernel[channel, channel % kernel.shape[1], kernel.shape[2] // 2, kernel.shape[3] // 2] += scale
             bias += shift
-        return MergedBlock(main, kernel, bias, self.se)
+        return MergedBlock(main, kernel, bias, self.se, self.activation)
+
+    def _merging(self) -> Iterator[tuple[str, Any, type[nn.Module], Mapping[str, object]]]:
+        """The parts that `merged` does not keep: name, part, and what each must be."""
+        for name, branch in [*self.rbr_conv.named_children(), ("rbr_scale", self.rbr_scale)]:
+            if branch is not None:
+                title = name if name == "rbr_scale" else f"rbr_conv.{name}"
+                yield title, branch, ConvNorm, {}
+                if isinstance(branch, ConvNorm):
+                    yield f"{title}.conv", branch.conv, nn.Conv2d, _MERGING
+                    yield f"{title}.bn", branch.bn, nn.BatchNorm2d, {}
+        if self.rbr_skip is not None:
+            yield "rbr_skip", self.rbr_skip, nn.BatchNorm2d, {}
 
 
 class MergedBlock(nn.Module):
@@ -148,9 +173,12 @@ class MergedBlock(nn.Module):
         like: the convolution that it replaces: channels, stride, padding, dilation, groups, dtype and device.
         kernel, bias: of the new convolution.
         attention: what scales the channels, or `torch.nn.Identity`; taken as it is.
+        activation: likewise.
     """
 
-    def __init__(self, like: nn.Conv2d, kernel: Tensor, bias: Tensor, attention: nn.Module) -> None:
+    def __init__(
+        self, like: nn.Conv2d, kernel: Tensor, bias: Tensor, attention: nn.Module, activation: nn.Module
+    ) -> None:
         super().__init__()
         rows, columns = like.kernel_size
         self.reparam_conv = nn.Conv2d(
@@ -166,7 +194,7 @@ class MergedBlock(nn.Module):
         self.reparam_conv.weight = nn.Parameter(kernel.to(like.weight))
         self.reparam_conv.bias = nn.Parameter(bias.to(like.weight))
         self.se = attention
-        self.activation = nn.ReLU(inplace=True)
+        self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.activation(self.se(self.reparam_conv(x)))

@@ -1,5 +1,6 @@
 """The inference form: the same numbers, fewer parameters, less time."""
 
+import re
 import statistics
 import time
 
@@ -94,6 +95,37 @@ def test_a_module_in_training_mode_is_refused():
     encoder = settled("mobileone_s1").train()
     with pytest.raises(CreationError, match=r"is in training mode, .*; call \.eval\(\) first"):
         encoder.merged()
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda block: setattr(block, "rbr_skip", torch.nn.Identity()), "rbr_skip"),
+        (lambda block: setattr(block.rbr_conv[0].conv, "padding_mode", "circular"), "rbr_conv.0.conv"),
+        (lambda block: setattr(block.rbr_conv[0].conv, "bias", torch.nn.Parameter(torch.ones(48))), "rbr_conv.0.conv"),
+        (lambda block: setattr(block.rbr_conv[0], "bn", torch.nn.GroupNorm(1, 48)), "rbr_conv.0.bn"),
+        (lambda block: setattr(block, "rbr_scale", torch.nn.Sequential(block.rbr_scale)), "rbr_scale"),
+        (lambda block: block.rbr_conv[0].register_forward_hook(lambda *_: None), "rbr_conv.0"),
+    ],
+)
+def test_what_was_changed_is_not_merged(change, named):
+    encoder = smp_core.create_encoder("mobileone_s0", weights=None).eval()
+    block = next(part for part in encoder.modules() if isinstance(part, MobileOneBlock) and part.rbr_skip is not None)
+    change(block)
+    message = f"merges branches of plain convolutions and batch norms, and {named} was replaced, wrapped, hooked or"
+    with pytest.raises(CreationError, match=re.escape(message)):
+        merged(encoder)
+
+
+def test_another_activation_is_kept():
+    encoder = smp_core.create_encoder("mobileone_s0", weights=None).double().eval()
+    for part in encoder.modules():
+        if isinstance(part, MobileOneBlock):
+            part.activation = torch.nn.GELU()
+    x = torch.randn(1, 3, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for found, expected in zip(merged(encoder)(x), encoder(x), strict=True):
+            torch.testing.assert_close(found, expected)
 
 
 def test_a_module_that_holds_the_encoder_is_merged_as_a_whole():

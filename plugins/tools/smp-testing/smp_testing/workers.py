@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import multiprocessing
+import sys
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -35,7 +36,7 @@ def run_in_processes(work: Work, module: nn.Module, x: Tensor, what: str) -> Non
         what: begins the message.
 
     Raises:
-        ConformanceError: a process failed; the first one says how.
+        ConformanceError: a process failed, and how.
     """
     try:
         file = io.BytesIO()
@@ -44,7 +45,7 @@ def run_in_processes(work: Work, module: nn.Module, x: Tensor, what: str) -> Non
         raise ConformanceError(f"{what}: torch.save of the module: {beginning(error)}; expected it to work") from error
     with tempfile.TemporaryDirectory() as folder:
         tasks = [
-            _processes().submit(_in_group, work, rank, file.getvalue(), Path(folder, "group").as_uri())
+            _processes().submit(_in_group, work, rank, file.getvalue(), Path(folder, "group").as_uri(), [*sys.path])
             for rank in range(NUM_PROCESSES)
         ]
         try:
@@ -52,9 +53,10 @@ def run_in_processes(work: Work, module: nn.Module, x: Tensor, what: str) -> Non
         except Exception:  # a process is gone; the next check starts new ones
             _processes.cache_clear()
             raise
-    for rank, failure in enumerate(failures):
-        if failure is not None:
-            raise ConformanceError(f"{what}: in process {rank}: {failure}")
+    # One that fails leaves the other waiting for it, whose error says nothing else.
+    failed = [f"in process {rank}: {failure}" for rank, failure in enumerate(failures) if failure is not None]
+    for failure in sorted(failed, key=lambda text: "gloo" in text.lower()):
+        raise ConformanceError(f"{what}: {failure}")
 
 
 @functools.cache
@@ -63,8 +65,9 @@ def _processes() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(NUM_PROCESSES, multiprocessing.get_context("spawn"), torch.set_num_threads, (1,))
 
 
-def _in_group(work: Work, rank: int, saved: bytes, group: str) -> str | None:
+def _in_group(work: Work, rank: int, saved: bytes, group: str, path: list[str]) -> str | None:
     """In a process: what failed, as errors of plugins may themselves not be picklable."""
+    sys.path[:] = path  # it may have been started before a plugin was found
     try:
         # What the other process wrote, and the whole module is wanted.
         module, x = torch.load(io.BytesIO(saved), weights_only=False)
@@ -73,6 +76,7 @@ def _in_group(work: Work, rank: int, saved: bytes, group: str) -> str | None:
         )
         try:
             work(rank, module, x)
+            distributed.barrier()  # whoever leaves first would tear the other one's connections
         finally:
             distributed.destroy_process_group()
     except ConformanceError as error:

@@ -40,7 +40,10 @@ class Right(nn.Module):
     def convolve(self, x):
         if not is_stock(self.block, nn.Sequential) or not is_stock(self.block[0], nn.Conv2d, CONV3X3):
             return self.block(x)
-        return self.block[2](self.block[1](self.fast(x)))
+        x = self.fast(x)
+        for layer in self.block[1:]:
+            x = layer(x)
+        return x
 
     def fast(self, x):
         return functional.conv2d(x, self.kernel(), self.block[0].bias, padding=1)
@@ -52,6 +55,12 @@ class Right(nn.Module):
 class Bypasses(Right):
     def convolve(self, x):
         return self.block[2](self.block[1](self.fast(x)))
+
+
+class CountsLayers(Right):
+    def convolve(self, x):
+        is_as_built = is_stock(self.block, nn.Sequential) and is_stock(self.block[0], nn.Conv2d, CONV3X3)
+        return self.block[2](self.block[1](self.fast(x))) if is_as_built else self.block(x)
 
 
 class AsksTypeAlone(Right):
@@ -271,6 +280,11 @@ WRONG = [
         "in process 0: RuntimeError: Expected to have finished reduction",
     ),
     (Bypasses, distributed.trains_sharded, "under fully_shard: in process 0: RuntimeError: .*DTensor"),
+    (
+        CountsLayers,
+        surgery.longer_sequences_run,
+        "with block longer by one, against calling every part: output 0 differs",
+    ),
     (LooksAtLinear, surgery.dynamically_quantised_layers_run, "the output differs by 0.[0-9]+ of its norm"),
 ]
 

@@ -104,6 +104,7 @@ CHECKS: tuple[Check, ...] = (
             surgery.wrapped_layers_train,
             surgery.parametrisations_run_once,
             surgery.changed_attributes_count,
+            surgery.longer_sequences_run,
             surgery.dynamically_quantised_layers_run,
             copies.copies_are_independent,
             copies.weights_are_read_at_each_call,

@@ -140,6 +140,29 @@ def _change(case: ModuleCase, module: nn.Module, x: Tensor, name: str, attribute
     )
 
 
+def longer_sequences_run(case: ModuleCase) -> None:
+    """What is put behind the last module of an `nn.Sequential` runs."""
+    module, x = copy.deepcopy(case.settled()), case.image()
+    sequences = [name for name, part in module.named_modules() if isinstance(part, nn.Sequential) and name]
+    trained = [name for name in sequences if [*module.get_submodule(name).parameters()]]
+    for name in _representatives(case, module, trained):
+        sequence: Any = module.get_submodule(name)
+        if type(sequence).forward is not nn.Sequential.forward:
+            continue  # what it makes of its parts is its own
+        sequence.append(_Halved())
+        with torch.no_grad():
+            found = expect_runs(lambda: case.run(module, x), f"{case.name}: with {name} longer by one", _CALLED)
+            with _hooked(module, [name for name, _ in module.named_modules() if name], set()):
+                called = case.run(module, x)
+        expect_close(found, called, f"{case.name} with {name} longer by one, against calling every part")
+        del sequence[-1]
+
+
+class _Halved(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return x / 2 if isinstance(x, Tensor) else x
+
+
 def dynamically_quantised_layers_run(case: ModuleCase) -> None:
     """`torch.ao.quantization.quantize_dynamic` of its linear layers runs, and stays near."""
     module, x = copy.deepcopy(case.settled()), case.image()

@@ -6,29 +6,29 @@ import pytest
 
 _kept_alive = []
 
-# Checks that take long, of cases that differ from others of the same plugin in little: left to the sweeps.
+# What the checks of plugins leave to the sweeps: what takes long, of cases that differ from others of the same plugin
+# in little; processes of their own, tens of seconds for an encoder, but for some of each kind; and, of encoders too
+# large to compute with, whose layers are those of smaller ones, all but what they declare.
 _LONG = ("compiles", "exports")
-_ALIKE = (
-    "-patches-",
-    "-full_resolution-",
-    "-from_4-",
-    "-to_64-",
-    "dpn68b-",
-    "timm-skresnext50_32x4d-",
-    "mobileone_s1-",
-)
-# Processes of their own, tens of seconds for an encoder: in every run of these.
+_ALIKE = ("-patches", "-full_resolution", "-from_4", "-to_64", "dpn68b", "timm-skresnext50_32x4d", "mobileone_s1")
 _PROCESSES = ("opens_in_a_new_process", "trains_in_two_processes", "trains_sharded")
 _STARTED_FOR = ("unet-pyramid", "segformer-pyramid", "upernet-pyramid", "linear-tokens", "resnet18", "mit_b0")
+_DECLARED = ("features_match_spec", "num_parameters_matches_spec")
 
 
 def pytest_collection_modifyitems(items):
-    """Mark what the checks of plugins leave to the sweeps."""
     for item in items:
-        case, _, check = item.name.rpartition("[")[2].rstrip("]").rpartition("-")
-        is_alike = check in _LONG and any(name in f"{case}-" for name in _ALIKE)
-        if is_alike or (check in _PROCESSES and item.originalname == "test_conformance" and case not in _STARTED_FOR):
+        check = item.callspec.params.get("check") if hasattr(item, "callspec") else None
+        if item.name.startswith("test_conformance[") and _is_swept(check.case, check.check.name):
             item.add_marker(pytest.mark.slow)
+
+
+def _is_swept(case, check):
+    if check in _PROCESSES:
+        return case.name not in _STARTED_FOR
+    if check in _LONG and case.name.endswith(_ALIKE):
+        return True
+    return not getattr(case, "has_numbers", True) and check not in _DECLARED
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -33,9 +33,12 @@ class SegmentationBlock(nn.Module):
         )
 
     def forward(self, x: Tensor, heights: list[int], widths: list[int]) -> Tensor:
-        """``heights`` and ``widths``: what the map is upsampled to before each convolution but the first."""
+        """``heights`` and ``widths``: what the map is upsampled to before each convolution but the first.
+
+        What somebody put behind the convolutions takes the map as it is.
+        """
         for index, convolution in enumerate(self.block):
-            if index > 0:
+            if 0 < index <= len(heights):
                 x = upsample(x, heights[index - 1], widths[index - 1])
             x = convolution(x)
         return x

@@ -28,7 +28,7 @@ def _is_swept(case, check):
         return case.name not in _STARTED_FOR
     if check in _LONG and case.name.endswith(_ALIKE):
         return True
-    return not getattr(case, "has_numbers", True) and check not in _DECLARED
+    return not case.has_numbers and check not in _DECLARED
 
 
 @pytest.hookimpl(tryfirst=True)

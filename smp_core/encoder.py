@@ -197,11 +197,10 @@ class EncoderBase(nn.Module):
         Args:
             state_dict: of published weights, or of ours; not changed.
         """
-        ignored = tuple(self._ignored_keys)
-        # What somebody has added under such a name since is this encoder's own.
-        added = self.state_dict() if any(key.startswith(ignored) for key in state_dict if ignored) else {}
-        kept = {key: value for key, value in state_dict.items() if key in added or not key.startswith(ignored)}
-        return to_own(kept, self.state_dict(), self._renames) if self._renames else kept
+        ignored, own = tuple(self._ignored_keys), self.state_dict()
+        # What somebody has added under an ignored name since is this encoder's own.
+        kept = {key: value for key, value in state_dict.items() if key in own or not key.startswith(ignored)}
+        return to_own(kept, own, self._renames) if self._renames else kept
 
     def to_published_keys(self, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """A state dict of this encoder with the keys under which its weights are published."""
@@ -231,8 +230,9 @@ class EncoderBase(nn.Module):
 
 def first_convolution_of(encoder: nn.Module) -> nn.Module | None:
     """The layer that an encoder names as the one that sees the input, as it is now; None where there is none."""
+    name = getattr(encoder, "first_convolution", "")
     try:
-        return encoder.get_submodule(str(getattr(encoder, "first_convolution", "") or "-"))
+        return encoder.get_submodule(str(name)) if name else None
     except AttributeError:
         return None
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from operations import ARCHITECTURES, build, called, image, train, watched
+from operations import ARCHITECTURES, build, called, image, pruned, train, watched
 from torch import Tensor, nn
-from torch.nn.utils import parametrizations, prune
+from torch.nn.utils import parametrizations
 from torch.utils.checkpoint import checkpoint
 
 import smp_core
@@ -69,10 +69,7 @@ def _convolutions(module: nn.Module) -> list[nn.Conv2d]:
 )
 def test_pruned_layers_train(architecture: str, encoder: str, options: dict[str, object]) -> None:
     model = build(architecture, encoder, **options)
-    for layer in model.modules():
-        if isinstance(layer, (nn.Conv2d, nn.Linear)) and layer.weight.numel():
-            prune.random_unstructured(layer, "weight", amount=0.2)
-    train(model, image())
+    train(pruned(model), image())
     with torch.no_grad():
         torch.testing.assert_close(model(image()), called(model, image()), atol=1e-4, rtol=1e-4)
 

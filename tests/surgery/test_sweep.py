@@ -8,9 +8,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from operations import build, called, image, train
-from torch import nn
-from torch.nn.utils import prune
+from operations import build, called, image, pruned, train
 
 import smp_core
 from smp_testing import collect
@@ -53,12 +51,9 @@ def _maps_over_images(model: smp_core.SegmentationModel) -> None:
 
 
 def _trains_pruned(model: smp_core.SegmentationModel) -> None:
-    pruned = copy.deepcopy(model)
-    for layer in pruned.modules():
-        if isinstance(layer, (nn.Conv2d, nn.Linear)) and layer.weight.requires_grad and layer.weight.numel():
-            prune.random_unstructured(layer, "weight", amount=0.2)
-    train(pruned, image())
-    missing = [name for name, item in pruned.named_parameters() if item.requires_grad and item.grad is None]
+    trained = pruned(copy.deepcopy(model))
+    train(trained, image())
+    missing = [name for name, item in trained.named_parameters() if item.requires_grad and item.grad is None]
     expect(not missing, f"no gradient reaches {some(missing)}")
 
 

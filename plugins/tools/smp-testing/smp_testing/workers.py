@@ -53,10 +53,11 @@ def run_in_processes(work: Work, module: nn.Module, x: Tensor, what: str) -> Non
         except Exception:  # a process is gone; the next check starts new ones
             _processes.cache_clear()
             raise
-    # One that fails leaves the other waiting for it, whose error says nothing else.
     failed = [f"in process {rank}: {failure}" for rank, failure in enumerate(failures) if failure is not None]
-    for failure in sorted(failed, key=lambda text: "gloo" in text.lower()):
-        raise ConformanceError(f"{what}: {failure}")
+    if failed:
+        # One that fails leaves the other waiting for it, whose error says nothing else.
+        telling = min(failed, key=lambda text: "gloo" in text.lower())
+        raise ConformanceError(f"{what}: {telling}")
 
 
 @functools.cache

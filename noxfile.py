@@ -182,7 +182,7 @@ def light(session: nox.Session) -> None:
         session.run(inside, "-m", "pytest", "-q", "tests/light", external=True)
 
 
-_LIGHT = ("pluggy", "importlib-metadata", "packaging")
+_LIGHT = ("pluggy", "packaging")
 
 
 def _find_python(version: str) -> str | None:

@@ -6,6 +6,7 @@ The result is a list of `LoadedPlugin`; what became of each plugin is in its `Pl
 from __future__ import annotations
 
 import difflib
+import importlib
 import itertools
 import os
 import sys
@@ -16,13 +17,12 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-import importlib_metadata
 import pluggy
 
 from smp_core import plugin as plugin_api
 from smp_core._specs.registered import normalise
 from smp_core.errors import FAILURES, PluginError
-from smp_core.plugin import ENTRY_POINT_GROUP, ArchitectureSpec, EncoderSpec, NeckSpec
+from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec
 from smp_core.registry.metadata import Found, find_plugins
 
 # A plugin that imports one of these at discovery makes every program slow that merely has it installed.
@@ -206,13 +206,19 @@ def _explain(error: BaseException) -> str:
 
 
 def _import(value: str) -> ModuleType:
-    entry_point = importlib_metadata.EntryPoint(name="", value=value, group=ENTRY_POINT_GROUP)
+    """Import the module that an entry point names."""
+    name, _, attribute = value.partition("[")[0].partition(":")  # what stands in brackets are extras of a distribution
+    name = name.strip()
     try:
-        module = entry_point.load()
+        if not all(part.isidentifier() for part in name.split(".")):
+            raise ValueError(f"{value!r} is no module's name")
+        module = importlib.import_module(name)
+        for part in attribute.strip().split(".") if attribute.strip() else ():
+            module = getattr(module, part)
     except ModuleNotFoundError as error:
-        if error.name is not None and (entry_point.module + ".").startswith(error.name + "."):
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
             raise PluginError(
-                f"its metadata names the module {entry_point.module!r}, which is not there; "
+                f"its metadata names the module {name!r}, which is not there; "
                 "the installation is incomplete: reinstall it or uninstall it"
             ) from error
         raise PluginError(f"importing it failed: {type(error).__name__}: {error}") from error
@@ -223,9 +229,21 @@ def _import(value: str) -> ModuleType:
     return module
 
 
+class _PluginManager(pluggy.PluginManager):
+    """A plugin manager that looks closely only at what is marked: its base inspects every name a module has."""
+
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
+        if not hasattr(vars(plugin).get(name), f"{self.project_name}_impl"):
+            return None
+        return super().parse_hookimpl_opts(plugin, name)
+
+    def parse_hookspec_opts(self, module_or_class: ModuleType | type, name: str) -> pluggy.HookspecOpts | None:
+        return super().parse_hookspec_opts(module_or_class, name) if name in _HOOKS else None
+
+
 def _register(module: ModuleType) -> pluggy.PluginManager:
     """Register the module in a plugin manager of its own, refusing unknown hooks and modules without any."""
-    manager = pluggy.PluginManager(plugin_api.PROJECT_NAME)
+    manager = _PluginManager(plugin_api.PROJECT_NAME)
     manager.add_hookspecs(_HOOK_SPECS)
     try:
         manager.register(module)

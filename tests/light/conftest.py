@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from dummy_distributions import Dummy
 
-_NEEDED = ("smp_core", "pluggy", "importlib_metadata", "packaging", "zipp", "lazy_importer", "typing_extensions")
+_NEEDED = ("smp_core", "pluggy", "packaging")
 
 # What the scripts share: run something, and say what came of it.
 _PROBE = """
@@ -79,8 +79,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("base")
     for name in _NEEDED:
         found = importlib.util.find_spec(name)
-        if found is None or found.origin is None:
-            continue  # not every version of importlib-metadata needs the last ones
+        assert found is not None
+        assert found.origin is not None
         origin = Path(found.origin)
         if origin.name == "__init__.py":
             shutil.copytree(origin.parent, folder / name, ignore=shutil.ignore_patterns("__pycache__"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 
@@ -83,7 +82,7 @@ def test_a_malformed_entry_points_file_of_a_plugin(sandbox) -> None:
     record = seen["records"]["acme-smp-odd"]
     assert (seen["encoders"], record["status"]) == (["good"], "broken")
     assert record["error"].endswith("; reinstall or uninstall it")
-    title = "plugin 'acme-smp-odd' 1.2.3 (unknown): its entry_points.txt is malformed (TypeError"
+    title = "plugin 'acme-smp-odd' 1.2.3 (unknown): its entry_points.txt is malformed: 'just a line' is not of the form"
     assert record["error"].startswith(title)
     strict = sandbox.run("import smp_core\nreport(attempt(lambda: smp_core.plugins()))", SMP_PLUGINS_STRICT="1")
     assert strict["error"] == "PluginError"
@@ -91,17 +90,23 @@ def test_a_malformed_entry_points_file_of_a_plugin(sandbox) -> None:
 
 
 def test_an_entry_point_that_is_no_reference(sandbox) -> None:
-    """Some versions of importlib-metadata refuse it when it is read, some when it is loaded."""
     nonsense = "[smp_core]\nodd = plug-in, please\n"
     sandbox.install(_GOOD, Dummy(name="acme-smp-odd", source=_GOOD.source, entry_points=nonsense))
     seen = sandbox.run(_LIST)
     record = seen["records"]["acme-smp-odd"]
     assert (seen["encoders"], record["status"]) == (["good"], "broken")
-    assert re.match(
-        r"plugin 'acme-smp-odd' 1\.2\.3 \((unknown|plug-in, please)\): "
-        r"(its entry_points\.txt is malformed \(|importing it failed: )ValueError: .*plug-in, please",
-        record["error"],
+    assert record["error"] == (
+        "plugin 'acme-smp-odd' 1.2.3 (plug-in, please): importing it failed: "
+        "ValueError: 'plug-in, please' is no module's name"
     )
+
+
+@pytest.mark.parametrize("value", ["acme_smp_odd.plugin", "acme_smp_odd.plugin [fast, small]"])
+def test_how_an_entry_points_file_may_be_written(sandbox, value: str) -> None:
+    text = f"# a comment\n[console_scripts]\na = b\n\n[smp_core]\n# another\n odd ={value} \n\n[other]\nc = d\n"
+    sandbox.install(Dummy(name="acme-smp-odd", source=_GOOD.source, entry_points=text))
+    seen = sandbox.run(_LIST)
+    assert (seen["encoders"], seen["records"]["acme-smp-odd"]["status"]) == (["good"], "ok")
 
 
 @pytest.mark.parametrize("content", [b"[console_scripts]\nbroken\n", b"\xff\xfe not text"])
@@ -158,4 +163,69 @@ def test_the_first_of_two_installations_counts(sandbox, tmp_path) -> None:
 def test_a_zipped_path_entry(sandbox, tmp_path) -> None:
     wheel = _GOOD.wheel(tmp_path)
     script = f"import sys\nsys.path.insert(0, {str(wheel)!r})\n{_LIST}"
+    assert sandbox.run(script)["encoders"] == ["good"]
+
+
+_BESIDE_THE_LIBRARY = """
+import importlib.metadata
+from smp_core.registry.metadata import find_plugins
+
+library = importlib.metadata.entry_points(group="smp_core")
+report([sorted([item.distribution, item.version, item.entry_point, item.module] for item in find_plugins()),
+        sorted([item.dist.name, item.dist.version, item.name, item.value] for item in library)])
+"""
+
+
+def test_what_is_found_is_what_the_library_finds(sandbox, tmp_path) -> None:
+    """Folders are searched here, and must be searched as `importlib.metadata` searches them."""
+    later = tmp_path / "later"
+    sandbox.install(_GOOD, Dummy(name="Acme_SMP.Two", version="2!1.0+local", source=_GOOD.source))
+    sandbox.install(Dummy(name="other-tool", source=None), Dummy(name="acme-smp-egg", source=_GOOD.source))
+    (sandbox.target / "acme_smp_egg-1.2.3.dist-info").rename(sandbox.target / "acme_smp_egg.egg-info")
+    (sandbox.target / "acme_smp_egg.egg-info" / "METADATA").rename(sandbox.target / "acme_smp_egg.egg-info/PKG-INFO")
+    (sandbox.target / "empty-1.dist-info").mkdir()
+    (sandbox.target / "file-1.dist-info").write_text("")
+    Dummy(name="acme-smp-two", version="0.1", source=_GOOD.source).install(later)  # hidden by the first
+    Dummy(name="acme-smp-late", source=_GOOD.source).install(later)
+    paths = f"import os, sys\nsys.path += [{str(later)!r}, '/not/there']\n"
+    here, library = sandbox.run(paths + _BESIDE_THE_LIBRARY)
+    assert here == library
+    assert [item[0] for item in here] == [
+        "Acme_SMP.Two",
+        "acme-smp-egg",
+        "acme-smp-good",
+        "acme-smp-late",
+        "other-tool",
+    ]
+    relative = f"import os, sys\nos.chdir({str(later)!r})\nsys.path = ['', *sys.path]\n"
+    here, library = sandbox.run(relative + _BESIDE_THE_LIBRARY)
+    assert here == library
+    assert ["acme-smp-two", "0.1"] in [item[:2] for item in here]
+
+
+def test_distributions_that_somebody_elses_finder_provides(sandbox, tmp_path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    _GOOD.install(elsewhere)
+    script = f"""
+import importlib.machinery, importlib.metadata, sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        return importlib.machinery.PathFinder.find_spec(name, path or [{str(elsewhere)!r}], target)
+
+    def find_distributions(self, context=importlib.metadata.DistributionFinder.Context()):
+        return importlib.metadata.MetadataPathFinder.find_distributions(
+            importlib.metadata.DistributionFinder.Context(path=[{str(elsewhere)!r}]))
+
+sys.meta_path.append(Finder())
+"""
+    assert sandbox.run(script + _LIST)["encoders"] == ["good"]
+
+
+def test_an_unpacked_egg(sandbox, tmp_path) -> None:
+    egg = tmp_path / "acme_smp_good-1.2.3-py3.egg"
+    _GOOD.install(egg)
+    (egg / _GOOD.info / "METADATA").rename(egg / _GOOD.info / "PKG-INFO")
+    (egg / _GOOD.info).rename(egg / "EGG-INFO")
+    script = f"import sys\nsys.path.insert(0, {str(egg)!r})\n{_LIST}"
     assert sandbox.run(script)["encoders"] == ["good"]

@@ -35,6 +35,7 @@ def from_pretrained(
     dtype: torch.dtype | None = None,
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
+    mmap: bool = True,
     channel_fitting: str | None = None,
     **changes: Any,
 ) -> SegmentationModel:
@@ -55,6 +56,9 @@ def from_pretrained(
         dtype: of its floating-point parameters and buffers; by default float32, as it is built.
         cache_dir: where the Hub's files are cached.
         local_files_only: whether what is not cached is an error.
+        mmap: whether safetensors files are mapped into memory, as is fastest. False reads them: for files that somebody
+            may rewrite or cut in place while the model lives, which kills a process that has mapped them. What
+            `save_pretrained` and `huggingface_hub` write replaces files, and does no harm.
         channel_fitting: where ``in_channels`` changes, how the weights of the first convolution are made to fit, as for
             `create`; None leaves it at its initialisation.
         **changes: arguments of `create` that replace what was saved: ``classes=5``, ``in_channels=4``, ``activation``,
@@ -83,6 +87,7 @@ def from_pretrained(
         cache_dir=cache_dir,
         local_files_only=local_files_only,
         config_needed=blueprint is None,
+        mmap=mmap,
     )
     asked_by_file = f"{CONFIG_FILE} in {saved.title!r} asks for what cannot be built"
     try:

@@ -1,21 +1,28 @@
 """Where a saved model is, and what its config says: a folder, a Hub repository, or a bare weight file.
 
-``config.json`` is read; of the tensors only the files are found.
+``config.json`` is read; the tensors' files are opened and no more, so that what they hold stays what belongs to the
+config, whoever replaces them meanwhile.
 """
 
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from smp_core.errors import CheckpointError
 from smp_core.sources.hub import NotFetchedError, fetch
+from smp_core.sources.tensor_files import IDENTITY, TensorFile, open_tensors, pending
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
+
+# Seconds to wait for another program that may be just replacing the files; half a second in all.
+_WAITS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,22 +32,26 @@ class Saved:
     Attributes:
         title: how errors call it.
         config: what ``config.json`` holds; None where it was not asked for.
-        files: those that hold its tensors.
+        files: those that hold its tensors; none where the config is none, as nobody will ask for them.
     """
 
     title: str
     config: Any
-    files: tuple[Path, ...]
+    files: tuple[TensorFile, ...]
 
     @property
     def config_path(self) -> str:
         """How errors call its config."""
-        return str(self.files[0].parent / CONFIG_FILE)
+        return str(Path(self.title) / CONFIG_FILE)
 
     @property
     def weights_name(self) -> str:
         """How errors call its tensors."""
-        return WEIGHTS_FILE if len(self.files) > 1 else self.files[0].name
+        return WEIGHTS_FILE if len(self.files) > 1 else self.files[0].path.name
+
+
+class _UnlikeError(Exception):
+    """Config and tensors are of two different saves, or not all there; somebody may be about to mend that."""
 
 
 def open_saved(
@@ -51,8 +62,9 @@ def open_saved(
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
     config_needed: bool = True,
+    mmap: bool = True,
 ) -> Saved:
-    """Find a saved model, fetch it where it is not local, and read its config.
+    """Find a saved model, fetch it where it is not local, read its config, and open its tensors' files.
 
     Args:
         source: a folder, a Hub repository ``"owner/name"``, or, where no config is needed, a weight file.
@@ -61,16 +73,18 @@ def open_saved(
         cache_dir: where the Hub's files are cached.
         local_files_only: whether what is not cached is an error.
         config_needed: whether the caller does not know itself which model it is.
+        mmap: whether safetensors files are mapped into memory rather than read.
 
     Raises:
-        CheckpointError: it is none of these, a file is missing, or the config is damaged.
+        CheckpointError: it is none of these, a file is missing, the config is damaged, or it is of another save than
+            the tensors.
     """
     if source and isinstance(source, (str, Path)):
         path = Path(source)
         if path.is_dir():
-            return _in_folder(path, config_needed)
+            return _in_folder(path, config_needed, mmap)
         if path.is_file() and not config_needed:
-            return Saved(title=str(path), config=None, files=(path,))
+            return Saved(title=str(path), config=None, files=(open_tensors(path, mmap),))
         if path.is_file():
             raise CheckpointError(
                 f"{str(source)!r} is a file, which does not say which model it holds; pass blueprint=, as in "
@@ -87,29 +101,140 @@ def open_saved(
     try:
         config = get(CONFIG_FILE) if config_needed else None
         try:
-            files: tuple[Path, ...] = (get(WEIGHTS_FILE),)
+            paths: tuple[Path, ...] = (get(WEIGHTS_FILE),)
         except NotFetchedError as error:
             if not error.absent:
                 raise
-            files = tuple(get(name) for name in _shards(get(INDEX_FILE)))
+            paths = tuple(get(name) for name in _shards(get(INDEX_FILE)))
     except NotFetchedError as error:
         raise CheckpointError(
             f"{source!r} is not a local folder, and could not be fetched from the Hub "
             f"(revision {revision or 'main'}): {error}"
         ) from error
-    folder = files[0].parent
-    return Saved(title=str(folder), config=_read_json(config) if config is not None else None, files=files)
+    content = _read_json(config) if config is not None else None
+    files = tuple(open_tensors(path, mmap) for path in paths) if _is_config(content) else ()
+    identity = _identity(content)
+    if identity is not None and any(file.identity not in (None, identity) for file in files):
+        raise CheckpointError(_unlike(repr(source)))
+    return Saved(title=str(paths[0].parent), config=content, files=files)
 
 
-def _in_folder(folder: Path, config_needed: bool) -> Saved:
-    config = _read_json(folder / CONFIG_FILE) if config_needed else None
-    files: tuple[Path, ...] = (folder / WEIGHTS_FILE,)
-    if not files[0].exists() and (folder / INDEX_FILE).exists():
-        files = tuple(folder / name for name in _shards(folder / INDEX_FILE))
-    for path in files:
-        if not path.is_file():
-            raise CheckpointError(f"no {path.name} in {str(folder)!r}: not a saved model")
-    return Saved(title=str(folder), config=config, files=files)
+def _in_folder(folder: Path, config_needed: bool, mmap: bool) -> Saved:
+    wrong = ""
+    for wait in _WAITS:
+        time.sleep(wait)
+        config = _read_json(folder / CONFIG_FILE) if config_needed else None
+        identity = _identity(config)
+        try:
+            if identity is not None:
+                files = _of_identity(folder, identity, mmap)
+            else:
+                files = tuple(open_tensors(path, mmap) for path in _places(folder)) if _is_config(config) else ()
+            return Saved(title=str(folder), config=config, files=files)
+        except _UnlikeError as error:
+            wrong = str(error)
+    raise CheckpointError(wrong)
+
+
+def _unlike(title: str) -> str:
+    return (
+        f"{CONFIG_FILE} and {WEIGHTS_FILE} in {title} are of two different saves: saving was interrupted, or one of "
+        "the files was exchanged; save the model again. If you know that they belong together, delete 'identity' from "
+        f"'_smp_core' in {CONFIG_FILE}"
+    )
+
+
+def _places(folder: Path) -> Iterator[Path]:
+    """The files with the tensors of a model whose config does not say which they are."""
+    if not (folder / WEIGHTS_FILE).exists() and (folder / INDEX_FILE).exists():
+        yield from (folder / name for name in _shards(folder / INDEX_FILE))
+    else:
+        yield folder / WEIGHTS_FILE
+
+
+def _identity(config: Any) -> str | None:
+    """The identity of the save that a config, or the metadata of an index, is of."""
+    details = config.get("_smp_core") if isinstance(config, dict) else None
+    identity = details.get("identity") if isinstance(details, dict) else None
+    return identity if isinstance(identity, str) else None
+
+
+def _is_config(config: Any) -> bool:
+    """Whether it may be a saved model's; None where the caller knows which model it is."""
+    return config is None or (isinstance(config, dict) and "_model_class" in config)
+
+
+def _of_identity(folder: Path, identity: str, mmap: bool) -> tuple[TensorFile, ...]:
+    """The files of the save that a config is of, with those that it has not moved to their places yet.
+
+    Where there are none, files without any identity are those meant: a user, or another program, has written them.
+
+    Raises:
+        _UnlikeError: they are not all there.
+        CheckpointError: one is damaged.
+    """
+    whole = _find(folder / WEIGHTS_FILE, identity, mmap)
+    if whole is not None:
+        return (whole,)
+    for index in (folder / INDEX_FILE, *pending(folder / INDEX_FILE)):
+        if _identity_at(index, INDEX_FILE) == identity:
+            found = {name: _find(folder / name, identity, mmap) for name in _shards(index)}
+            files = tuple(file for file in found.values() if file is not None)
+            if len(files) == len(found):
+                return files
+            missing = next(name for name, file in found.items() if file is None)
+            if not (folder / missing).exists():
+                raise _UnlikeError(_absent(folder, missing))
+    places = [*_places(folder)]
+    for path in places:
+        if not path.exists():
+            raise _UnlikeError(_absent(folder, path.name))
+    files = tuple(open_tensors(path, mmap) for path in places)
+    if any(file.identity is not None for file in files):
+        raise _UnlikeError(_unlike(repr(str(folder))))
+    return files  # a user has written them
+
+
+def _absent(folder: Path, name: str) -> str:
+    return f"no {name} in {str(folder)!r}: not a saved model"
+
+
+def _find(place: Path, identity: str, mmap: bool) -> TensorFile | None:
+    """A file of one save: in its place, or written and about to be moved there."""
+    wrong: CheckpointError | None = None
+    for path in (place, *pending(place)):
+        try:
+            file = open_tensors(path, mmap)
+        except CheckpointError as error:
+            wrong = wrong or (error if path is place and path.exists() else None)
+            continue
+        if file.identity == identity:
+            return file
+    if wrong is not None:
+        raise wrong
+    return None
+
+
+def is_begun(folder: Path, path: Path, place: Path) -> bool:
+    """Whether a file that a dead saver has left belongs to the config that it has moved to its place in a folder."""
+    try:
+        identity = _identity(_read_json(folder / CONFIG_FILE))
+    except CheckpointError:
+        return False
+    return identity is not None and _identity_at(path, place.name) == identity != _identity_at(place, place.name)
+
+
+def _identity_at(path: Path, name: str) -> str | None:
+    """The identity that a file for some place carries, or None."""
+    try:
+        if name.endswith(".safetensors"):
+            return open_tensors(path).identity
+        content = _read_json(path) if name == INDEX_FILE else None
+    except CheckpointError:
+        return None
+    metadata = content.get("metadata") if isinstance(content, dict) else None
+    identity = metadata.get(IDENTITY) if isinstance(metadata, dict) else None
+    return identity if isinstance(identity, str) else None
 
 
 def _read_json(path: Path) -> Any:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor, nn
 
 from smp_core._warnings import warn
 from smp_core.blueprints.value import Blueprint
 from smp_core.errors import CheckpointError, WeightsError
 from smp_core.sources.saved import Saved
+from smp_core.sources.tensor_files import TensorFile
 from smp_core.tensors.files import read_state_dict
 from smp_core.tensors.fitting import listed, quoted
 from smp_core.tensors.migrations import migrate
@@ -38,8 +38,8 @@ def read_tensors(saved: Saved, model: nn.Module, blueprint: Blueprint) -> dict[s
     """
     own = all_keys(model)
     tensors: dict[str, Tensor] = {}
-    for path in saved.files:
-        tensors |= _read(path, own)
+    for file in saved.files:
+        tensors |= _read(file, own)
     details = details_of(saved)
     if not own >= tensors.keys():
         inside, outside, prefix = unwrap(tensors, own)
@@ -60,15 +60,15 @@ def _fitting(tensors: Mapping[str, Tensor], blueprint: Blueprint, details: Mappi
     return len(own & migrate(tensors, blueprint, details, own, renames_only=True).keys())
 
 
-def _read(path: Path, own: set[str]) -> dict[str, Tensor]:
-    if path.suffix != ".safetensors":
+def _read(file: TensorFile, own: set[str]) -> dict[str, Tensor]:
+    if file.handle is None and file.content is None:
         try:
-            return read_state_dict(path, own)
+            return read_state_dict(file.path, own)
         except WeightsError as error:
             raise CheckpointError(str(error)) from error
     try:
-        return dict(load_file(path))
-    except FileNotFoundError:
-        raise CheckpointError(f"no {path.name} in {str(path.parent)!r}: not a saved model") from None
+        if file.content is not None:
+            return dict(load(file.content))
+        return {key: file.handle.get_tensor(key) for key in file.handle.keys()}  # noqa: SIM118  # no mapping
     except Exception as error:  # safetensors' own exception is not importable by a stable name
-        raise CheckpointError(f"{str(path)!r} is damaged: {type(error).__name__}: {error}") from error
+        raise CheckpointError(f"{str(file.path)!r} is damaged: {type(error).__name__}: {error}") from error

@@ -6,12 +6,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import os
 import re
-import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,9 +20,12 @@ from torch import Tensor, nn
 from smp_core._warnings import warn
 from smp_core.blueprints.value import Blueprint
 from smp_core.errors import CheckpointError, OptionError
-from smp_core.sources.saved import CONFIG_FILE, INDEX_FILE, WEIGHTS_FILE
+from smp_core.sources.saved import CONFIG_FILE, INDEX_FILE, WEIGHTS_FILE, is_begun
+from smp_core.sources.tensor_files import IDENTITY
 from smp_core.tensors.card import model_card
+from smp_core.tensors.identity import identify, order_metadata
 from smp_core.tensors.rebuilding import what_rebuilds
+from smp_core.tensors.replacing import Write, replace_files
 from smp_core.tensors.smp_format import with_unused
 from smp_core.tensors.spelling import to_published
 
@@ -44,6 +46,8 @@ def save_pretrained(
 ) -> Path:
     """Write a model into a folder, which is made where it is missing; files of the same name are replaced.
 
+    A save is whole or did not happen, also where the program is killed or the disk is full.
+
     Args:
         model: an `smp_core.SegmentationModel`; its dtype and device do not matter.
         folder: where to.
@@ -56,7 +60,8 @@ def save_pretrained(
         The folder.
 
     Raises:
-        CheckpointError: nothing could rebuild the model, so that nothing could load it back; says what was changed.
+        CheckpointError: nothing could rebuild the model, so that nothing could load it back; says what was changed. Or
+            it could not be written (no space, no permission): then what was in the folder is as it was.
         OptionError: another format.
     """
     if format not in ("smp_core", "smp"):
@@ -76,27 +81,34 @@ def save_pretrained(
         # There, any keyword that an architecture does not know is the encoder's.
         config |= config["_smp_core"].get("encoder_options", {})
     try:
-        text = json.dumps(config, indent=2, sort_keys=True) + "\n"
+        text = _as_json(config)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"an option of this model cannot be written to {CONFIG_FILE}: {error}") from error
     tensors = to_published(model, model.state_dict())
     if format == "smp":
         tensors = with_unused(tensors, model, blueprint)
+    tensors = _apart(tensors)
+    identity = identify(text, tensors)
+    config["_smp_core"]["identity"] = identity
     shards, index = _shards(tensors, max_shard_size)
-    card = model_card(blueprint, config, dataset=dataset, metrics=metrics)
-    files: dict[str, Callable[[Path], Any]] = {CONFIG_FILE: _writes(text)}
-    files |= {name: _saves(part) for name, part in shards.items()}
+    files: dict[str, Write] = {CONFIG_FILE: _writes(_as_json(config))}
+    files |= {name: _saves(part, identity) for name, part in shards.items()}
     if index is not None:
-        files[INDEX_FILE] = _writes(index)
-    files[CARD_FILE] = _writes(card)
+        index["metadata"] = {**index["metadata"], IDENTITY: identity}
+        files[INDEX_FILE] = _writes(_as_json(index))
+    files[CARD_FILE] = _writes(model_card(blueprint, config, dataset=dataset, metrics=metrics))
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder, files)
     # A file of an earlier save must not be taken for this one's.
-    for path in list(folder.iterdir()):
-        if path.name not in files and (path.name in (WEIGHTS_FILE, INDEX_FILE) or _SHARD.fullmatch(path.name)):
-            path.unlink(missing_ok=True)
+    replace_files(folder, files, stale=_is_stale, is_begun=functools.partial(is_begun, folder))
     return folder
+
+
+def _is_stale(name: str) -> bool:
+    return name in (WEIGHTS_FILE, INDEX_FILE) or _SHARD.fullmatch(name) is not None
+
+
+def _as_json(value: object) -> str:
+    return json.dumps(value, indent=2, sort_keys=True) + "\n"
 
 
 def _check_for_smp(blueprint: Blueprint) -> None:
@@ -111,7 +123,7 @@ def _check_for_smp(blueprint: Blueprint) -> None:
 
 def _shards(
     tensors: dict[str, Tensor], max_shard_size: int | str | None
-) -> tuple[dict[str, dict[str, Tensor]], str | None]:
+) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any] | None]:
     """The tensors by file, and the index of the files where there are several."""
     if max_shard_size is None:
         return {WEIGHTS_FILE: tensors}, None
@@ -132,73 +144,41 @@ def _shards(
         parts[names[key]][key] = tensor
     if not split.is_sharded:
         return parts, None
-    index = {"metadata": split.metadata, "weight_map": names}
-    return parts, json.dumps(index, indent=2, sort_keys=True) + "\n"
+    return parts, {"metadata": split.metadata, "weight_map": names}
 
 
-def _writes(text: str) -> Callable[[Path], Any]:
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors as they are written: on the CPU, contiguous, and none in the memory of another.
+
+    One storage may be seen through several names (tied weights); each is written out, as each is read back.
+    """
+    result: dict[str, Tensor] = {}
+    seen = set()
+    for name, tensor in tensors.items():
+        try:
+            plain = tensor.detach().cpu().contiguous()
+        except (RuntimeError, NotImplementedError) as error:
+            kind = f"{tensor.layout}, {tensor.dtype}, on {tensor.device}"
+            raise CheckpointError(f"parameter {name!r} ({kind}) cannot be written: {error}") from error
+        place = plain.untyped_storage().data_ptr()
+        result[name] = plain.clone() if place in seen else plain
+        seen.add(place)
+    return result
+
+
+def _writes(text: str) -> Write:
     return lambda path: path.write_text(text, encoding="utf-8")
 
 
-def _saves(tensors: Mapping[str, Tensor]) -> Callable[[Path], Any]:
+def _saves(tensors: Mapping[str, Tensor], identity: str) -> Write:
     def write(path: Path) -> None:
-        # One storage may be seen through several names (tied weights); each is written out, as each is read back.
-        copies = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
-        save_file(copies, path, metadata={"format": "pt"})
+        try:
+            save_file(dict(tensors), path, metadata={"format": "pt", IDENTITY: identity})
+        except Exception as error:  # safetensors' own exception is not importable by a stable name
+            raise OSError(f"{type(error).__name__}: {error}") from error
+        order_metadata(path)
 
     return write
-
-
-def _replace(folder: Path, files: Mapping[str, Callable[[Path], Any]]) -> None:
-    """Write every file beside its place, and move all into place once all are whole.
-
-    A reader never sees half a file, and a model that is still mapped from an old file keeps it. Where something fails,
-    the old files are put back.
-    """
-    written: dict[Path, Path] = {}
-    kept: dict[Path, Path] = {}
-    try:
-        for name, write in files.items():
-            temporary = _beside(folder / name)
-            written[temporary] = folder / name
-            write(temporary)
-            temporary.chmod(0o666 & ~_umask())
-        for target in written.values():
-            if target.exists():
-                kept[target] = _second_name(target)
-        for temporary, target in written.items():
-            temporary.replace(target)
-    except BaseException:
-        for target, old in kept.items():
-            old.replace(target)
-        raise
-    finally:
-        for path in (*written, *kept.values()):
-            path.unlink(missing_ok=True)
-
-
-def _beside(target: Path) -> Path:
-    """An empty hidden file in the same folder."""
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    os.close(handle)
-    return Path(name)
-
-
-def _second_name(target: Path) -> Path:
-    """A hidden name for what a file holds, in the same folder; a copy where files cannot have two names."""
-    path = _beside(target)
-    path.unlink()
-    try:
-        os.link(target, path)
-    except OSError:
-        shutil.copyfile(target, path)
-    return path
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _jsonable(config: Mapping[str, Any]) -> dict[str, Any]:

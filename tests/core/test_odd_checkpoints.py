@@ -19,7 +19,7 @@ import smp_core
 from smp_core.errors import CheckpointError, OptionError
 from smp_core.inputs import Preprocessing
 from smp_core.plugin import Migration
-from smp_core.tensors import saving
+from smp_core.tensors import replacing
 
 
 @pytest.fixture
@@ -214,8 +214,8 @@ def test_a_save_that_fails_at_the_end_leaves_the_old_model(model, tmp_path: Path
             raise OSError(28, "No space left on device")
         return replace(self, target)
 
-    monkeypatch.setattr(saving.Path, "replace", full)
-    with pytest.raises(OSError, match="No space left on device"):
+    monkeypatch.setattr(replacing.Path, "replace", full)
+    with pytest.raises(CheckpointError, match=r"which is as it was: \[Errno 28\] No space left on device$"):
         other.save_pretrained(tmp_path)
     monkeypatch.undo()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["README.md", "config.json", "model.safetensors"]

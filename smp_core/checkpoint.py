@@ -15,11 +15,32 @@ from torch import nn
 from smp_core.announcement import announce
 from smp_core.blueprints.value import Blueprint
 from smp_core.building import build_to_fill
-from smp_core.errors import CheckpointError, IncompatibleError, OptionError
+from smp_core.errors import CheckpointError, CreationError, IncompatibleError, OptionError, SmpError
 from smp_core.model import SegmentationModel
 from smp_core.options import CHANNEL_FITTINGS, check_one_of
 from smp_core.sources.saved import CONFIG_FILE, open_saved
 from smp_core.tensors.checkpoint import Filling, fill
+
+
+def _check_arguments(blueprint: object, dtype: object, channel_fitting: object) -> None:
+    if blueprint is not None and not isinstance(blueprint, Blueprint):
+        raise OptionError(f"blueprint: expected a smp_core.Blueprint, got {type(blueprint).__name__}")
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise OptionError(f"dtype: expected a floating-point torch.dtype, got {dtype!r}")
+    if channel_fitting is not None:
+        check_one_of("channel_fitting", channel_fitting, CHANNEL_FITTINGS)
+
+
+# What building with a wrong value raises: values that no spec declares kinds of, a stranger's options, are judged so.
+_FAILURES = (CreationError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+
+
+def _blame(file: str, error: Exception) -> None:
+    """Say that a file asked for what could not be built, where one did; plugins that are missing are no fault of it."""
+    if isinstance(error, SmpError) and not isinstance(error, (OptionError, IncompatibleError)):
+        return
+    what = str(error) if isinstance(error, SmpError) else f"{type(error).__name__}: {error}"
+    raise CheckpointError(f"{file}: {what}") from error
 
 
 def from_pretrained(
@@ -74,12 +95,7 @@ def from_pretrained(
         RegistryError: a name in the file means nothing, or too much.
         OptionError: a change that the architecture does not take.
     """
-    if blueprint is not None and not isinstance(blueprint, Blueprint):
-        raise OptionError(f"blueprint: expected a smp_core.Blueprint, got {type(blueprint).__name__}")
-    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
-        raise OptionError(f"dtype: expected a floating-point torch.dtype, got {dtype!r}")
-    if channel_fitting is not None:
-        check_one_of("channel_fitting", channel_fitting, CHANNEL_FITTINGS)
+    _check_arguments(blueprint, dtype, channel_fitting)
     saved = open_saved(
         source,
         revision=revision,
@@ -92,8 +108,9 @@ def from_pretrained(
     asked_by_file = f"{CONFIG_FILE} in {saved.title!r} asks for what cannot be built"
     try:
         original = blueprint or Blueprint.from_config(saved.config, encoder=encoder, title=repr(saved.config_path))
-    except (OptionError, IncompatibleError) as error:
-        raise CheckpointError(f"{asked_by_file}: {error}") from error
+    except _FAILURES as error:
+        _blame(asked_by_file, error)
+        raise
     wanted = original.changed(encoder=encoder, **changes) if changes else original
 
     how = Filling(
@@ -107,10 +124,10 @@ def from_pretrained(
     )
     try:
         model = fill(build_to_fill(wanted, encoder, empty=True), how)
-    except OptionError as error:
-        if changes or blueprint is not None:  # it was the user who asked
-            raise
-        raise CheckpointError(f"{asked_by_file}: {error}") from error
+    except _FAILURES as error:
+        if not changes and blueprint is None:  # otherwise it was the user who asked
+            _blame(asked_by_file, error)
+        raise
     target = map_location if device is None else device
     if target is not None:
         model.to(target)

@@ -50,8 +50,26 @@ __all__ = [
 FAILURES = (Exception, SystemExit)
 
 
+# A message that repeats what a file or a name holds must not be a page of it, nor act on a terminal.
+_LONGEST, _HEAD, _TAIL = 4_000, 3_000, 900
+
+
+def readable(text: str) -> str:
+    """A message as people can read it: cut where it is very long, control characters written out."""
+    if len(text) > _LONGEST:
+        text = f"{text[:_HEAD]} [... {len(text) - _HEAD - _TAIL} characters left out ...] {text[-_TAIL:]}"
+    if text.isprintable():
+        return text
+    return "".join(
+        item if item in "\n\t" or item.isprintable() else item.encode("unicode_escape").decode() for item in text
+    )
+
+
 class SmpError(Exception):
-    """Base of all errors that smp-core raises on purpose."""
+    """Base of all errors that smp-core raises on purpose. Their messages are cut beyond 4,000 characters."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*(readable(item) if isinstance(item, str) else item for item in arguments))
 
 
 class RegistryError(SmpError):

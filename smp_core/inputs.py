@@ -6,10 +6,12 @@ Nothing here imports torch or numpy before it is given a tensor or an array.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from smp_core._specs.checks import shown
+from smp_core._specs.kinds import as_number
 from smp_core.errors import InputError, OptionError
 from smp_core.plugin import WeightsSpec
 
@@ -99,13 +101,8 @@ class Preprocessing:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Preprocessing:
         """The inverse of `to_dict`."""
-        low, high = values["input_range"]
-        return cls(
-            mean=tuple(map(float, values["mean"])),
-            std=tuple(map(float, values["std"])),
-            input_space=str(values["input_space"]),
-            input_range=(float(low), float(high)),
-        )
+        names = ("mean", "std", "input_space", "input_range")
+        return cls(**{name: values[name] for name in names})
 
     def to_dict(self) -> dict[str, Any]:
         """``mean``, ``std``, ``input_space``, ``input_range``: JSON-able; `from_dict` reads it."""
@@ -201,10 +198,13 @@ class Preprocessing:
 
 
 def _floats(name: str, values: object) -> tuple[float, ...]:
-    try:
-        return tuple(map(float, values))  # type: ignore[call-overload]
-    except (TypeError, ValueError) as error:
-        raise OptionError(f"{name} must be numbers, got {values!r}: {error}") from error
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+        raise OptionError(f"{name} must be numbers, got {shown(values)}")
+    items = [*values]
+    numbers = [as_number(item) for item in items]
+    if None in numbers:
+        raise OptionError(f"{name} must be finite numbers, got {shown(items[numbers.index(None)])} among them")
+    return tuple(number for number in numbers if number is not None)
 
 
 def _is_recorded() -> bool:

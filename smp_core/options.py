@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numbers
 import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from smp_core._specs.checks import shown
+from smp_core._specs.kinds import Number, OneOf, Whole
 from smp_core.errors import OptionError
 
 POOLINGS = ("avg", "max")
@@ -17,18 +17,13 @@ _AUX_PARAMS = ("classes", "pooling", "dropout", "activation")
 
 
 def check_positive(name: str, value: object) -> int:
-    """Return the value as an int, if it is an integer of any kind (NumPy's too) of at least 1.
+    """Return the value as an int, if it is an integer of any kind (NumPy's too), at least 1 and at most 2**20.
 
     Raises:
         OptionError: it is not.
     """
-    try:
-        count = 0 if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        count = 0
-    if count < 1:
-        raise OptionError(f"{name} must be an int of at least 1, got {value!r}")
-    return count
+    Whole().check(name, value)
+    return operator.index(value)  # type: ignore[arg-type]
 
 
 def check_probability(name: str, value: object) -> float:
@@ -37,12 +32,8 @@ def check_probability(name: str, value: object) -> float:
     Raises:
         OptionError: it is not.
     """
-    number = -1.0
-    if not isinstance(value, bool) and isinstance(value, numbers.Real):
-        number = float(value)
-    if not 0 <= number <= 1:
-        raise OptionError(f"{name} must be a number between 0 and 1, got {value!r}")
-    return number
+    Number().check(name, value)
+    return float(value)  # type: ignore[arg-type]
 
 
 def check_one_of(name: str, value: object, known: Sequence[str]) -> str:
@@ -51,9 +42,8 @@ def check_one_of(name: str, value: object, known: Sequence[str]) -> str:
     Raises:
         OptionError: it is not.
     """
-    if not isinstance(value, str) or value not in known:
-        raise OptionError(f"unknown {name} {value!r}; expected one of {', '.join(known)}")
-    return value
+    OneOf(names=tuple(known)).check(name, value)
+    return str(value)
 
 
 def check_activation(activation: object) -> Any:

@@ -23,6 +23,7 @@ import pluggy
 from smp_core._specs.architecture import ArchitectureSpec
 from smp_core._specs.encoder import EncoderSpec
 from smp_core._specs.former import FormerOption, Migration
+from smp_core._specs.kinds import INTERPOLATIONS, Flag, NormKind, Number, OneOf, OptionKind, Whole, Wholes
 from smp_core._specs.neck import NeckSpec
 from smp_core._specs.weights import WeightsSpec
 
@@ -33,12 +34,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENTRY_POINT_GROUP",
+    "INTERPOLATIONS",
     "ArchitectureSpec",
     "EncoderSpec",
+    "Flag",
     "FormerOption",
     "Migration",
     "NeckSpec",
+    "NormKind",
+    "Number",
+    "OneOf",
+    "OptionKind",
     "WeightsSpec",
+    "Whole",
+    "Wholes",
     "hookimpl",
     "hookspec",
     "smp_architectures",

@@ -23,6 +23,8 @@ from smp_core._specs.checks import (
     is_target,
 )
 from smp_core._specs.former import FormerOption, Migration, are_migrations
+from smp_core._specs.kinds import OptionKind, are_kinds
+from smp_core.errors import OptionError
 
 # What the core gives to every architecture's target by itself.
 _GIVEN = ("classes", "activation", "aux_params")
@@ -49,6 +51,8 @@ class ArchitectureSpec(Frozen):
         options: names and defaults of the architecture's own options, exactly those of the target's signature (compared
             when a model is built), so that a `Blueprint` is checked and complete without importing torch. None reads
             them off the signature, which imports the target.
+        option_kinds: what values options take, by name (`Whole`, `Wholes`, `Number`, `Flag`, `OneOf`, `NormKind`): any
+            other is an error when a blueprint is made. Values of options that are not named are the target's to judge.
         options_per_level: options that hold a value for each level, of which a smaller depth uses the first ones.
         former_options: option names of older versions, and what they mean now.
         former_names: names, and class names in checkpoints, by which it was known; they still mean it.
@@ -75,6 +79,7 @@ class ArchitectureSpec(Frozen):
     requires: tuple[int, ...] = ()
     scriptable: bool = True
     options: Mapping[str, Any] | None = None
+    option_kinds: Mapping[str, OptionKind] = field(default_factory=lambda: EMPTY)
     options_per_level: tuple[str, ...] = ()
     former_options: Mapping[str, FormerOption] = field(default_factory=lambda: EMPTY)
     former_names: tuple[str, ...] = ()
@@ -109,6 +114,12 @@ class ArchitectureSpec(Frozen):
         check.require(
             no_options, "options", "a mapping of option names to defaults, or None to read them off the target"
         )
+        check.require(are_kinds(self.option_kinds), "option_kinds", "a mapping of option names to OptionKind")
+        if are_kinds(self.option_kinds) and no_options:
+            wrong = _wrong_kinds(self.option_kinds, self.options or {})
+            check.require(
+                not wrong, "option_kinds", f"kinds of options that there are, and that take their defaults{wrong}"
+            )
         per_level = isinstance(self.options_per_level, tuple) and {*self.options_per_level} <= {*(self.options or ())}
         check.require(per_level, "options_per_level", "a tuple of names among the options")
         is_former = isinstance(self.former_options, Mapping) and all(
@@ -123,3 +134,15 @@ class ArchitectureSpec(Frozen):
         check.require(are_migrations(self.migrations), "migrations", "a tuple of Migration")
         check_about(check, self)
         check.raise_if_any()
+
+
+def _wrong_kinds(kinds: Mapping[str, OptionKind], options: Mapping[str, Any]) -> str:
+    """Which kinds do not fit the options, as the end of a sentence; empty where all do."""
+    found = [name for name in kinds if name not in options]
+    for name, kind in kinds.items():
+        if name in options:
+            try:
+                kind.check(name, options[name])
+            except OptionError as error:
+                found.append(str(error))
+    return f" ({'; '.join(found)})" if found else ""

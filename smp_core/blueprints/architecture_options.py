@@ -12,7 +12,7 @@ from smp_core._specs.registered import Registered
 from smp_core._warnings import warn
 from smp_core.errors import OptionError
 from smp_core.parts.targets import load_target, options_of
-from smp_core.plugin import ArchitectureSpec, EncoderSpec
+from smp_core.plugin import ArchitectureSpec, EncoderSpec, OptionKind
 
 _COMMON = ("encoder_weights", "in_channels", "classes", "activation", "aux_params", "encoder_depth")
 
@@ -55,16 +55,22 @@ def complete(
     missing = [name for name, value in values.items() if value is inspect.Parameter.empty]
     if missing:
         found.append(OptionError(f"{architecture.title} needs the option {', '.join(map(repr, missing))}"))
-    kept = {name: _kept(name, value) for name, value in values.items()}
+    kinds = architecture.spec.option_kinds
+    kept = {name: _kept(name, value, kinds.get(name)) for name, value in values.items()}
     found += [value for value in kept.values() if isinstance(value, OptionError)]
     return kept, found
 
 
-def _kept(name: str, value: Any) -> Any:
+def _kept(name: str, value: Any, kind: OptionKind | None) -> Any:
     """The value as the blueprint holds it, or the error."""
     try:
-        return frozen(value)
-    except TypeError as error:
+        kept = frozen(value)
+        if kind is not None:
+            kind.check(name, kept)
+        return kept
+    except OptionError as error:
+        return error
+    except (TypeError, RecursionError) as error:
         return OptionError(f"{name}={shown(value)} cannot be kept in a blueprint: {error}")
 
 

@@ -5,9 +5,11 @@ Names resolve through the registry alone; nothing named in a config is imported.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from smp_core._specs.checks import shown
 from smp_core._specs.chosen import Chosen
 from smp_core.blueprints import versions
 from smp_core.blueprints.drafting import Parts, draft
@@ -18,6 +20,12 @@ from smp_core.inputs import Preprocessing
 _OF_ENCODER = ("encoder_depth", "encoder_output_stride", "encoder_output_indices")
 _OF_REQUEST = ("in_channels", "classes", "activation", "aux_params", *_OF_ENCODER)
 _OTHERS = ("_model_class", "_smp_core", "encoder_name", "encoder_weights")
+
+_RECORDS = {
+    "distribution": re.compile(r"[A-Za-z0-9._-]{1,100}"),
+    "version": re.compile(r"[A-Za-z0-9.+!_-]{1,100}"),
+    "name": re.compile(r"[A-Za-z0-9._+:/-]{1,200}"),
+}
 
 
 def read(config: Mapping[str, Any], *, encoder: Any, title: str) -> dict[str, Any]:
@@ -45,6 +53,11 @@ def _details(config: Mapping[str, Any], title: str) -> dict[str, Any]:
     parts = ("architecture", "encoder", "neck", "preprocessing", "encoder_options")
     if not isinstance(details, dict) or not all(isinstance(details.get(part) or {}, dict) for part in parts):
         raise CheckpointError(f"{title} is damaged: '_smp_core' and what it holds must be objects")
+    for part in ("architecture", "encoder", "neck"):
+        wrong = [(key, value) for key, value in (details.get(part) or {}).items() if not _is_record(key, value)]
+        if wrong:
+            key, value = wrong[0]
+            raise CheckpointError(f"{title} is damaged: '_smp_core' records {shown(value)} as the {key} of its {part}")
     if details.get("neck") and not details["neck"].get("name"):
         raise CheckpointError(f"{title} is damaged: it records a neck without its name")
     if details.get("preprocessing"):
@@ -55,6 +68,12 @@ def _details(config: Mapping[str, Any], title: str) -> dict[str, Any]:
                 f"{title} is damaged: its preprocessing has a wrong or missing value ({type(error).__name__}: {error})"
             ) from error
     return details
+
+
+def _is_record(key: str, value: object) -> bool:
+    """Whether a value may be the distribution, version or name of a part; other keys are a newer version's."""
+    form = _RECORDS.get(key)
+    return form is None or not isinstance(value, str) or not value or form.fullmatch(value) is not None
 
 
 def _request(config: Mapping[str, Any], details: Mapping[str, Any], *, is_module: bool) -> Request:

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from torch import Tensor, nn
 from torch.nn import functional
 
+from smp_core._specs.kinds import NORMS, NormKind
 from smp_core.errors import OptionError
 from smp_core.layers.pooled_norm import PooledBatchNorm2d, PooledInstanceNorm2d
 
@@ -45,6 +46,7 @@ _BY_NAME: dict[str, Callable[..., nn.Module]] = {
     "identity": nn.Identity,
     "inplace": _inplace,
 }
+assert tuple(_BY_NAME) == NORMS
 
 _POOLED: dict[str, Callable[..., nn.Module]] = {
     **_BY_NAME,
@@ -60,15 +62,12 @@ def norm_name(norm: Norm) -> str:
     """The name that a norm option stands for.
 
     Raises:
-        OptionError: not a norm option; lists the names.
+        OptionError: not a norm option; lists the names. Or an argument that the norm does not take.
     """
+    NormKind().check("norm", norm)
     if isinstance(norm, bool):
         return "batchnorm" if norm else "identity"
-    name = norm.get("type") if isinstance(norm, Mapping) else norm
-    if not isinstance(name, str) or name not in _BY_NAME:
-        shape = "a dict whose 'type' is" if isinstance(norm, Mapping) else "True, False, a dict, or"
-        raise OptionError(f"unknown norm {norm!r}; expected {shape} one of {', '.join(_BY_NAME)}")
-    return name
+    return str(norm["type"] if isinstance(norm, Mapping) else norm)
 
 
 def norm_has_activation(norm: Norm) -> bool:
@@ -94,8 +93,6 @@ def build_norm(norm: Norm, channels: int, *, pooled: bool = False) -> nn.Module:
     """
     name = norm_name(norm)
     arguments = {key: value for key, value in norm.items() if key != "type"} if isinstance(norm, Mapping) else {}
-    if name == "identity" and arguments:
-        raise OptionError(f"norm 'identity' takes no arguments, got {', '.join(arguments)}")
     try:
         return (_POOLED if pooled else _BY_NAME)[name](channels, **arguments)
     except OptionError:  # a TypeError itself, and complete

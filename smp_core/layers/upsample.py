@@ -19,13 +19,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from smp_core._specs.kinds import INTERPOLATIONS
 from smp_core.errors import OptionError
 from smp_core.layers.conv import ConvNormAct
 from smp_core.layers.norm import Norm
 from smp_core.layers.recording import is_recording
 from smp_core.layers.stock import CONV3X3, Fusing, is_stock
-
-INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "area", "nearest-exact")
 
 
 def check_interpolation(mode: str) -> str:

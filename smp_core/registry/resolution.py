@@ -28,6 +28,10 @@ from smp_core.registry.discovery import LoadedPlugin
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
+# A file that names a distribution must not have it installed on our advice.
+_OF_A_FILE = " if you trust its author: the name is the file's, and installing a distribution runs its code"
+
+
 def _is_former_name(spec: EncoderSpec | NeckSpec, name: str) -> bool:
     return name in spec.former_names
 
@@ -181,7 +185,11 @@ class Registry:
                     raise
                 # What the file says about the plugin comes before the error, which says what to install.
                 was, who, version = (of_part.get(key) for key in ("name", "distribution", "version"))
-                raise type(error)(f"this model was saved with {was!r} of {who!r} {version}: {error}") from error
+                stranger = isinstance(error, MissingPluginError) and kind.owner(str(was).rpartition("/")[2]) is None
+                warning = _OF_A_FILE if stranger else ""
+                raise type(error)(
+                    f"this model was saved with {was!r} of {who!r} {version}: {error}{warning}"
+                ) from error
 
         return Parts(
             architecture=resolve(ARCHITECTURE, class_name),
@@ -309,7 +317,9 @@ class Registry:
         broken: list[str] = [plugin.record.error or "" for plugin in self.loaded if plugin.record.status == "broken"]
         if broken or failures:
             lines.append("Plugins that failed, one of which may provide it:")
-            lines.extend(f"  {line}" for line in (*broken, *failures))
+            # Of many each is cut: smp_core.plugins() tells all of it.
+            room = max(3000 // (len(broken) + len(failures)), 100)
+            lines.extend(f"  {line if len(line) <= room else f'{line[:room]}...'}" for line in (*broken, *failures))
         return kind.unknown("\n".join(lines))
 
     def is_known(self, kind: Kind[Spec], name: str) -> bool:

@@ -7,6 +7,7 @@ config, whoever replaces them meanwhile.
 from __future__ import annotations
 
 import json
+import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ from smp_core.sources.tensor_files import IDENTITY, TensorFile, open_tensors, pe
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
+
+# An index of a hundred thousand tensors has some ten million bytes; a config has three levels, and what a user chose.
+_LARGEST_JSON = 50_000_000
+_DEEPEST_JSON = 20
 
 # Seconds to wait for another program that may be just replacing the files; half a second in all.
 _WAITS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.3)
@@ -239,13 +244,40 @@ def _identity_at(path: Path, name: str) -> str | None:
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise CheckpointError(f"{str(path)!r} cannot be read: it is no regular file")
+        if status.st_size > _LARGEST_JSON:
+            raise CheckpointError(
+                f"{str(path)!r} is not read: {status.st_size} bytes, where some thousand are expected"
+            )
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"no {path.name} in {str(path.parent)!r}: not a saved model") from None
     except (ValueError, RecursionError) as error:
+        if isinstance(error, CheckpointError):
+            raise
         raise CheckpointError(f"{str(path)!r} is not valid JSON: {error}") from error
     except OSError as error:
         raise CheckpointError(f"{str(path)!r} cannot be read: {error}") from error
+    if _is_deeper(content, _DEEPEST_JSON):
+        raise CheckpointError(f"{str(path)!r} is not read: it is nested deeper than {_DEEPEST_JSON} levels")
+    return content
+
+
+def _is_deeper(content: Any, levels: int) -> bool:
+    """Whether lists and objects are nested deeper than that; level by level, as a recursion would not end well."""
+    level = [content]
+    for _ in range(levels + 1):
+        level = [
+            inside
+            for item in level
+            if isinstance(item, (dict, list))
+            for inside in (item.values() if isinstance(item, dict) else item)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _shards(index: Path) -> list[str]:

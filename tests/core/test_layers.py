@@ -123,7 +123,12 @@ _NAMES = "batchnorm, instancenorm, layernorm, identity, inplace"
         ({}, f"unknown norm {{}}; expected a dict whose 'type' is one of {_NAMES}"),
         ({"type": 3}, f"unknown norm {{'type': 3}}; expected a dict whose 'type' is one of {_NAMES}"),
         ({"type": "identity", "eps": 1}, "norm 'identity' takes no arguments, got eps"),
-        ({"type": "batchnorm", "gamma": 1}, "norm {'type': 'batchnorm', 'gamma': 1}: "),
+        (
+            {"type": "batchnorm", "gamma": 1},
+            "norm 'batchnorm' has no argument 'gamma'; it takes eps, momentum, affine, track_running_stats",
+        ),
+        ({"type": "batchnorm", "eps": "x"}, "norm 'batchnorm': eps must be a number between 0 and 1e+09, got 'x'"),
+        ({"type": "layernorm", "device": "cuda"}, "norm 'layernorm' has no argument 'device'; it takes eps, "),
         (
             "inplace",
             "norm 'inplace' needs the package inplace_abn, which is not installed; run: pip install inplace_abn "

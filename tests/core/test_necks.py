@@ -197,6 +197,7 @@ def test_the_plugin_of_a_saved_neck_is_missing(parts, tmp_path: Path, monkeypatc
     message = (
         "this model was saved with 'acme-smp-neck/toy_neck' of 'acme-smp-neck' 3.2: neck 'acme-smp-neck/toy_neck': no "
         "plugin of the distribution 'acme-smp-neck' is installed; run: pip install acme-smp-neck"
+        " if you trust its author: the name is the file's, and installing a distribution runs its code"
     )
     with pytest.raises(MissingPluginError, match=f"^{re.escape(message)}$"):
         smp_core.from_pretrained(tmp_path)

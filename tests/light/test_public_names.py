@@ -81,8 +81,9 @@ def test_names_for_plugin_authors_are_pinned() -> None:
     from smp_core import plugin
 
     assert plugin.__all__ == [
-        *("ENTRY_POINT_GROUP", "ArchitectureSpec", "EncoderSpec", "FormerOption", "Migration", "NeckSpec"),
-        *("WeightsSpec", "hookimpl", "hookspec"),
+        *("ENTRY_POINT_GROUP", "INTERPOLATIONS", "ArchitectureSpec", "EncoderSpec", "Flag", "FormerOption"),
+        *("Migration", "NeckSpec", "NormKind", "Number", "OneOf", "OptionKind", "WeightsSpec", "Whole", "Wholes"),
+        *("hookimpl", "hookspec"),
         *("smp_architectures", "smp_encoder_names", "smp_encoders", "smp_model_created", "smp_necks"),
         "smp_resolve_encoder",
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smp_core.plugin import ArchitectureSpec, hookimpl
+from smp_core.plugin import ArchitectureSpec, Flag, Number, Whole, Wholes, hookimpl
 
 
 @hookimpl
@@ -18,6 +18,13 @@ def smp_architectures() -> list[ArchitectureSpec]:
                 "decoder_aspp_separable": False,
                 "decoder_aspp_dropout": 0.5,
                 "upsampling": None,
+            },
+            option_kinds={
+                "decoder_channels": Whole(),
+                "decoder_atrous_rates": Wholes(count=3),
+                "decoder_aspp_separable": Flag(),
+                "decoder_aspp_dropout": Number(),
+                "upsampling": Whole(most=64, optional=True),
             },
             min_depth=1,
             # It looks at the deepest feature alone, however deep that is.
@@ -37,6 +44,13 @@ def smp_architectures() -> list[ArchitectureSpec]:
                 "decoder_aspp_separable": True,
                 "decoder_aspp_dropout": 0.5,
                 "upsampling": 4,
+            },
+            option_kinds={
+                "decoder_channels": Whole(),
+                "decoder_atrous_rates": Wholes(count=3),
+                "decoder_aspp_separable": Flag(),
+                "decoder_aspp_dropout": Number(),
+                "upsampling": Whole(most=64),
             },
             # The feature at 1/4, and a deeper one.
             requires=(4,),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smp_core.plugin import ArchitectureSpec, hookimpl
+from smp_core.plugin import ArchitectureSpec, OneOf, Whole, Wholes, hookimpl
 
 
 @hookimpl
@@ -16,6 +16,11 @@ def smp_architectures() -> list[ArchitectureSpec]:
                 "decoder_readout": "cat",
                 "decoder_intermediate_channels": (256, 512, 1024, 1024),
                 "decoder_fusion_channels": 256,
+            },
+            option_kinds={
+                "decoder_readout": OneOf(names=("cat", "add", "ignore")),
+                "decoder_intermediate_channels": Wholes(),
+                "decoder_fusion_channels": Whole(),
             },
             default_depth=4,
             min_depth=1,

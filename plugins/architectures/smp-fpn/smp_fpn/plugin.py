@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smp_core.plugin import ArchitectureSpec, hookimpl
+from smp_core.plugin import INTERPOLATIONS, ArchitectureSpec, Number, OneOf, Whole, hookimpl
 
 
 @hookimpl
@@ -19,6 +19,14 @@ def smp_architectures() -> list[ArchitectureSpec]:
                 "decoder_dropout": 0.2,
                 "decoder_interpolation": "nearest",
                 "upsampling": 4,
+            },
+            option_kinds={
+                "decoder_pyramid_channels": Whole(),
+                "decoder_segmentation_channels": Whole(multiple_of=32),
+                "decoder_merge_policy": OneOf(names=("add", "cat")),
+                "decoder_dropout": Number(),
+                "decoder_interpolation": OneOf(names=INTERPOLATIONS),
+                "upsampling": Whole(most=64),
             },
             license="MIT",
             paper="Kirillov et al., Panoptic Feature Pyramid Networks, arXiv:1901.02446",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smp_core.plugin import ArchitectureSpec, hookimpl
+from smp_core.plugin import ArchitectureSpec, Number, Whole, hookimpl
 
 
 @hookimpl
@@ -13,6 +13,10 @@ def smp_architectures() -> list[ArchitectureSpec]:
             class_name="Linear",
             target="smp_linear.model:Linear",
             options={"decoder_features": 1, "decoder_dropout": 0.0},
+            option_kinds={
+                "decoder_features": Whole(),
+                "decoder_dropout": Number(),
+            },
             default_depth=5,
             min_depth=1,
             max_depth=6,

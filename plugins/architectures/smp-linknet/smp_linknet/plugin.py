@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smp_core.plugin import ArchitectureSpec, FormerOption, hookimpl
+from smp_core.plugin import ArchitectureSpec, FormerOption, NormKind, hookimpl
 
 
 @hookimpl
@@ -14,6 +14,9 @@ def smp_architectures() -> list[ArchitectureSpec]:
             target="smp_linknet.model:Linknet",
             options={
                 "decoder_use_norm": "batchnorm",
+            },
+            option_kinds={
+                "decoder_use_norm": NormKind(),
             },
             former_options={
                 "decoder_use_batchnorm": FormerOption(

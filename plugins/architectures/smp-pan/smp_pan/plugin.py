@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smp_core.plugin import ArchitectureSpec, FormerOption, hookimpl
+from smp_core.plugin import INTERPOLATIONS, ArchitectureSpec, FormerOption, OneOf, Whole, hookimpl
 
 
 @hookimpl
@@ -16,6 +16,11 @@ def smp_architectures() -> list[ArchitectureSpec]:
                 "decoder_channels": 32,
                 "decoder_interpolation": "bilinear",
                 "upsampling": 4,
+            },
+            option_kinds={
+                "decoder_channels": Whole(),
+                "decoder_interpolation": OneOf(names=INTERPOLATIONS),
+                "upsampling": Whole(most=64),
             },
             former_options={
                 "upscale_mode": FormerOption(now="decoder_interpolation"),

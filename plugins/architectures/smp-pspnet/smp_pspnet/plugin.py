@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smp_core.plugin import ArchitectureSpec, FormerOption, hookimpl
+from smp_core.plugin import ArchitectureSpec, FormerOption, NormKind, Number, Whole, hookimpl
 
 
 @hookimpl
@@ -17,6 +17,12 @@ def smp_architectures() -> list[ArchitectureSpec]:
                 "decoder_use_norm": "batchnorm",
                 "psp_dropout": 0.2,
                 "upsampling": 8,
+            },
+            option_kinds={
+                "psp_out_channels": Whole(),
+                "decoder_use_norm": NormKind(),
+                "psp_dropout": Number(),
+                "upsampling": Whole(most=64),
             },
             former_options={
                 "psp_use_batchnorm": FormerOption(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smp_core.plugin import ArchitectureSpec, hookimpl
+from smp_core.plugin import ArchitectureSpec, Whole, hookimpl
 
 
 @hookimpl
@@ -15,6 +15,10 @@ def smp_architectures() -> list[ArchitectureSpec]:
             options={
                 "decoder_segmentation_channels": 256,
                 "upsampling": 4,
+            },
+            option_kinds={
+                "decoder_segmentation_channels": Whole(),
+                "upsampling": Whole(most=64),
             },
             license="MIT",
             paper="Xie et al., SegFormer, arXiv:2105.15203",

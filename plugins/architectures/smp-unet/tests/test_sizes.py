@@ -81,8 +81,11 @@ def test_decoder_channels_must_match_the_depth():
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"decoder_interpolation": "linear"}, "unknown interpolation 'linear'; expected one of nearest, bilinear"),
-        ({"decoder_attention_type": "cbam"}, "unknown attention 'cbam'; expected None or 'scse'"),
+        (
+            {"decoder_interpolation": "linear"},
+            "unknown decoder_interpolation 'linear'; expected one of nearest, bilinear",
+        ),
+        ({"decoder_attention_type": "cbam"}, "unknown decoder_attention_type 'cbam'; expected None or one of scse"),
         ({"decoder_use_norm": "group"}, "unknown norm 'group'; expected True, False, a dict, or one of batchnorm"),
         ({"activation": "relu6"}, "unknown activation 'relu6'; expected None, a callable, or one of identity"),
         ({"decoder_chanels": (1,)}, r"has no option 'decoder_chanels'; its options are decoder_use_norm"),

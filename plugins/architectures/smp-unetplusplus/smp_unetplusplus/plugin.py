@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smp_core.plugin import ArchitectureSpec, FormerOption, hookimpl
+from smp_core.plugin import INTERPOLATIONS, ArchitectureSpec, FormerOption, NormKind, OneOf, Wholes, hookimpl
 
 
 @hookimpl
@@ -17,6 +17,12 @@ def smp_architectures() -> list[ArchitectureSpec]:
                 "decoder_channels": (256, 128, 64, 32, 16),
                 "decoder_attention_type": None,
                 "decoder_interpolation": "nearest",
+            },
+            option_kinds={
+                "decoder_use_norm": NormKind(),
+                "decoder_channels": Wholes(),
+                "decoder_attention_type": OneOf(names=("scse",), optional=True),
+                "decoder_interpolation": OneOf(names=INTERPOLATIONS),
             },
             options_per_level=("decoder_channels",),
             former_options={

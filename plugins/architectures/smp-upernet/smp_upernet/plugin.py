@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smp_core.plugin import ArchitectureSpec, hookimpl
+from smp_core.plugin import ArchitectureSpec, NormKind, Whole, hookimpl
 
 
 @hookimpl
@@ -16,6 +16,11 @@ def smp_architectures() -> list[ArchitectureSpec]:
                 "decoder_channels": 256,
                 "decoder_use_norm": "batchnorm",
                 "upsampling": 4,
+            },
+            option_kinds={
+                "decoder_channels": Whole(),
+                "decoder_use_norm": NormKind(),
+                "upsampling": Whole(most=64),
             },
             # The feature at 1/4, and a deeper one.
             requires=(4,),

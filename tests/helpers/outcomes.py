@@ -1,0 +1,68 @@
+"""What came of something that may fail: the right result, an error of ours that people can read, or a fault."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import warnings
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+from smp_core.errors import SmpError
+
+RIGHT = "right"
+REFUSED = "refused"
+
+_LONGEST = 5_000
+
+
+class HangError(BaseException):
+    """It took too long."""
+
+
+@contextlib.contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Interrupt what hangs; in the main thread of a POSIX system."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise HangError
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def outcome(call: Callable[[], Any], *, seconds: float = 10.0) -> str:
+    """`RIGHT`, `REFUSED`, or what is wrong."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            with time_limit(seconds):
+                call()
+        except SmpError as error:
+            wrong = _unreadable(str(error))
+            return f"{type(error).__name__}: {wrong}" if wrong else REFUSED
+        except HangError:
+            return f"hangs for {seconds} s"
+        except Exception as error:
+            return f"{type(error).__name__}: {str(error)[:150]}"
+    for warning in caught:
+        wrong = _unreadable(str(warning.message))
+        if wrong:
+            return f"warning: {wrong}"
+    return RIGHT
+
+
+def _unreadable(message: str) -> str | None:
+    if not message.strip():
+        return "says nothing"
+    if len(message) > _LONGEST:
+        return f"is {len(message)} characters long: {message[:80]!r}"
+    if any(not (character.isprintable() or character in "\n\t") for character in message):
+        return f"holds control characters: {message[:80]!r}"
+    return None

@@ -29,7 +29,7 @@ LIGHT_PYTHONS = ("3.10", "3.12", "3.13", "3.14")
 
 
 # What runs on every change: not the comparisons with the peer, nor what takes long.
-FAST = ["-m", "not parity and not slow"]
+FAST = ["-m", "not parity and not slow and not robustness"]
 
 
 class Distribution:
@@ -158,6 +158,15 @@ def sweeps(session: nox.Session) -> None:
     arguments = session.posargs or ["-n", "2", "tests", *_plugin_tests()]
     variables = {"OMP_NUM_THREADS": "1"}
     session.run(python, "-m", "pytest", "-m", "slow and not parity", *arguments, external=True, env=variables)
+
+
+@nox.session
+def robustness(session: nox.Session) -> None:
+    """Thousands of damaged files, kills, concurrent savers, and faults of the network; half an hour."""
+    python = editable(session)
+    arguments = session.posargs or ["-n", "2", "tests/robustness"]
+    variables = {"OMP_NUM_THREADS": "1"}
+    session.run(python, "-m", "pytest", "-m", "robustness", *arguments, external=True, env=variables)
 
 
 def _plugin_tests() -> list[str]:

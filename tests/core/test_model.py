@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import threading
 from typing import Any
 
+import numpy
 import pytest
 import torch
 from hypothesis import given
@@ -260,3 +262,71 @@ def test_a_model_of_ones_own_parts() -> None:
     assert isinstance(model, nn.Module)
     parts: list[Any] = [name for name, _ in model.named_children()]
     assert parts == ["encoder", "decoder", "segmentation_head"]
+
+
+@pytest.mark.parametrize(
+    ("given", "got"),
+    [
+        (numpy.zeros((1, 3, 8, 8), numpy.float32), "a ndarray: torch.as_tensor(x) makes a tensor of it"),
+        ([[[[0.0]]]], "a list: torch.as_tensor(x) makes a tensor of it"),
+        (None, "a NoneType"),
+        ("image.png", "a str"),
+        (torch.zeros(1, 3, 8, 8).to_sparse(), "a tensor of layout torch.sparse_coo: x.to_dense() makes a dense one"),
+    ],
+    ids=["array", "list", "None", "str", "sparse"],
+)
+@pytest.mark.parametrize("method", ["forward", "predict"])
+def test_what_is_no_dense_tensor(model: ToyModel, given: object, got: str, method: str) -> None:
+    with pytest.raises(InputError, match=f"^{re.escape(f'expected an input of shape (N, 3, H, W), got {got}')}$"):
+        getattr(model, method)(given)
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_a_nested_tensor(model: ToyModel) -> None:
+    images = torch.nested.nested_tensor([torch.zeros(3, 8, 8), torch.zeros(3, 9, 8)])
+    with pytest.raises(InputError, match=r"got a nested tensor: give images of one size, as torch\.nested\.to_padded"):
+        model(images)
+
+
+def test_a_complex_conjugate(model: ToyModel) -> None:
+    with pytest.raises(InputError, match=r"and dtype torch\.float32, got torch\.complex64$"):
+        model(torch.zeros(1, 3, 8, 8, dtype=torch.complex64).conj())
+
+
+def test_another_device(model: ToyModel) -> None:
+    message = "expected an input of shape (N, 3, H, W) on cpu, where the model is, got one on meta: move either"
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        model(torch.zeros(1, 3, 8, 8, device="meta"))
+    assert model.to("meta")(torch.zeros(1, 3, 8, 8, device="meta")).shape == (1, 2, 8, 8)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.bool])
+def test_autocast_takes_no_integers(model: ToyModel, dtype: torch.dtype) -> None:
+    with torch.autocast("cpu", torch.bfloat16), pytest.raises(InputError, match=r"pixels first: x\.float\(\) / 255$"):
+        model(torch.zeros(1, 3, 8, 8, dtype=dtype))
+
+
+def test_predicting_in_several_threads(model: ToyModel) -> None:
+    """Whoever leaves first must not leave the others in training mode, nor whoever comes later restore theirs."""
+    model.train()
+    model.decoder.eval()
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    modes = {name: module.training for name, module in model.named_modules()}
+    wrong: list[object] = []
+
+    def predict() -> None:
+        for _ in range(50):
+            model.predict(torch.rand(2, 3, 8, 8))
+            if any(not torch.equal(buffer, before[name]) for name, buffer in model.named_buffers()):
+                wrong.append("statistics moved")
+
+    threads = [threading.Thread(target=predict) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert {name: module.training for name, module in model.named_modules()} == modes
+    with pytest.raises(InputError, match="add the batch dimension"):
+        model.predict(torch.zeros(3, 8, 8))
+    assert {name: module.training for name, module in model.named_modules()} == modes

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import signal
 import warnings
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -35,6 +37,38 @@ def time_limit(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+@contextlib.contextmanager
+def memory_limit(extra: int) -> Iterator[None]:
+    """Let the process have so many more bytes of address space, where the system can say how many it has."""
+    try:
+        import resource
+
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except (ImportError, OSError):
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (used + extra, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def tally(outcomes: Iterable[tuple[str, object]]) -> None:
+    """Print how often each outcome came, and fail where one is a fault, with the first case of each."""
+    counts: Counter[str] = Counter()
+    first: dict[str, object] = {}
+    for found, case in outcomes:
+        counts[found] += 1
+        first.setdefault(found, case)
+    print(dict(counts))
+    faults = {found: case for found, case in first.items() if found not in (RIGHT, REFUSED)}
+    assert faults == {}, "\n".join(
+        f"{counts[found]} x {found}, as for {case!r:.2000}" for found, case in faults.items()
+    )
 
 
 def outcome(call: Callable[[], Any], *, seconds: float = 10.0) -> str:

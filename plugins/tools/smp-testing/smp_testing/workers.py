@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import io
 import multiprocessing
 import sys
@@ -24,6 +23,8 @@ NUM_PROCESSES = 2
 # Of a collective operation whose other side may have failed, and of all that a process does, starting included.
 _PATIENCE = timedelta(seconds=60)
 _SECONDS = 600
+# Of processes until they are replaced by new ones.
+_MOST_RUNS = 20
 
 
 def run_in_processes(work: Work, module: nn.Module, x: Tensor, what: str) -> None:
@@ -44,14 +45,15 @@ def run_in_processes(work: Work, module: nn.Module, x: Tensor, what: str) -> Non
     except Exception as error:  # whatever a module raises that cannot be pickled
         raise ConformanceError(f"{what}: torch.save of the module: {beginning(error)}; expected it to work") from error
     with tempfile.TemporaryDirectory() as folder:
+        processes = _processes.take()
         tasks = [
-            _processes().submit(_in_group, work, rank, file.getvalue(), Path(folder, "group").as_uri(), [*sys.path])
+            processes.submit(_in_group, work, rank, file.getvalue(), Path(folder, "group").as_uri(), [*sys.path])
             for rank in range(NUM_PROCESSES)
         ]
         try:
             failures = [task.result(timeout=_SECONDS) for task in tasks]
         except Exception:  # a process is gone; the next check starts new ones
-            _processes.cache_clear()
+            _processes.drop()
             raise
     failed = [f"in process {rank}: {failure}" for rank, failure in enumerate(failures) if failure is not None]
     if failed:
@@ -60,10 +62,29 @@ def run_in_processes(work: Work, module: nn.Module, x: Tensor, what: str) -> Non
         raise ConformanceError(f"{what}: {telling}")
 
 
-@functools.cache
-def _processes() -> ProcessPoolExecutor:
-    """Started as new interpreters, which share nothing, on every platform."""
-    return ProcessPoolExecutor(NUM_PROCESSES, multiprocessing.get_context("spawn"), torch.set_num_threads, (1,))
+class _Processes:
+    """New interpreters, which share nothing; others after some use, as torch keeps what it sharded."""
+
+    def __init__(self) -> None:
+        self._executor: ProcessPoolExecutor | None = None
+        self._runs = 0
+
+    def take(self) -> ProcessPoolExecutor:
+        if self._runs == _MOST_RUNS:
+            self.drop()
+        if self._executor is None:
+            context = multiprocessing.get_context("spawn")
+            self._executor = ProcessPoolExecutor(NUM_PROCESSES, context, torch.set_num_threads, (1,))
+        self._runs += 1
+        return self._executor
+
+    def drop(self) -> None:
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+        self._executor, self._runs = None, 0
+
+
+_processes = _Processes()
 
 
 def _in_group(work: Work, rank: int, saved: bytes, group: str, path: list[str]) -> str | None:

@@ -17,7 +17,9 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from smp_datasets.errors import DownloadError, UnsafeArchiveError
 
 
-def extract_folder(archive: str | os.PathLike[str], name: str, root: str | os.PathLike[str]) -> Path:
+def extract_folder(
+    archive: str | os.PathLike[str], name: str, root: str | os.PathLike[str], *, limit: int = 20 << 30
+) -> Path:
     """Unpack one top folder of a tar archive to ``root/name``, whole or not at all.
 
     The members go to a folder beside it first, which gets the name when all are there: where ``root/name`` exists, it
@@ -27,39 +29,55 @@ def extract_folder(archive: str | os.PathLike[str], name: str, root: str | os.Pa
         archive: .tar, plain or compressed.
         name: the folder in the archive; what else lies in the archive is left out.
         root: a folder.
+        limit: how many bytes it may unpack to: a hundred that are compressed can claim a terabyte.
 
     Returns:
         ``root/name``.
 
     Raises:
-        UnsafeArchiveError: a member's name leads out of the folder, or it is a link or a device; nothing is left
-            behind.
-        DownloadError: the archive is damaged, or has no such folder.
+        UnsafeArchiveError: a member's name leads out of the folder, or it is a link or a device, or the members are
+            larger than the limit; nothing is left behind.
+        DownloadError: the archive is damaged, has no such folder, or could not be written: the disk is full.
     """
     place = Path(root) / name
     if place.is_dir():
         return place
-    work = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=root))
     try:
-        _unpack(Path(archive), work)
+        work = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=root))
+    except OSError as error:
+        raise DownloadError(f"archive {str(archive)!r} could not be unpacked to {str(root)!r}: {error}") from error
+    try:
+        _unpack(Path(archive), work, limit)
         if not (work / name).is_dir():
             raise DownloadError(f"archive {str(archive)!r} has no folder {name!r}")
         os.replace(work / name, place)
     except (tarfile.TarError, zlib.error, EOFError) as error:
         raise DownloadError(f"archive {str(archive)!r} is damaged: {error}") from error
+    except OSError as error:
+        if isinstance(error, DownloadError):
+            raise
+        raise DownloadError(f"archive {str(archive)!r} could not be unpacked to {str(root)!r}: {error}") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return place
 
 
-def _unpack(archive: Path, folder: Path) -> None:
+def _unpack(archive: Path, folder: Path, limit: int) -> None:
+    size = 0
     with tarfile.open(archive) as file:
         for member in file:
             target = folder.joinpath(*_parts(archive, member))
+            size += member.size
+            if size > limit:
+                raise UnsafeArchiveError(
+                    f"archive {str(archive)!r} is refused: it unpacks to more than {limit} bytes; pass limit= for more"
+                )
+            if target != folder and target.exists() and member.isdir() != target.is_dir():
+                raise DownloadError(f"archive {str(archive)!r} is damaged: {member.name!r} is a file and a folder")
             if member.isdir():
                 target.mkdir(parents=True, exist_ok=True)
                 continue
-            source = file.extractfile(member) if member.isreg() else None
+            source = file.extractfile(member) if member.isreg() and target != folder else None
             if source is None:
                 raise UnsafeArchiveError(
                     f"archive {str(archive)!r} is refused: its member {member.name!r} is neither a file nor a folder"

@@ -56,6 +56,7 @@ class ClassIndices:
     def __post_init__(self) -> None:
         if self.classes < 1:
             raise OptionError(f"ClassIndices: classes must be 1 or more, got {self.classes}")
+        _check_storable("ClassIndices", [self.classes - 1, *([] if self.ignore_index is None else [self.ignore_index])])
         for value, index in (self.mapping or {}).items():
             if not 0 <= index < self.classes and index != self.ignore_index:
                 raise OptionError(f"ClassIndices: the mapping of {value} must lead to {self._expected()}, got {index}")
@@ -114,6 +115,7 @@ class ColourMap:
             if len(colour) != 3 or not all(0 <= part <= 255 for part in colour):
                 raise OptionError(f"ColourMap: a colour is (red, green, blue), each from 0 to 255; got {colour!r}")
             codes[(colour[0] << 16) | (colour[1] << 8) | colour[2]] = int(index)
+        _check_storable("ColourMap", [*codes.values(), *([] if self.unknown is None else [self.unknown])])
         object.__setattr__(self, "_codes", codes)
 
     def encode(self, mask: Pixels) -> NDArray[Any]:
@@ -170,7 +172,17 @@ class Binary:
             values = values[..., 0]
         else:
             values = _one_channel(mask, "foreground and background", "")
+        if values.dtype.kind == "f" and bool(np.isnan(values).any()):
+            raise LabelError(f"mask {mask.path!r} holds NaN at {count(int(np.isnan(values).sum()), 'pixel')}")
         return (values > self.threshold).astype(np.float32)
+
+
+def _check_storable(what: str, labels: list[int]) -> None:
+    """Masks are int32 at most."""
+    limits = np.iinfo(np.int32)
+    for label in labels:
+        if not limits.min <= label <= limits.max:
+            raise OptionError(f"{what}: classes lie within {limits.min} and {limits.max}, got {label}")
 
 
 def _one_channel(mask: Pixels, what: str, hint: str) -> Array:

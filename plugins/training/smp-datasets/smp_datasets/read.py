@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import zipfile
 from pathlib import Path
 from typing import BinaryIO
@@ -49,6 +50,8 @@ def read_pixels(path: str | os.PathLike[str], *, as_mask: bool = False, upright:
     if suffix not in EXTENSIONS:
         raise UnreadableFileError(f"cannot read {name!r}: expected a file with one of {', '.join(EXTENSIONS)}")
     try:
+        if not stat.S_ISREG(os.stat(name).st_mode):
+            raise UnreadableFileError(f"cannot read {name!r}: it is no regular file")
         if suffix in (".npy", ".npz"):
             return _read_array(name, suffix)
         if suffix in (".tif", ".tiff"):

@@ -27,6 +27,8 @@ def read_tiff(path: str, as_mask: bool) -> Pixels:
     try:
         # Not by its name: Pillow then maps plain files into memory, and garbles those that are stored on their side.
         with Path(path).open("rb") as file, Image.open(file) as image:
+            if image.format != "TIFF":
+                raise UnreadableFileError(f"cannot read {path!r}: it is a {image.format}, not a TIFF; rename it")
             pages = _pages(path, image, as_mask)
     except UnidentifiedImageError:
         pages = None

@@ -122,3 +122,60 @@ def test_damaged_archives(make, tmp_path):
         with refused(DownloadError, f"archive {str(archive)!r} is damaged: "):
             extract_folder(archive, "data", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["a.tar.gz"]
+
+
+@pytest.mark.parametrize("name", ["", ".", "./"])
+def test_members_without_a_name(name, make, tmp_path):
+    archive = make((name, b"x"), ("data/a.txt", b"a"))
+    with refused(UnsafeArchiveError, "is neither a file nor a folder"):
+        extract_folder(archive, "data", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tar.gz"]
+
+
+def test_the_folder_itself_as_a_member(make, tmp_path):
+    archive = make(of_kind(".", tarfile.DIRTYPE), ("./data/a.txt", b"a"))
+    assert (extract_folder(archive, "data", tmp_path) / "a.txt").read_bytes() == b"a"
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ([("data/a", b"x"), of_kind("data/a", tarfile.DIRTYPE)], "is damaged: 'data/a' is a file and a folder"),
+        ([of_kind("data/a", tarfile.DIRTYPE), ("data/a", b"x")], "is damaged: 'data/a' is a file and a folder"),
+        ([("data/a", b"x"), ("data/a/b", b"y")], "could not be unpacked to "),
+    ],
+)
+def test_a_file_and_a_folder_of_one_name(members, message, make, tmp_path):
+    with refused(DownloadError, message):
+        extract_folder(make(*members), "data", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tar.gz"]
+
+
+def test_a_small_archive_that_claims_much(tmp_path):
+    member = tarfile.TarInfo("data/zeros")
+    member.size = 1 << 40
+    path = tmp_path / "a.tar"
+    path.write_bytes(member.tobuf() + bytes(1024))
+    with refused(UnsafeArchiveError, f"is refused: it unpacks to more than {20 << 30} bytes; pass limit= for more"):
+        extract_folder(path, "data", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tar"]
+
+
+def test_the_limit(make, tmp_path):
+    archive = make(("data/a", bytes(60)), ("data/b", bytes(50)))
+    with refused(UnsafeArchiveError, "is refused: it unpacks to more than 100 bytes; pass limit= for more"):
+        extract_folder(archive, "data", tmp_path, limit=100)
+    assert extract_folder(archive, "data", tmp_path, limit=110).is_dir()
+
+
+def test_a_full_disk(make, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    archive = make(("data/a", b"x"))
+    monkeypatch.setattr("smp_datasets.extract.shutil.copyfileobj", full)
+    with refused(DownloadError, f"could not be unpacked to {str(tmp_path)!r}: [Errno 28] No space left on device"):
+        extract_folder(archive, "data", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tar.gz"]
+    with refused(DownloadError, "could not be unpacked to "):
+        extract_folder(archive, "data", tmp_path / "missing")

@@ -189,3 +189,31 @@ def test_options():
 def test_all_are_labels():
     labels: list[Labels] = [Binary(), ClassIndices(2), ColourMap(COLOURS)]
     assert all(hasattr(item, "encode") for item in labels)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: ClassIndices(2**31 + 1),
+            "ClassIndices: classes lie within -2147483648 and 2147483647, got 2147483648",
+        ),
+        (
+            lambda: ClassIndices(3, ignore_index=2**40),
+            "ClassIndices: classes lie within -2147483648 and 2147483647, got",
+        ),
+        (lambda: ColourMap({(0, 0, 0): 2**31}), "ColourMap: classes lie within -2147483648 and 2147483647, got"),
+        (
+            lambda: ColourMap({(0, 0, 0): 0}, unknown=-(2**40)),
+            "ColourMap: classes lie within -2147483648 and 2147483647",
+        ),
+    ],
+)
+def test_classes_that_no_mask_can_hold(make, message):
+    with refused(OptionError, message):
+        make()
+
+
+def test_nan_is_neither_foreground_nor_background():
+    with refused(LabelError, "mask 'm.png' holds NaN at 2 pixels"):
+        Binary().encode(grey(np.array([[0.0, np.nan], [1.0, np.nan]], np.float32)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 
@@ -309,3 +310,16 @@ def test_pillow_that_decodes_otherwise(write_png, noise, tmp_path, monkeypatch):
     monkeypatch.setattr("smp_datasets.read_pillow.np.asarray", lambda _: picture)
     with refused(UnreadableFileError, "this version of Pillow would keep 8 of its 16 bits; convert it to .npy"):
         read_pixels(path)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.npy", "a.npz"])
+def test_a_pipe_is_not_waited_for(name, tmp_path):
+    os.mkfifo(tmp_path / name)
+    with refused(UnreadableFileError, f"cannot read {str(tmp_path / name)!r}: it is no regular file"):
+        read_pixels(tmp_path / name)
+
+
+def test_a_picture_of_another_kind_named_tif(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.tif", format="PNG")
+    with refused(UnreadableFileError, f"cannot read {str(tmp_path / 'a.tif')!r}: it is a PNG, not a TIFF; rename it"):
+        read_pixels(tmp_path / "a.tif")

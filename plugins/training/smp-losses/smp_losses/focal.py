@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from smp_losses.compose import Loss
 from smp_losses.focal_terms import FocalOptions, index_sums, map_sums, terms_of_indices, terms_of_maps
-from smp_losses.inputs import Flat, flatten, known_hard
+from smp_losses.inputs import Flat, flatten, known_hard, wants_plain_form
 from smp_losses.modes import check_mode, check_reduction
 from smp_losses.reduce import class_mean, safe_ratio, weights_like, weights_tensor
 
@@ -121,7 +120,7 @@ class FocalLoss(Loss):
         summed = not self.normalized and self.reduction != "none"
         if summed and self.mode == "multiclass":
             sums = index_sums(x, flat.target, flat.valid, options)
-        elif summed and not torch.compiler.is_compiling() and known_hard(y_true, flat.target):
+        elif summed and not wants_plain_form() and known_hard(y_true, flat.target):
             sums = map_sums(x, flat.target, flat.valid, options)
         else:
             terms = self._terms(x, flat, options)

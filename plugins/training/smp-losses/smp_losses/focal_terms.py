@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from smp_losses.inputs import wants_plain_form
 from smp_losses.reduce import class_sums
 
 
@@ -63,7 +64,7 @@ def terms_of_indices(x: Tensor, target: Tensor, options: FocalOptions) -> tuple[
 
 def index_sums(x: Tensor, target: Tensor, valid: Tensor | None, options: FocalOptions) -> Tensor:
     """Sums of the focal terms per class, (C,), over the pixels that count; target (N, P) class indices."""
-    if not torch.compiler.is_compiling():
+    if not wants_plain_form():
         needs_gradient = torch.is_grad_enabled() and x.requires_grad
         sums: Tensor = _IndexSums.apply(x, target, valid, options, needs_gradient)
         return sums

@@ -15,6 +15,12 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+# The wider unsigned dtypes are hardly more than names in torch.
+_WIDENED = (torch.uint16, torch.uint32, torch.uint64)
+
+# The transforms of torch.func that are under way; None where there are none.
+_transforms = getattr(torch._C._functorch, "peek_interpreter_stack", lambda: None)
+
 LabelChecks = Literal["cpu", "always", "never"]
 
 _label_checks: str = "cpu"
@@ -42,7 +48,7 @@ class Flat:
     """A prediction and its target, with all spatial axes made one.
 
     Attributes:
-        pred: (N, C, P), float32 or float64.
+        pred: (N, C, P), float32 or float64. 0 where ignored: nothing there counts, NaN and infinities included.
         target: multiclass: (N, P) int64, a class index; otherwise (N, C, P) in pred's dtype. 0 where ignored.
         valid: bool, of the target's shape, False where ignored; None: all count.
     """
@@ -69,6 +75,8 @@ def flatten(mode: str, y_pred: Tensor, y_true: Tensor, ignore_index: int | None,
     """
     where = f"{loss} ({mode})"
     _check_tensors(y_pred, y_true, where)
+    if y_true.dtype in _WIDENED:
+        y_true = y_true.long()
     pred = y_pred.float() if y_pred.dtype in (torch.float16, torch.bfloat16) else y_pred
     if mode == "multiclass":
         return _flatten_indices(pred, y_true, ignore_index, where)
@@ -78,12 +86,32 @@ def flatten(mode: str, y_pred: Tensor, y_true: Tensor, ignore_index: int | None,
     # Written out: reshape cannot infer the length of an axis of an empty batch.
     pixels = math.prod(pred.shape[1 if mode == "binary" else 2 :])
     target = y_true.reshape(n, channels, pixels)
-    valid = None if ignore_index is None else target != ignore_index
+    valid = _valid(target, ignore_index)
+    pred = pred.reshape(n, channels, pixels)
     if valid is not None:
-        target = target.masked_fill(~valid, 0)
+        target, pred = target.masked_fill(~valid, 0), pred.masked_fill(~valid, 0)
     if _may_look_at(target):
         _check_range(target, 1, f"{where}: y_true must lie within 0 and 1", ignore_index)
-    return Flat(pred.reshape(n, channels, pixels), target.to(pred.dtype), valid)
+    return Flat(pred, target.to(pred.dtype), valid)
+
+
+def wants_plain_form() -> bool:
+    """Whether somebody works on the formula itself: a compiler, or a transform of `torch.func`.
+
+    Both see through operations of torch, and neither into a gradient in closed form nor at the values of labels.
+    """
+    return torch.compiler.is_compiling() or _transforms() is not None
+
+
+def _valid(target: Tensor, ignore_index: int | None) -> Tensor | None:
+    """Where labels count; None: everywhere, as nothing can be ignored: an unsigned label is never -1."""
+    if ignore_index is None or target.dtype == torch.bool:
+        return None
+    if not target.is_floating_point():
+        limits = torch.iinfo(target.dtype)
+        if not limits.min <= ignore_index <= limits.max:
+            return None
+    return target != ignore_index
 
 
 def known_hard(y_true: Tensor, target: Tensor) -> bool:
@@ -95,7 +123,7 @@ def known_hard(y_true: Tensor, target: Tensor) -> bool:
     """
     if not y_true.is_floating_point():
         return True
-    if torch.compiler.is_compiling() or target.device.type != "cpu":
+    if wants_plain_form() or target.device.type != "cpu":
         return False
     return bool(((target == 0) | (target == 1)).all())
 
@@ -113,14 +141,14 @@ def _flatten_indices(pred: Tensor, y_true: Tensor, ignore_index: int | None, whe
     if y_true.is_floating_point() or y_true.dtype == torch.bool:
         raise TypeError(f"{where}: y_true must hold class indices in an integer dtype, got {y_true.dtype}")
     pixels = math.prod(shape[2:])
-    target = y_true.reshape(n, pixels).long()
-    valid = None if ignore_index is None else target != ignore_index
+    target, pred = y_true.reshape(n, pixels).long(), pred.reshape(n, classes, pixels)
+    valid = _valid(target, ignore_index)
     if valid is not None:
-        target = target.masked_fill(~valid, 0)
+        target, pred = target.masked_fill(~valid, 0), pred.masked_fill(~valid.unsqueeze(1), 0)
     if _may_look_at(target):
         expected = f"{where}: labels of {classes} classes must be integers from 0 to {classes - 1}"
         _check_range(target, classes - 1, expected, ignore_index)
-    return Flat(pred.reshape(n, classes, pixels), target, valid)
+    return Flat(pred, target, valid)
 
 
 def _check_tensors(y_pred: Tensor, y_true: Tensor, where: str) -> None:
@@ -157,7 +185,7 @@ def _check_maps(mode: str, y_pred: Tensor, y_true: Tensor, where: str) -> None:
 
 
 def _may_look_at(target: Tensor) -> bool:
-    if torch.compiler.is_compiling() or _label_checks == "never" or target.numel() == 0:
+    if wants_plain_form() or _label_checks == "never" or target.numel() == 0:
         return False
     return target.device.type == "cpu" or (_label_checks == "always" and target.device.type != "meta")
 

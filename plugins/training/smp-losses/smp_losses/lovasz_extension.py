@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from smp_losses.inputs import wants_plain_form
+
 # Every number of pixels up to this is exact in float32.
 _EXACT = 2**24
 # 2.0 as bits of a float32: above the bits of any error.
@@ -53,7 +55,7 @@ def softmax_lovasz(
     """
     # Sorting the bits of float32 as integers, one class at a time, is what a CPU does fast; any other device does not.
     fast = logits.device.type == "cpu" and logits.dtype == torch.float32 and from_logits
-    if fast and not torch.compiler.is_compiling():
+    if fast and not wants_plain_form():
         needs_gradient = torch.is_grad_enabled() and logits.requires_grad
         result: Tensor = _SoftmaxLovasz.apply(logits, target, valid, shares, per_image, needs_gradient)
         return result
@@ -65,7 +67,9 @@ def _plain(probability: Tensor, target: Tensor, valid: Tensor | None, shares: Te
     n, classes, pixels = probability.shape
     index = target.unsqueeze(1)
     errors = probability.scatter(1, index, 1 - probability.gather(1, index))
-    labelled = torch.zeros_like(probability).scatter_(1, index, 1)
+    labelled = torch.zeros_like(probability)
+    # torch.func.vmap writes into a tensor in a loop over the batch.
+    labelled = labelled.scatter(1, index, 1) if wants_plain_form() else labelled.scatter_(1, index, 1)
     if valid is not None:
         errors = errors * valid.unsqueeze(1)
         labelled = labelled * valid.unsqueeze(1)

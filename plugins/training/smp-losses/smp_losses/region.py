@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from smp_losses.compose import Loss
-from smp_losses.inputs import Flat, flatten
+from smp_losses.inputs import Flat, flatten, wants_plain_form
 from smp_losses.modes import check_mode
 from smp_losses.reduce import class_mean, class_sums, weights_like, weights_tensor
 
@@ -41,7 +41,7 @@ def region_sums(
         labelled = class_sums(_ones(flat), flat.target, flat.classes).sum(0)
         if not from_logits:
             both, predicted = _sums_of_probabilities(flat.pred, flat.target, flat.valid)
-        elif torch.compiler.is_compiling():
+        elif wants_plain_form():
             # The compiler fuses the plain formula by itself.
             both, predicted = _sums_of_probabilities(flat.pred.softmax(1), flat.target, flat.valid)
         else:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from smp_losses.compose import Loss
-from smp_losses.inputs import flatten
+from smp_losses.inputs import flatten, wants_plain_form
 from smp_losses.modes import check_reduction
 from smp_losses.reduce import weights_like, weights_tensor
 
@@ -137,7 +137,7 @@ class SoftCrossEntropyLoss(Loss):
         flat = flatten("multiclass", y_pred, y_true, self.ignore_index, loss)
         weights = weights_like(self.class_weights, flat.classes, flat.pred, loss)
         smoothing = self.smooth_factor or 0.0
-        if weights is None and not torch.compiler.is_compiling():
+        if weights is None and not wants_plain_form():
             values: Tensor = _PixelEntropy.apply(flat.pred, flat.target, smoothing)
             values = values if flat.valid is None else values * flat.valid
         else:

@@ -32,7 +32,8 @@ class StreamingScore(Metric):
 
     Its memory does not grow with the number of images: it keeps counts per class, or, imagewise, the sum of the
     scores of the images. In a MetricCollection the metrics with the same counts share them, so that labels are
-    counted once a batch.
+    counted once a batch. As all of torchmetrics, one must not be updated by several threads at once: give each its own,
+    or use :class:`smp_metrics.ConfusionMatrix`.
 
     Args:
         mode: ``"binary"``, ``"multilabel"`` or ``"multiclass"``.
@@ -116,7 +117,7 @@ class StreamingScore(Metric):
             ValueError: shapes, devices or labels that do not fit.
         """
         if self.mode == "multiclass":
-            preds = to_indices(preds, target, self.num_classes, type(self).__name__)
+            preds = to_indices(preds, target, self.num_classes, type(self).__name__, self.ignore_index)
         counts = get_stats(preds, target, self.mode, self.ignore_index, self.threshold, self.num_classes)
         if counts[0].shape[1] != self.num_classes:
             raise ValueError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,12 +15,16 @@ from smp_metrics import table
 from smp_metrics.counting import count_pairs
 from smp_metrics.ratios import ratio_of
 from smp_metrics.reduce import ClassWeights, How, ZeroDivision, evaluate
-from smp_metrics.stats import Stats, check_ignore_index, check_labels, index_rows
+from smp_metrics.stats import Stats, check_ignore_index, check_labels, check_no_nan, check_num_classes, index_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MatrixReduction = Literal["micro", "macro", "weighted", "none"]
+
+
+# The counts of so many take two gigabytes.
+_MOST_CLASSES = 1 << 14
 
 
 class ConfusionMatrix:
@@ -57,8 +62,12 @@ class ConfusionMatrix:
         class_names: Sequence[str] | None = None,
         device: torch.device | str | None = None,
     ) -> None:
-        if num_classes < 1:
-            raise ValueError(f"ConfusionMatrix: num_classes must be at least 1, got {num_classes}")
+        check_num_classes(num_classes, "ConfusionMatrix")
+        if num_classes > _MOST_CLASSES:
+            raise ValueError(
+                f"ConfusionMatrix: num_classes must be at most {_MOST_CLASSES}, got {num_classes}: it counts pairs of "
+                f"classes; get_stats takes memory in proportion to their number"
+            )
         check_ignore_index(ignore_index, num_classes, "ConfusionMatrix")
         names = tuple(map(str, range(num_classes))) if class_names is None else tuple(class_names)
         if len(names) != num_classes:
@@ -68,6 +77,14 @@ class ConfusionMatrix:
         self.class_names = names
         self._counts = torch.zeros(num_classes, num_classes, dtype=torch.int64, device=device)
         self._device_is_open = device is None
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"ConfusionMatrix(num_classes={self.num_classes}, pixels={int(self._counts.sum())})"
@@ -78,27 +95,28 @@ class ConfusionMatrix:
         return self._counts.clone()
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
-        """Count one batch.
+        """Count one batch; several threads may.
 
         Args:
             prediction: (N, ...) class indices in an integer dtype or bool; or (N, C, ...) scores in floating point, of
-                which the highest is taken (for NaN scores the class is arbitrary).
+                which the highest is taken; NaN only where labels do not count.
             target: (N, ...) class indices in an integer dtype or bool.
 
         Raises:
             TypeError: no tensors, or dtypes that make no sense.
-            ValueError: shapes, devices or labels that do not fit.
+            ValueError: shapes, devices or labels that do not fit, or scores that are NaN.
         """
         where = "ConfusionMatrix.update"
-        labels = to_indices(prediction, target, self.num_classes, where)
+        labels = to_indices(prediction, target, self.num_classes, where, self.ignore_index)
         check_labels(labels, target, where)
         # One row: the images need not be told apart.
         rows = index_rows(labels.reshape(1, -1), target.reshape(1, -1), self.num_classes, self.ignore_index, where)
         pairs = count_pairs(rows)[0]
-        if self._device_is_open:
-            self.to(pairs.device)
-        # Never in place: a tensor made in inference mode could not be changed outside of it.
-        self._counts = self._counts + pairs.to(self._counts.device)
+        with self._lock:
+            if self._device_is_open:
+                self.to(pairs.device)
+            # Never in place: a tensor made in inference mode could not be changed outside of it.
+            self._counts = self._counts + pairs.to(self._counts.device)
 
     def to(self, device: torch.device | str) -> ConfusionMatrix:
         """Keep the counts on this device from now on; returns itself."""
@@ -226,11 +244,14 @@ class ConfusionMatrix:
         return draw(self._counts.cpu(), self.class_names, ax, normalize, annotate, cmap)
 
 
-def to_indices(prediction: Tensor, target: Tensor, num_classes: int, where: str) -> Tensor:
+def to_indices(
+    prediction: Tensor, target: Tensor, num_classes: int, where: str, ignore_index: int | None = None
+) -> Tensor:
     """Class indices as they came, or of the highest of scores (N, C, ...) in floating point.
 
     Raises:
-        ValueError: another number of channels than classes, or a shape that does not fit the target.
+        ValueError: another number of channels than classes, a shape that does not fit the target, or NaN where labels
+            count.
     """
     both_tensors = isinstance(prediction, Tensor) and isinstance(target, Tensor)
     if not both_tensors or not prediction.is_floating_point():
@@ -241,4 +262,5 @@ def to_indices(prediction: Tensor, target: Tensor, num_classes: int, where: str)
             f"{where}: scores of {num_classes} classes must have the shape (N, {num_classes}, ...) for a target "
             f"(N, ...), got {shape} for {tuple(target.shape)}; labels must have an integer dtype"
         )
+    check_no_nan(prediction.isnan().any(dim=1), target, ignore_index, where)
     return prediction.argmax(dim=1)

@@ -106,6 +106,8 @@ def evaluate(ratio: Ratio, counts: Sequence[Tensor], how: How) -> Tensor:
         ValueError: see :func:`check_counts`; another number of weights than classes.
     """
     check_counts(counts, how.score)
+    # Sums and products of counts in a narrow dtype overflow.
+    counts = [count if count.is_floating_point() else count.long() for count in counts]
     if how.is_imagewise:
         return _mean(image_scores(ratio, counts, how), how)
     if how.reduction == "micro":

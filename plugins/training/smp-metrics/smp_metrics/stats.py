@@ -52,8 +52,8 @@ def get_stats(
 
     Raises:
         TypeError: dtypes that make no sense, or no tensors.
-        ValueError: a mode, shapes, devices, labels or thresholds that do not fit; ``smp_values`` with a threshold and
-            an ``ignore_index``, which SMP does not take.
+        ValueError: a mode, shapes, devices, labels or thresholds that do not fit; an ``output`` that is NaN where it
+            counts; ``smp_values`` with a threshold and an ``ignore_index``, which SMP does not take.
 
     Example:
         >>> output = torch.tensor([[[0, 1], [2, 2]]])
@@ -75,6 +75,8 @@ def get_stats(
         right, predicted, labelled, total = count_stats(rows)
         return right, predicted - right, labelled - right, total - predicted - labelled + right
     output, target = _with_channels(output, target, mode, where)
+    if output.is_floating_point() and threshold is not None:
+        check_no_nan(output.isnan(), target, ignore_index, where)
     if smp_values and threshold is not None:
         _refuse_ignoring(ignore_index, where)
         target = _positive(target, threshold, where)
@@ -92,8 +94,7 @@ def index_rows(output: Tensor, target: Tensor, num_classes: int, ignore_index: i
         TypeError: the prediction is floating point.
         ValueError: a number of classes, a label to ignore or labels that do not fit.
     """
-    if num_classes < 1:
-        raise ValueError(f"{where}: num_classes must be at least 1, got {num_classes}")
+    check_num_classes(num_classes, where)
     if output.is_floating_point():
         raise TypeError(
             f"{where}: the prediction must hold class indices in an integer dtype, got {output.dtype}; "
@@ -102,6 +103,20 @@ def index_rows(output: Tensor, target: Tensor, num_classes: int, ignore_index: i
     check_ignore_index(ignore_index, num_classes, where)
     shape = (output.shape[0], math.prod(output.shape[1:]))
     return rows_of(output.reshape(shape), target.reshape(shape), num_classes, ignore_index, where)
+
+
+def check_num_classes(num_classes: object, where: str) -> None:
+    """Raise ValueError unless it is an int of at least 1."""
+    if not isinstance(num_classes, int) or isinstance(num_classes, bool) or num_classes < 1:
+        raise ValueError(f"{where}: num_classes must be an int of at least 1, got {num_classes!r}")
+
+
+def check_no_nan(is_nan: Tensor, target: Tensor, ignore_index: int | None, where: str) -> None:
+    """Raise ValueError if there is NaN where labels count; both (N, ...) of one shape."""
+    if ignore_index is not None:
+        is_nan = is_nan & (target.long() != ignore_index)
+    if bool(is_nan.any()):
+        raise ValueError(f"{where}: the prediction is NaN at {int(is_nan.sum())} places that count")
 
 
 def check_ignore_index(ignore_index: int | None, num_classes: int, where: str) -> None:

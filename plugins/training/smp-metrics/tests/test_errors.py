@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import re
+import threading
 
 import pytest
 import torch
@@ -53,7 +56,7 @@ def test_multiclass():
     where = "get_stats (multiclass): "
     with refused(ValueError, f"{where}num_classes is needed, as not every class need occur in a batch"):
         multiclass(num_classes=None)
-    with refused(ValueError, f"{where}num_classes must be at least 1, got 0"):
+    with refused(ValueError, f"{where}num_classes must be an int of at least 1, got 0"):
         multiclass(num_classes=0)
     with refused(ValueError, f"{where}threshold=0.5 has no meaning for class indices; leave it out"):
         multiclass(threshold=0.5)
@@ -176,7 +179,7 @@ def test_beta():
 
 
 def test_confusion_matrix():
-    with refused(ValueError, "ConfusionMatrix: num_classes must be at least 1, got 0"):
+    with refused(ValueError, "ConfusionMatrix: num_classes must be an int of at least 1, got 0"):
         ConfusionMatrix(0)
     with refused(ValueError, "ConfusionMatrix: class_names must be 3 names, got 2"):
         ConfusionMatrix(3, class_names=["a", "b"])
@@ -219,3 +222,64 @@ def test_no_gradient_is_promised():
     scores = torch.rand(2, 1, 4, requires_grad=True)
     counts = get_stats(scores, torch.ones(2, 1, 4, dtype=torch.long), "binary", threshold=0.5)
     assert not iou_score(*counts, "micro").requires_grad
+
+
+@pytest.mark.parametrize("number", [3.0, True, "3", None, torch.tensor(3)])
+def test_a_number_of_classes_that_is_none(number):
+    with refused(ValueError, f"ConfusionMatrix: num_classes must be an int of at least 1, got {number!r}"):
+        ConfusionMatrix(number)
+    if number is not None:
+        with refused(ValueError, f"get_stats (multiclass): num_classes must be an int of at least 1, got {number!r}"):
+            multiclass(num_classes=number)
+
+
+def test_more_classes_than_a_matrix_can_hold():
+    with refused(ValueError, "ConfusionMatrix: num_classes must be at most 16384, got 10000000000: it counts pairs of"):
+        ConfusionMatrix(10**10)
+
+
+def test_scores_that_are_nan():
+    """Where labels count; elsewhere they may be anything."""
+    scores = torch.rand(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+    labels = INDICES.clone()
+    labels[0, 0, :2] = 255
+    expected = ConfusionMatrix(3, ignore_index=255)
+    expected.update(scores, labels)
+    scores[0, :, 0, :2] = float("nan")
+    matrix = ConfusionMatrix(3, ignore_index=255)
+    matrix.update(scores, labels)
+    assert torch.equal(matrix.counts, expected.counts)
+    scores[1, 2, 3, 4] = float("nan")
+    with refused(ValueError, "ConfusionMatrix.update: the prediction is NaN at 1 places that count"):
+        matrix.update(scores, labels)
+    with refused(ValueError, "get_stats (multilabel): the prediction is NaN at 7 places that count"):
+        get_stats(scores, MAPS, "multilabel", threshold=0.5)
+    maps = MAPS.masked_fill(scores.isnan(), 255)
+    assert int(sum(get_stats(scores, maps, "multilabel", ignore_index=255, threshold=0.5)).sum()) == MAPS.numel() - 7
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32])
+@pytest.mark.parametrize("name", SCORE_NAMES)
+def test_counts_of_narrow_dtypes(name, dtype):
+    """Their sums and products must not overflow."""
+    counts = [torch.full((3, 2), value, dtype=dtype) for value in (100, 120, 90, 110)]
+    for reduction in ("micro", "macro", "micro-imagewise", "none"):
+        score = getattr(smp_metrics, name)
+        given = {"beta": 2.0} if name == "fbeta_score" else {}
+        found = score(*counts, reduction=reduction, **given)
+        wanted = score(*(count.long() for count in counts), reduction=reduction, **given)
+        torch.testing.assert_close(found, wanted)
+
+
+def test_updates_of_several_threads():
+    matrix, labels = ConfusionMatrix(3), torch.ones(1, 64, dtype=torch.long)
+    threads = [threading.Thread(target=lambda: [matrix.update(labels, labels) for _ in range(200)]) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert int(matrix.counts.sum()) == 8 * 200 * 64
+    for copied in (copy.deepcopy(matrix), pickle.loads(pickle.dumps(matrix)), copy.copy(matrix)):
+        copied.update(labels, labels)
+        assert int(copied.counts.sum()) == 8 * 200 * 64 + 64
+    assert int(matrix.counts.sum()) == 8 * 200 * 64

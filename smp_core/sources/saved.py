@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from smp_core.errors import CheckpointError
-from smp_core.sources.hub import NotFetchedError, fetch
+from smp_core.sources import hub
 from smp_core.sources.tensor_files import IDENTITY, TensorFile, open_tensors, pending
 
 CONFIG_FILE = "config.json"
@@ -100,18 +100,16 @@ def open_saved(
     if not isinstance(source, str) or source.count("/") != 1 or Path(source).exists():
         raise CheckpointError(f"{str(source)!r} is neither a folder nor a Hub repository of the form 'owner/name'")
 
-    def get(name: str) -> Path:
-        return fetch(source, name, revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only)
-
+    repository = _Repository(source, revision, token, cache_dir, local_files_only)
     try:
-        config = get(CONFIG_FILE) if config_needed else None
+        config = repository.get(CONFIG_FILE) if config_needed else None
         try:
-            paths: tuple[Path, ...] = (get(WEIGHTS_FILE),)
-        except NotFetchedError as error:
+            paths: tuple[Path, ...] = (repository.get(WEIGHTS_FILE),)
+        except hub.NotFetchedError as error:
             if not error.absent:
                 raise
-            paths = tuple(get(name) for name in _shards(get(INDEX_FILE)))
-    except NotFetchedError as error:
+            paths = tuple(map(repository.get, _shards(repository.get(INDEX_FILE))))
+    except hub.NotFetchedError as error:
         raise CheckpointError(
             f"{source!r} is not a local folder, and could not be fetched from the Hub "
             f"(revision {revision or 'main'}): {error}"
@@ -122,6 +120,51 @@ def open_saved(
     if identity is not None and any(file.identity not in (None, identity) for file in files):
         raise CheckpointError(_unlike(repr(source)))
     return Saved(title=str(paths[0].parent), config=content, files=files)
+
+
+class _Repository:
+    """A repository of the Hub at one commit, whatever becomes of its branch while files are fetched."""
+
+    def __init__(
+        self,
+        repo_id: str,
+        revision: str | None,
+        token: str | None,
+        cache_dir: str | Path | None,
+        local_files_only: bool,
+    ) -> None:
+        self._repo_id = repo_id
+        self._revision = revision
+        self._how: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
+        self._wait = hub.Wait()
+
+    def get(self, name: str) -> Path:
+        """A file, verified; one that is damaged is fetched once more, and never used.
+
+        Raises:
+            NotFetchedError: see `smp_core.sources.hub.fetch`.
+            CheckpointError: it is damaged, and cannot be had otherwise.
+        """
+        path = self._fetch(name)
+        wrong = hub.wrong_checksum(path, hub.published_sha256(path))
+        if not wrong:
+            return path
+        try:
+            path = self._fetch(name, again=True)
+        except hub.NotFetchedError as error:
+            raise CheckpointError(
+                f"{wrong}\nThe file is damaged, and could not be fetched again from the Hub repository "
+                f"{self._repo_id!r}: {error}"
+            ) from error
+        wrong = hub.wrong_checksum(path, hub.published_sha256(path))
+        if wrong:
+            raise CheckpointError(f"{wrong}\nIt was fetched twice from the Hub repository {self._repo_id!r}")
+        return path
+
+    def _fetch(self, name: str, *, again: bool = False) -> Path:
+        path = hub.fetch(self._repo_id, name, self._revision, again=again, wait=self._wait, **self._how)
+        self._revision = hub.commit_of(path) or self._revision
+        return path
 
 
 def _in_folder(folder: Path, config_needed: bool, mmap: bool) -> Saved:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.resources
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -32,9 +31,10 @@ class _Remote:
     revision: str | None
     sha256: str | None
     title: str
+    wait: hub.Wait
 
     def fetch(self, *, again: bool = False) -> Path:
-        return hub.fetch(self.repo_id, self.filename, self.revision, again=again)
+        return hub.fetch(self.repo_id, self.filename, self.revision, again=again, wait=self.wait)
 
     def error(self, why: object) -> WeightsError:
         return WeightsError(
@@ -68,12 +68,12 @@ def obtain(
         path = _bundled(source.file, title)
         if not path.is_file():
             raise WeightsError(f"{title}: the file {str(path)!r} is missing; reinstall the plugin that ships it")
-        wrong = _wrong_checksum(path, source.sha256)
+        wrong = hub.wrong_checksum(path, source.sha256)
         if wrong:
             raise WeightsError(f"{title}: {wrong}; delete the file and try again")
         return read_state_dict(path, own), path
     assert source.repo_id is not None
-    remote = _Remote(source.repo_id, source.filename, source.revision, source.sha256, title)
+    remote = _Remote(source.repo_id, source.filename, source.revision, source.sha256, title, hub.Wait())
     try:
         return _read_remote(remote, remote.fetch(), own)
     except hub.NotFetchedError as error:
@@ -83,10 +83,11 @@ def obtain(
 def _find_in(repository: HubRepository, title: str) -> tuple[_Remote, Path]:
     """Fetch the obvious weight file of a repository that a user named."""
     repo_id, revision = repository.repo_id, repository.revision
-    remote = _Remote(repo_id, PREFERRED_FILES[0], revision, None, title)
+    wait = hub.Wait()
+    remote = _Remote(repo_id, PREFERRED_FILES[0], revision, None, title, wait)
     try:
         for name in PREFERRED_FILES:
-            remote = _Remote(repo_id, name, revision, None, title)
+            remote = _Remote(repo_id, name, revision, None, title, wait)
             try:
                 return remote, remote.fetch()
             except hub.NotFetchedError as error:
@@ -96,7 +97,7 @@ def _find_in(repository: HubRepository, title: str) -> tuple[_Remote, Path]:
         only = obvious_file(names)
         if only is None:
             raise OptionError(f"{title}: this is a repository {describe_files(names)}; pass the path of a local file")
-        remote = _Remote(repo_id, only, revision, None, title)
+        remote = _Remote(repo_id, only, revision, None, title, wait)
         return remote, remote.fetch()
     except hub.NotFetchedError as error:
         # The Hub cannot be asked what there is; what was fetched before is in the cache.
@@ -104,7 +105,7 @@ def _find_in(repository: HubRepository, title: str) -> tuple[_Remote, Path]:
         only = obvious_file(item.name for item in folder.iterdir()) if folder is not None else None
         if folder is None or only is None:
             raise remote.error(error) from error
-        return _Remote(repo_id, only, revision, None, title), folder / only
+        return _Remote(repo_id, only, revision, None, title, wait), folder / only
 
 
 def _read_remote(remote: _Remote, path: Path, own: Collection[str]) -> tuple[dict[str, Tensor], Path]:
@@ -130,18 +131,10 @@ def _read_remote(remote: _Remote, path: Path, own: Collection[str]) -> tuple[dic
 
 
 def _read_verified(path: Path, remote: _Remote, own: Collection[str]) -> dict[str, Tensor]:
-    wrong = _wrong_checksum(path, remote.sha256 or hub.published_sha256(path))
+    wrong = hub.wrong_checksum(path, remote.sha256 or hub.published_sha256(path))
     if wrong:
         raise WeightsError(f"{remote.title}: {wrong}")
     return read_state_dict(path, own)
-
-
-def _wrong_checksum(path: Path, expected: str | None) -> str:
-    """What is wrong with the file's checksum; empty where nothing is, or none is known."""
-    if expected is None:
-        return ""
-    found = _sha256(path)
-    return "" if found == expected else f"{path} has sha256 {found}, expected {expected}"
 
 
 def _bundled(file: str, title: str) -> Path:
@@ -152,11 +145,3 @@ def _bundled(file: str, title: str) -> Path:
         return Path(str(importlib.resources.files(package))) / inside
     except ModuleNotFoundError as error:
         raise WeightsError(f"{title}: the package {package!r} of {file!r} is not installed") from error
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 import socket
+import time
 from pathlib import Path
 
 import pytest
 from hub_client import Client
-from hub_server import COMMIT, Hub
+from hub_server import COMMIT, Fault, Hub
+
+from smp_core.errors import OptionError
+from smp_core.sources import hub as hub_source
+from smp_core.sources.hub import Wait
 
 pytest.importorskip("huggingface_hub")
 
@@ -30,7 +35,8 @@ def test_a_model_is_pushed_and_comes_back(hub: Hub, client: Client) -> None:
         "result = [digest(model), model.config['classes'], model.preprocessing]"
     )
     assert (loaded, config, preprocessing) == (pushed, 2, None)
-    files = [f"/acme/pushed/resolve/main/{name}" for name in ("config.json", "model.safetensors")]
+    # What follows the config is asked for at its commit, to which the branch need not point any more.
+    files = [f"/acme/pushed/resolve/{at}" for at in ("main/config.json", f"{COMMIT}/model.safetensors")]
     assert [request for request in hub.requests if "/resolve/" in request] == [
         f"{method} {file}" for file in files for method in ("HEAD", "HEAD", "GET")
     ]
@@ -144,3 +150,84 @@ def test_an_unreachable_hub(tmp_path: Path) -> None:
     )
     assert push[0] == "CheckpointError"
     assert push[1].startswith("could not upload to the Hub repository 'acme/model': ")
+
+
+# --- what is fetched belongs together, and is what was published
+
+
+def test_a_branch_that_moves_between_two_files(hub: Hub, client: Client) -> None:
+    push = "model = build(classes={})\nmodel.push_to_hub('acme/moving', token='hf_write')\nresult = digest(model)"
+    client.run(push.format(5))
+    newer = hub.files["acme/moving"]["model.safetensors"]
+    expected = client.run(push.format(2))
+    hub.files[f"acme/moving@{COMMIT}"] = dict(hub.files["acme/moving"])
+    hub.files["acme/moving"]["model.safetensors"] = newer
+    script = "result = attempt(lambda: digest(smp_core.from_pretrained('acme/moving')))"
+    assert client.run(script) == expected
+
+
+def test_files_of_two_saves_in_one_commit(hub: Hub, client: Client) -> None:
+    for classes in (5, 2):
+        before = hub.files.get("acme/mixed", {}).get("model.safetensors")
+        client.run(f"build(classes={classes}).push_to_hub('acme/mixed', token='hf_write')\nresult = None")
+    hub.files["acme/mixed"]["model.safetensors"] = before or b""
+    error, message = client.run("result = attempt(lambda: smp_core.from_pretrained('acme/mixed'))")
+    assert error == "CheckpointError"
+    assert message.startswith("config.json and model.safetensors in 'acme/mixed' are of two different saves: ")
+
+
+def test_a_flipped_bit_in_the_cache(hub: Hub, client: Client, tmp_path: Path) -> None:
+    hub.large.add("acme/flipped")
+    expected = client.run(
+        "model = build(classes=2)\nmodel.push_to_hub('acme/flipped', token='hf_write')\nresult = digest(model)"
+    )
+    script = "result = attempt(lambda: digest(smp_core.from_pretrained('acme/flipped')))"
+    assert client.run(script) == expected
+    (cached,) = (client.home / "hub" / "models--acme--flipped" / "snapshots").glob("*/model.safetensors")
+    data = bytearray(cached.read_bytes())
+    data[-5] ^= 1
+    cached.resolve().write_bytes(data)
+    hub.requests.clear()
+    assert client.run(script) == expected
+    assert [request for request in hub.requests if request.startswith("GET")] == [
+        f"GET /acme/flipped/resolve/{COMMIT}/model.safetensors"
+    ]
+    cached.resolve().write_bytes(data)
+    hub.files.pop("acme/flipped")
+    error, message = client.run(script)
+    assert error == "CheckpointError"
+    assert re.search(
+        r"model\.safetensors has sha256 [0-9a-f]{64}, expected [0-9a-f]{64}\nThe file is damaged, and could not be "
+        r"fetched again from the Hub repository 'acme/flipped': ",
+        message,
+    )
+
+
+def test_a_bound_on_the_whole_wait(hub: Hub, tmp_path: Path) -> None:
+    """The client's own timeouts are of single reads: a byte now and then is no silence to it."""
+    with Client(hub.url, tmp_path, SMP_HUB_TIMEOUT="1.5") as client:
+        client.run("build(classes=2).push_to_hub('acme/slow', token='hf_write')\nresult = None")
+        hub.faults["model.safetensors"] = [Fault(after=500, pause=20.0)]
+        for call in ("smp_core.from_pretrained('acme/slow')", "smp_core.create('toy', 'toy_encoder', {})"):
+            started = time.monotonic()
+            weights = "encoder_weights='hf-hub:acme/slow'"
+            error, message = client.run(f"result = attempt(lambda: {call.format(weights)})")
+            assert time.monotonic() - started < 10
+            assert error in ("CheckpointError", "WeightsError")
+            assert "not there within 1.5 s, as long as SMP_HUB_TIMEOUT says to wait" in message
+
+
+@pytest.mark.parametrize("value", ["soon", "0", "-1", "nan"])
+def test_a_bound_that_is_none(monkeypatch, value: str) -> None:
+    monkeypatch.setenv("SMP_HUB_TIMEOUT", value)
+    message = f"environment variable SMP_HUB_TIMEOUT is {value!r}; expected seconds, above 0"
+    with pytest.raises(OptionError, match=f"^{re.escape(message)}$"):
+        Wait()
+
+
+def test_waiting_is_not_silent(monkeypatch, caplog) -> None:
+    monkeypatch.setattr(hub_source, "_TELL_EVERY", 0.05)
+    assert Wait().run(lambda: time.sleep(0.2) or 3, "a file") == 3
+    assert "waiting for a file for 0 s; SMP_HUB_TIMEOUT=<seconds> sets a bound" in caplog.text
+    with pytest.raises(KeyError, match="missing"):
+        Wait().run(lambda: {}["missing"], "a file")

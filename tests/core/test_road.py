@@ -24,6 +24,7 @@ HELPERS = {
     "__init__.py": "resolves the public names lazily",
     "_specs/": "values that every room passes on, with their properties",
     "_warnings.py": "warns from wherever there is something to warn of",
+    "sources/hub.py": "fetches and verifies a file, for whoever wants one",
     "sources/tensor_files.py": "opens a file, for whoever has found one",
     "inputs.py": "the value that says how images are prepared",
     "options.py": "checks of single values, which plugins call, too",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import warnings
 from collections import Counter
@@ -97,6 +98,8 @@ def _unreadable(message: str) -> str | None:
         return "says nothing"
     if len(message) > _LONGEST:
         return f"is {len(message)} characters long: {message[:80]!r}"
+    if re.search(r"weights_only\s*=\s*False", message):
+        return "advises to run a file's code"
     if any(not (character.isprintable() or character in "\n\t") for character in message):
         return f"holds control characters: {message[:80]!r}"
     return None

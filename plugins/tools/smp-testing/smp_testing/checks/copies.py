@@ -63,9 +63,12 @@ def weights_are_read_at_each_call(case: ModuleCase) -> None:
 
 
 def maps_over_images_and_models(case: ModuleCase) -> None:
-    """`torch.func.vmap` over images, and over the stacked weights of two modules, gives what loops give."""
-    module, x = case.settled(), case.image()
-    other = _other(case)
+    """`torch.func.vmap` over images, and over the stacked weights of two modules, gives what loops give.
+
+    In float64: the kernels are others, and a hundred layers make much of what they round otherwise.
+    """
+    module, x = copy.deepcopy(case.settled()).double(), case.image().double()
+    other = copy.deepcopy(_other(case)).double()
     with torch.no_grad(), warnings.catch_warnings():
         # Of operations that vmap runs in a loop, which gives the same.
         warnings.filterwarnings("ignore", message="There is a performance drop")

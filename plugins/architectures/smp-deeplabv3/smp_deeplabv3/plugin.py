@@ -24,7 +24,7 @@ def smp_architectures() -> list[ArchitectureSpec]:
                 "decoder_atrous_rates": Wholes(count=3),
                 "decoder_aspp_separable": Flag(),
                 "decoder_aspp_dropout": Number(),
-                "upsampling": Whole(most=64, optional=True),
+                "upsampling": Whole(most=1024, optional=True),
             },
             min_depth=1,
             # It looks at the deepest feature alone, however deep that is.
@@ -50,7 +50,7 @@ def smp_architectures() -> list[ArchitectureSpec]:
                 "decoder_atrous_rates": Wholes(count=3),
                 "decoder_aspp_separable": Flag(),
                 "decoder_aspp_dropout": Number(),
-                "upsampling": Whole(most=64),
+                "upsampling": Whole(most=1024),
             },
             # The feature at 1/4, and a deeper one.
             requires=(4,),

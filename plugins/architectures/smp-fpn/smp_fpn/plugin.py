@@ -26,7 +26,7 @@ def smp_architectures() -> list[ArchitectureSpec]:
                 "decoder_merge_policy": OneOf(names=("add", "cat")),
                 "decoder_dropout": Number(),
                 "decoder_interpolation": OneOf(names=INTERPOLATIONS),
-                "upsampling": Whole(most=64),
+                "upsampling": Whole(most=1024),
             },
             license="MIT",
             paper="Kirillov et al., Panoptic Feature Pyramid Networks, arXiv:1901.02446",

@@ -20,7 +20,7 @@ def smp_architectures() -> list[ArchitectureSpec]:
             option_kinds={
                 "decoder_channels": Whole(),
                 "decoder_interpolation": OneOf(names=INTERPOLATIONS),
-                "upsampling": Whole(most=64),
+                "upsampling": Whole(most=1024),
             },
             former_options={
                 "upscale_mode": FormerOption(now="decoder_interpolation"),

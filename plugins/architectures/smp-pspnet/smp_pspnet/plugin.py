@@ -22,7 +22,7 @@ def smp_architectures() -> list[ArchitectureSpec]:
                 "psp_out_channels": Whole(),
                 "decoder_use_norm": NormKind(),
                 "psp_dropout": Number(),
-                "upsampling": Whole(most=64),
+                "upsampling": Whole(most=1024),
             },
             former_options={
                 "psp_use_batchnorm": FormerOption(

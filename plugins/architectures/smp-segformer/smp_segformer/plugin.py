@@ -18,7 +18,7 @@ def smp_architectures() -> list[ArchitectureSpec]:
             },
             option_kinds={
                 "decoder_segmentation_channels": Whole(),
-                "upsampling": Whole(most=64),
+                "upsampling": Whole(most=1024),
             },
             license="MIT",
             paper="Xie et al., SegFormer, arXiv:2105.15203",

@@ -20,7 +20,7 @@ def smp_architectures() -> list[ArchitectureSpec]:
             option_kinds={
                 "decoder_channels": Whole(),
                 "decoder_use_norm": NormKind(),
-                "upsampling": Whole(most=64),
+                "upsampling": Whole(most=1024),
             },
             # The feature at 1/4, and a deeper one.
             requires=(4,),

@@ -46,5 +46,4 @@ def evaluating(model: nn.Module) -> Iterator[None]:
                 for module, training in visit.modes:
                     if module.training != training:
                         module.train(training)
-                visit.modes = []
                 _visits.pop(model, None)

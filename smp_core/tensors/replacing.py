@@ -44,9 +44,10 @@ def replace_files(
         CheckpointError: they could not be written; what was there is as it was.
     """
     try:
-        with _made(folder), _locked(_homes(folder, files)) as is_alone:
+        homes = sorted({_place(folder, name).parent for name in files})
+        with _made(folder), _locked(homes) as is_alone:
             if is_alone:
-                _finish(_homes(folder, files), is_begun)
+                _finish(homes, is_begun)
             _replace(folder, files)
             for path in list(folder.iterdir()):
                 if path.name not in files and stale(path.name):
@@ -73,10 +74,6 @@ def _made(folder: Path) -> Iterator[None]:
 def _place(folder: Path, name: str) -> Path:
     """Where a file really is: what a link in the folder points to."""
     return Path(os.path.realpath(folder / name))
-
-
-def _homes(folder: Path, names: Iterable[str]) -> list[Path]:
-    return sorted({_place(folder, name).parent for name in names})
 
 
 @contextlib.contextmanager

@@ -56,7 +56,7 @@ class ClassIndices:
     def __post_init__(self) -> None:
         if self.classes < 1:
             raise OptionError(f"ClassIndices: classes must be 1 or more, got {self.classes}")
-        _check_storable("ClassIndices", [self.classes - 1, *([] if self.ignore_index is None else [self.ignore_index])])
+        _check_storable("ClassIndices", self._labels())
         for value, index in (self.mapping or {}).items():
             if not 0 <= index < self.classes and index != self.ignore_index:
                 raise OptionError(f"ClassIndices: the mapping of {value} must lead to {self._expected()}, got {index}")
@@ -68,7 +68,7 @@ class ClassIndices:
             raise LabelError(
                 f"mask {mask.path!r} holds {values.dtype} numbers that are not whole; expected class indices"
             )
-        dtype = _dtype([self.classes - 1, *([] if self.ignore_index is None else [self.ignore_index])])
+        dtype = _dtype(self._labels())
         if self.mapping is None:
             unknown = (values < 0) | (values >= self.classes)
             if self.ignore_index is not None:
@@ -80,6 +80,10 @@ class ClassIndices:
         if unknown.any():
             raise LabelError(f"mask {mask.path!r} holds {_describe(values, unknown)}; expected {expected}")
         return result.astype(dtype)
+
+    def _labels(self) -> list[int]:
+        """The largest class, and what is ignored: a mask holds nothing beyond."""
+        return [self.classes - 1, *([] if self.ignore_index is None else [self.ignore_index])]
 
     def _expected(self) -> str:
         ignored = "" if self.ignore_index is None else f", or {self.ignore_index} for what is ignored"
@@ -115,13 +119,13 @@ class ColourMap:
             if len(colour) != 3 or not all(0 <= part <= 255 for part in colour):
                 raise OptionError(f"ColourMap: a colour is (red, green, blue), each from 0 to 255; got {colour!r}")
             codes[(colour[0] << 16) | (colour[1] << 8) | colour[2]] = int(index)
-        _check_storable("ColourMap", [*codes.values(), *([] if self.unknown is None else [self.unknown])])
         object.__setattr__(self, "_codes", codes)
+        _check_storable("ColourMap", self._labels())
 
     def encode(self, mask: Pixels) -> NDArray[Any]:
         """See :class:`Labels`."""
         codes = self._codes_of(mask)
-        dtype = _dtype([*self._codes.values(), *([] if self.unknown is None else [self.unknown])])
+        dtype = _dtype(self._labels())
         result, unknown = _translate(codes, self._codes, dtype)
         if self.unknown is not None:
             result[unknown] = self.unknown
@@ -131,6 +135,9 @@ class ColourMap:
                 f"{count(len(self._codes), 'colour')} of the map; add these to it, or give unknown= a class for all"
             )
         return result
+
+    def _labels(self) -> list[int]:
+        return [*self._codes.values(), *([] if self.unknown is None else [self.unknown])]
 
     def _codes_of(self, mask: Pixels) -> NDArray[np.int32]:
         """(H, W) numbers that stand for colours."""

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from smp_core.blueprints.value import Blueprint
-from smp_core.encoder import channels_of, check_encoder, first_convolution_of
-from smp_core.errors import InputError, PluginError
+from smp_core.encoder import channels_of, check_encoder
+from smp_core.errors import PluginError
 from smp_core.finetuning import (
     Frozen,
     freeze,
@@ -22,15 +22,13 @@ from smp_core.finetuning import (
     set_gradient_checkpointing,
     unfreeze,
 )
+from smp_core.input_checks import check_input, too_small
 from smp_core.inputs import Preprocessing
 from smp_core.layers import channels_innermost, rows_innermost
-from smp_core.layers.recording import is_proxy
 from smp_core.predicting import evaluating
 from smp_core.tensors.fitting import fitting
 from smp_core.tensors.saving import Format, push_to_hub, save_pretrained, upload
 from smp_core.tensors.spelling import encoder_of
-
-_META = torch.device("meta")
 
 
 class SegmentationModel(nn.Module):
@@ -92,10 +90,24 @@ class SegmentationModel(nn.Module):
         features = self.encoder(self._prepared(x))
         return self._results(self.decoder(features), features, x)
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """`forward` with hooks, as of any module; what a batch is too small for is said in words of this model.
+
+        Raises:
+            InputError: see `forward`. Or in training, where normalisation layers find a single value per channel.
+        """
+        try:
+            return super().__call__(*args, **kwargs)
+        except ValueError as error:
+            wrong = too_small(error, *args, *kwargs.values())
+            if wrong is None:
+                raise
+            raise wrong from error
+
     def _prepared(self, x: Tensor) -> Tensor:
         """What the encoder is given: the input, checked, padded, and laid out as the encoder likes it."""
         if not torch.jit.is_scripting():
-            self._check_input(x)
+            check_input(self, x)
         image = self._pad(x)
         return channels_innermost(image) if self._channels_last else image
 
@@ -137,43 +149,6 @@ class SegmentationModel(nn.Module):
     def in_channels(self) -> int:
         """See the class."""
         return channels_of(encoder_of(self)[0])
-
-    def _check_input(self, x: Tensor) -> None:
-        if is_proxy(x) or torch.jit.is_tracing():  # every comparison of a traced size would warn
-            return
-        in_channels = self.in_channels
-        channels = in_channels or "C"
-        expected = f"expected an input of shape (N, {channels}, H, W)"
-        wrong = _not_dense(x)
-        if wrong is not None:
-            raise InputError(f"{expected}, got {wrong}")
-        got = f"got {tuple(x.shape)}"
-        if x.dim() != 4:
-            hint = "; add the batch dimension: x[None]" if x.dim() == 3 else ""
-            raise InputError(f"{expected}, {got}{hint}")
-        if in_channels and x.shape[1] != in_channels and not self._is_converted():
-            hint = "; the channels come second: x.permute(0, 3, 1, 2)" if x.shape[3] == in_channels else ""
-            raise InputError(f"{expected}, {got}{hint}")
-        if x.shape[2] == 0 or x.shape[3] == 0:
-            raise InputError(f"{expected} with H and W of at least 1, {got}")
-        place = getattr(first_convolution_of(encoder_of(self)[0]), "weight", None)
-        if type(place) is nn.Parameter and place.device not in (x.device, _META) and not self._is_converted():
-            raise InputError(f"{expected} on {place.device}, where the model is, got one on {x.device}: move either")
-        parameter = next(self.segmentation_head.parameters(), None)
-        # Packed and sharded parameters have one dtype and compute in another.
-        dtype = parameter.dtype if type(parameter) is nn.Parameter and parameter.is_floating_point() else x.dtype
-        if x.dtype != dtype and not _is_cast(x) and not self._is_converted():
-            is_whole = not (x.is_floating_point() or x.is_complex())
-            hint = "; scale and convert the pixels first: x.float() / 255" if is_whole else ""
-            raise InputError(f"{expected} and dtype {dtype}, got {x.dtype}{hint}")
-
-    def _is_converted(self) -> bool:
-        """Whether a hook may make another input of it, or a wrapper computes in another dtype."""
-        encoder: Any = encoder_of(self)[0]
-        parts = [self, self.encoder, encoder, self.segmentation_head, first_convolution_of(encoder) or self]
-        # FSDP of torch before 2.6 marks what it manages in this way, for the compiler; accelerate what it moves.
-        marks = ("_is_fsdp_managed_module", "_hf_hook")
-        return any(part._forward_pre_hooks or any(mark in part.__dict__ for mark in marks) for part in parts)
 
     @torch.inference_mode()
     def predict(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
@@ -354,23 +329,6 @@ class SegmentationModel(nn.Module):
             format=format,
             max_shard_size=max_shard_size,
         )
-
-
-def _is_cast(x: Tensor) -> bool:
-    """Whether autocast makes the right dtype of it: of floating-point numbers alone."""
-    return x.is_floating_point() and torch.is_autocast_enabled(x.device.type)
-
-
-def _not_dense(x: object) -> str | None:
-    """What a model is given instead of a dense tensor, and what to do; None where it is one."""
-    if not isinstance(x, Tensor):
-        is_array = hasattr(x, "__array_interface__") or isinstance(x, (list, tuple))
-        return f"a {type(x).__name__}{': torch.as_tensor(x) makes a tensor of it' if is_array else ''}"
-    if x.is_nested:
-        return "a nested tensor: give images of one size, as torch.nested.to_padded_tensor(x, 0.0) makes them"
-    if x.layout is not torch.strided:
-        return f"a tensor of layout {x.layout}: x.to_dense() makes a dense one"
-    return None
 
 
 def adopt(module: nn.Module, blueprint: Blueprint, *, training: bool = True) -> SegmentationModel:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from torch import nn
@@ -15,19 +16,24 @@ from smp_core.blueprints.compatibility import neck_levels
 from smp_core.blueprints.value import Blueprint
 from smp_core.encoder import EncoderWithNeck, check_encoder
 from smp_core.errors import EncoderProtocolError, PluginError
-from smp_core.parts.emptiness import without_memory
+from smp_core.parts.emptiness import parameters_without_memory, without_memory
 from smp_core.parts.targets import check_call, load_target, options_of
 from smp_core.plugin import ArchitectureSpec, EncoderSpec
 
 
-def assemble(blueprint: Blueprint, encoder: nn.Module | None = None, *, empty: bool = False) -> nn.Module:
+def assemble(
+    blueprint: Blueprint,
+    encoder: nn.Module | None = None,
+    *,
+    context: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+) -> nn.Module:
     """Build what a blueprint describes, with random parameters.
 
     Args:
         blueprint: what to build.
         encoder: the built encoder, where the blueprint names none.
-        empty: whether without memory for parameters, on the meta device. The modules of plugins are imported outside of
-            it, as they may make tensors of their own.
+        context: in which the parts are built: `smp_core.parts.emptiness`, or nothing. The modules of plugins are
+            imported outside of it, as they may make tensors of their own.
 
     Raises:
         PluginError: a plugin's implementation does not import, or does not build what its spec declares.
@@ -47,7 +53,7 @@ def assemble(blueprint: Blueprint, encoder: nn.Module | None = None, *, empty: b
         load_target(blueprint.encoder.spec.target, blueprint.encoder.title)
     if blueprint.neck is not None:
         load_target(blueprint.neck.spec.target, blueprint.neck.title)
-    with without_memory() if empty else contextlib.nullcontext():
+    with context():
         if encoder is None:
             assert blueprint.encoder is not None
             encoder = build_encoder(
@@ -69,14 +75,16 @@ def assemble_empty(blueprint: Blueprint, encoder: nn.Module | None = None) -> nn
     """Build what a blueprint describes without memory for its parameters, where that can be done.
 
     A constructor that looks into its tensors (``linspace(...).tolist()``) cannot be run on the meta device, where they
-    have no values; such a model is built with random parameters.
+    have no values. Such a model is built with memory for what it computes, its parameters still without, so that their
+    shapes can be compared before any memory is taken; only where that fails, too, with random parameters.
     """
-    try:
-        return assemble(blueprint, encoder, empty=True)
-    except RuntimeError as error:
-        # Anything else would fail again, only after the memory was taken.
-        if not isinstance(error, NotImplementedError) and "meta" not in str(error).lower():
-            raise
+    for context in (without_memory, parameters_without_memory):
+        try:
+            return assemble(blueprint, encoder, context=context)
+        except RuntimeError as error:  # noqa: PERF203  # of two rounds
+            # Anything else would fail again, only after the memory was taken.
+            if not isinstance(error, NotImplementedError) and "meta" not in str(error).lower():
+                raise
     return assemble(blueprint, encoder)
 
 

@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 import torch
+import toy_models
+from outcomes import memory_limit
 from safetensors.torch import load_file, save_file
-from toy_models import architecture_spec, encoder_spec
+from torch import nn
+from toy_models import ToyModel, architecture_spec, encoder_spec
 
 import smp_core
 from smp_core import registry
@@ -233,3 +236,23 @@ def test_nothing_that_a_file_names_is_imported(saved: Path, tmp_path: Path, monk
 def test_a_class_name_is_looked_up_among_plugins(saved: Path, name: str) -> None:
     edit(saved, lambda config: config.update(_model_class=name, _smp_core=None))
     assert_refused(saved, f"unknown architecture {name.lower()!r}", UnknownArchitectureError)
+
+
+class LooksIntoItsTensors(ToyModel):
+    """Cannot be built without any memory: what it computes must have values."""
+
+    def __init__(
+        self, encoder: nn.Module, *, width: int = 8, classes: int = 1, activation: Any = None, aux_params: Any = None
+    ) -> None:
+        super().__init__(encoder, width=width, classes=classes)
+        self.rates = torch.linspace(0, 1, 3).tolist()
+
+
+def test_shapes_are_compared_before_memory_is_taken(install, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(toy_models, "LooksIntoItsTensors", LooksIntoItsTensors, raising=False)
+    install(encoder_spec(), architecture_spec(target="toy_models:LooksIntoItsTensors"))
+    saved = smp_core.create("toy", "toy_encoder", encoder_weights=None).save_pretrained(tmp_path / "model")
+    assert smp_core.from_pretrained(saved).rates == [0, 0.5, 1]
+    edit(saved, lambda config: config.update(width=1_000_000, classes=20))  # 720 MB of the head alone
+    with memory_limit(300_000_000):
+        assert_refused(saved, f"model.safetensors in {str(saved)!r} does not fit its config.json: size mismatch for ")

@@ -331,3 +331,30 @@ def test_predicting_in_several_threads(model: ToyModel) -> None:
     with pytest.raises(InputError, match="add the batch dimension"):
         model.predict(torch.zeros(3, 8, 8))
     assert {name: module.training for name, module in model.named_modules()} == modes
+
+
+@pytest.mark.parametrize("keyword", [False, True])
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+def test_too_few_values_to_train_on(model: ToyModel, norm: str, keyword: bool) -> None:
+    """The deepest map is one pixel: normalisation over images and pixels has a single value of each channel."""
+    if norm == "instance":
+        model.encoder.stage3[1] = nn.InstanceNorm2d(12)
+    one = torch.randn(1, 3, 8, 8)
+    message = "an input of shape (1, 3, 8, 8) is too small to train on: a normalisation layer computes its statistics"
+    with pytest.raises(InputError, match=f"^{re.escape(message)}.*Give two images or more.*drop_last=True"):
+        model(x=one) if keyword else model(one)
+    if norm == "batch":
+        model(torch.randn(2, 3, 8, 8))
+        model.predict(one)
+        model.eval()(one)
+    model.train()(torch.randn(1, 3, 9, 8))
+
+
+def test_other_errors_of_parts_are_their_own(model: ToyModel) -> None:
+    def fails(*_: object) -> None:
+        raise ValueError("of a hook of mine")
+
+    model.encoder.register_forward_hook(fails)
+    with pytest.raises(ValueError, match=r"^of a hook of mine$") as caught:
+        model(torch.randn(2, 3, 8, 8))
+    assert not isinstance(caught.value, InputError)

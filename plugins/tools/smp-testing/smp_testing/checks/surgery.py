@@ -129,8 +129,8 @@ def _change(case: ModuleCase, module: nn.Module, x: Tensor, name: str, attribute
             handle.remove()
         outputs = [layer(item) for item in inputs]
         vars(layer).update(old)
-        # On a map of one pixel there may be none.
-        has_effect = any(not torch.equal(layer(item), out) for item, out in zip(inputs, outputs, strict=True))
+        # On a map of one pixel there may be none, but for what other kernels round otherwise.
+        has_effect = any(not torch.allclose(layer(item), out, 1e-4) for item, out in zip(inputs, outputs, strict=True))
     changes = ", ".join(f"{key}={value!r}" for key, value in attributes.items())
     expect_close(found, called, f"{case.name} with {changes} of {name}, against calling every part")
     is_same = all(torch.equal(one, two) for one, two in zip(found, before, strict=True))

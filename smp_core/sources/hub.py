@@ -192,13 +192,16 @@ def published_sha256(path: Path) -> str | None:
 
 
 def wrong_checksum(path: Path, expected: str | None) -> str:
-    """What is wrong with a file's sha256; empty where nothing is, or none is known."""
+    """What is wrong with a file whose sha256 is known; empty where nothing is, or it is not."""
     if expected is None:
         return ""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:  # in the cache, a link to what somebody has deleted
+        return f"{path} cannot be read: {error}"
     found = digest.hexdigest()
     return "" if found == expected else f"{path} has sha256 {found}, expected {expected}"
 

@@ -102,7 +102,8 @@ def _find_in(repository: HubRepository, title: str) -> tuple[_Remote, Path]:
     except hub.NotFetchedError as error:
         # The Hub cannot be asked what there is; what was fetched before is in the cache.
         folder = hub.cached_snapshot(repo_id, revision)
-        only = obvious_file(item.name for item in folder.iterdir()) if folder is not None else None
+        # A link whose file is gone is none.
+        only = obvious_file(item.name for item in folder.iterdir() if item.exists()) if folder is not None else None
         if folder is None or only is None:
             raise remote.error(error) from error
         return _Remote(repo_id, only, revision, None, title, wait), folder / only

@@ -315,6 +315,18 @@ def test_the_encoder_of_a_model_on_the_hub(hub: Hub, client: Client) -> None:
     assert known == [None, None]
 
 
+def test_a_link_in_the_cache_to_what_is_gone(hub: Hub, client: Client) -> None:
+    content, expected = weights()
+    hub.files["acme/link"] = {"model.safetensors": content}
+    script = by_user("hf-hub:acme/link")
+    assert client.run(script) == expected
+    cached(client.home, "acme/link").resolve().unlink()
+    hub.status = 500
+    assert_error(client.run(script), could_not("acme/link", "", title="hf-hub:acme/link"))
+    hub.status = 200
+    assert client.run(script) == expected
+
+
 # --- no network
 
 

@@ -24,11 +24,19 @@ _API = re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+)/(?P<verb>preupload|commit)
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong while a file is sent: after so many bytes a pause, and then perhaps the connection is cut."""
+    """What goes wrong while a file is sent.
+
+    Attributes:
+        after: bytes, after which there is a pause.
+        pause: seconds.
+        cut: whether the connection is cut then.
+        wrong: whether bits of the first byte after them are others than those of the file.
+    """
 
     after: int
     pause: float = 0.0
     cut: bool = False
+    wrong: bool = False
 
 
 @dataclass
@@ -43,6 +51,8 @@ class Hub:
         faults: of the next answers to GET for a file, by its name, in order.
         large: repositories whose files have their sha256 as entity tag, as large files do.
         status: what is answered instead to every request for a file.
+        statuses: what is answered instead to the next ones, in order.
+        headers: sent with such an answer.
     """
 
     url: str = ""
@@ -53,11 +63,15 @@ class Hub:
     faults: dict[str, list[Fault]] = field(default_factory=dict)
     large: set[str] = field(default_factory=set)
     status: int = 200
+    statuses: list[int] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
 
     def clear(self) -> None:
         """Make it as empty as it started."""
         for held in (self.files, self.requests, self.created, self.tokens, self.faults, self.large):
             held.clear()
+        self.statuses.clear()
+        self.headers.clear()
         self.status = 200
 
     def files_of(self, repo: str, revision: str) -> dict[str, bytes] | None:
@@ -154,8 +168,8 @@ class _Handler(BaseHTTPRequestHandler):
         needed = self.hub.tokens.get(repo)
         if needed and self.headers.get("Authorization") != f"Bearer {needed}":
             self._answer(401, {"error": "Invalid credentials"}, error="RepoNotFound")
-        elif self.hub.status != 200:
-            self._answer(self.hub.status, {"error": "said by the hub of the tests"})
+        elif (status := self.hub.statuses.pop(0) if self.hub.statuses else self.hub.status) != 200:
+            self._answer(status, {"error": "said by the hub of the tests"}, headers=self.hub.headers)
         elif not found or repo not in self.hub.files:
             self._answer(404, {"error": "Repository not found"}, error="RepoNotFound")
         elif (files := self.hub.files_of(repo, found["revision"])) is None:
@@ -179,8 +193,10 @@ class _Handler(BaseHTTPRequestHandler):
             ],
         )
 
-    def _answer(self, status: int, content: Any, error: str | None = None) -> None:
-        self._send(status, json.dumps(content).encode(), body=self.command != "HEAD", error=error)
+    def _answer(
+        self, status: int, content: Any, error: str | None = None, headers: dict[str, str] | None = None
+    ) -> None:
+        self._send(status, json.dumps(content).encode(), body=self.command != "HEAD", error=error, headers=headers)
 
     def _send(
         self,
@@ -191,6 +207,7 @@ class _Handler(BaseHTTPRequestHandler):
         error: str | None = None,
         commit: str = COMMIT,
         fault: Fault | None = None,
+        headers: dict[str, str] | None = None,
     ) -> None:
         large = any(self.path.startswith(f"/{repo}/") for repo in self.hub.large)
         etag = hashlib.sha256(content).hexdigest()[: None if large else 40]
@@ -203,6 +220,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("X-Repo-Commit", commit)
         self.send_header("ETag", f'"{etag}"')
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         if error:
             self.send_header("X-Error-Code", error)
             self.send_header("X-Error-Message", "said by the hub of the tests")
@@ -218,5 +237,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.connection.shutdown(socket.SHUT_RDWR)
                 return
             start += fault.after
+            if fault.wrong and start < len(content):
+                content = content[:start] + bytes([content[start] ^ 0x55]) + content[start + 1 :]
         with contextlib.suppress(OSError):  # the client has lost patience
             self.wfile.write(content[start:])

@@ -80,8 +80,7 @@ def outcome(call: Callable[[], Any], *, seconds: float = 10.0) -> str:
             with time_limit(seconds):
                 call()
         except SmpError as error:
-            wrong = _unreadable(str(error))
-            return f"{type(error).__name__}: {wrong}" if wrong else REFUSED
+            return judged(type(error).__name__, str(error))
         except HangError:
             return f"hangs for {seconds} s"
         except Exception as error:
@@ -91,6 +90,12 @@ def outcome(call: Callable[[], Any], *, seconds: float = 10.0) -> str:
         if wrong:
             return f"warning: {wrong}"
     return RIGHT
+
+
+def judged(error: str, message: str) -> str:
+    """`REFUSED`, or what is wrong with the message of an error of ours."""
+    wrong = _unreadable(message)
+    return f"{error}: {wrong}" if wrong else REFUSED
 
 
 def _unreadable(message: str) -> str | None:

@@ -9,6 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from smp_datasets.errors import UnreadableFileError
+
 Array = NDArray[Any]
 
 Colours = Literal["grey", "rgb", "none"]
@@ -48,6 +50,20 @@ def plain(values: Array) -> Array:
     """An array of its own: contiguous, writable, in the machine's byte order; a channel axis is added where missing."""
     native = values.astype(values.dtype.newbyteorder("="), order="C", copy=True)
     return native[..., None] if native.ndim == 2 else native
+
+
+def numbers(path: str, values: Array) -> Array:
+    """As `plain`, of an array of any file: (H, W) or (H, W, C), True and False as 1 and 0.
+
+    Raises:
+        UnreadableFileError: it is no array of numbers, has other axes, or holds nothing.
+    """
+    if values.ndim not in (2, 3) or values.dtype.kind not in "buif" or values.size == 0:
+        raise UnreadableFileError(
+            f"cannot read {path!r}: it holds an array of shape {values.shape} and dtype {values.dtype}; expected "
+            "numbers of shape (height, width) or (height, width, channels)"
+        )
+    return plain(values.astype(np.uint8) if values.dtype == np.bool_ else values)
 
 
 def suffix_of(path: str) -> str:

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import UnidentifiedImageError
 
 from smp_datasets.errors import DatasetError, UnreadableFileError
-from smp_datasets.pixels import Array, Pixels, plain, suffix_of
+from smp_datasets.pixels import Array, Pixels, numbers, suffix_of
 from smp_datasets.read_pillow import read_with_pillow
 from smp_datasets.read_tiff import read_tiff
 
@@ -74,14 +74,7 @@ def _read_array(path: str, suffix: str) -> Pixels:
             values = _only_array(path, file) if suffix == ".npz" else np.load(file, allow_pickle=False)
         except zipfile.BadZipFile as error:
             raise UnreadableFileError(f"cannot read {path!r}: it is not an .npz file") from error
-    if values.ndim not in (2, 3) or values.dtype.kind not in "buif" or values.size == 0:
-        raise UnreadableFileError(
-            f"cannot read {path!r}: it holds an array of shape {values.shape} and dtype {values.dtype}; expected "
-            "numbers of shape (height, width) or (height, width, channels)"
-        )
-    values = plain(values)
-    if values.dtype == np.bool_:
-        values = values.astype(np.uint8)
+    values = numbers(path, values)
     return Pixels(path, values, f"{values.dtype} array", "grey" if values.shape[2] == 1 else "none")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from smp_datasets.errors import MissingDependencyError, UnreadableFileError
-from smp_datasets.pixels import Array, Pixels, plain
+from smp_datasets.pixels import Array, Pixels, numbers, plain
 from smp_datasets.read_pillow import read_open_image, turn
 
 _BITS, _SAMPLES, _FORMAT, _SUBFILE, _ORIENTATION = 258, 277, 339, 254, 274
@@ -92,8 +92,12 @@ def _read_with_tifffile(path: str) -> Pixels:
     with tifffile.TiffFile(path) as file:
         series = file.series[0]
         axes, values = series.axes, series.asarray()
+        if values.shape != series.shape:  # of which it only logs that they are fewer than the header says
+            raise UnreadableFileError(
+                f"cannot read {path!r}: it is damaged; its header says {series.shape}, its data are {values.shape}"
+            )
         orientation = int(file.pages[0].tags.valueof(_ORIENTATION, 1))
-    return Pixels(path, plain(turn(_channels_last(path, values, axes), orientation)), _kind(values))
+    return Pixels(path, numbers(path, turn(_channels_last(path, values, axes), orientation)), _kind(values))
 
 
 def _channels_last(path: str, values: Array, axes: str) -> Array:

@@ -179,6 +179,23 @@ def test_tiff_with_bands_apart(tmp_path):
     np.testing.assert_array_equal(read_pixels(tmp_path / "a.tif").values, values.transpose(1, 2, 0))
 
 
+def test_tiff_of_complex_numbers(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    tifffile.imwrite(tmp_path / "a.tif", values_of((3, 9, 7), np.complex64), photometric="minisblack")
+    with pytest.raises(UnreadableFileError, match=r"it holds an array of shape \(9, 7, 3\) and dtype complex64; expected"):
+        read_pixels(tmp_path / "a.tif")
+
+
+def test_tiff_with_less_than_its_header_says(tmp_path, monkeypatch):
+    """Of which tifffile only logs that it cannot be, and gives what there is."""
+    tifffile = pytest.importorskip("tifffile")
+    tifffile.imwrite(tmp_path / "a.tif", values_of((3, 9, 7), np.float64), photometric="minisblack")
+    monkeypatch.setattr(tifffile.TiffPageSeries, "asarray", lambda self: np.empty(0))
+    message = r"a\.tif': it is damaged; its header says \(3, 9, 7\), its data are \(0,\)$"
+    with pytest.raises(UnreadableFileError, match=message):
+        read_pixels(tmp_path / "a.tif")
+
+
 def test_tiff_orientation_by_tifffile(tmp_path):
     tifffile = pytest.importorskip("tifffile")
     values = values_of((7, 9, 5), np.uint16)

@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from smp_datasets.errors import MissingDependencyError, UnreadableFileError
 from smp_datasets.pixels import Array, Pixels, numbers, plain
 from smp_datasets.read_pillow import read_open_image, turn
+from smp_datasets.tiff_directories import check_directories
 
 _BITS, _SAMPLES, _FORMAT, _SUBFILE, _ORIENTATION = 258, 277, 339, 254, 274
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
@@ -24,6 +25,7 @@ _SUBORDINATE = 1 | 4
 
 def read_tiff(path: str, as_mask: bool) -> Pixels:
     """Read a TIFF; any exception of Pillow or tifffile passes through."""
+    check_directories(path)
     try:
         # Not by its name: Pillow then maps plain files into memory, and garbles those that are stored on their side.
         with Path(path).open("rb") as file, Image.open(file) as image:

@@ -6,6 +6,7 @@ extra band the grey, of signed bytes the unsigned. The tags say when.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,12 @@ def _read_with_tifffile(path: str) -> Pixels:
         ) from error
     with tifffile.TiffFile(path) as file:
         series = file.series[0]
+        pieces = math.prod(series.keyframe.chunked)
+        there = min(len(page.dataoffsets) for page in series.pages if page is not None)
+        if there < pieces:  # which it fills with zeros
+            raise UnreadableFileError(
+                f"cannot read {path!r}: it is damaged; of a page of {pieces} strips or tiles it holds {there}"
+            )
         axes, values = series.axes, series.asarray()
         if values.shape != series.shape:  # of which it only logs that they are fewer than the header says
             raise UnreadableFileError(

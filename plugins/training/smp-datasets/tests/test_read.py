@@ -180,6 +180,21 @@ def test_tiff_with_bands_apart(tmp_path):
     np.testing.assert_array_equal(read_pixels(tmp_path / "a.tif").values, values.transpose(1, 2, 0))
 
 
+@pytest.mark.parametrize("options", [{"rowsperstrip": 3}, {"tile": (16, 16)}])
+def test_tiff_without_some_of_its_strips(options, tmp_path):
+    """What is missing is no zeros."""
+    tifffile = pytest.importorskip("tifffile")
+    whole = values_of((20, 30), np.int8)
+    tifffile.imwrite(tmp_path / "a.tif", whole, compression="zlib", **options)
+    np.testing.assert_array_equal(read_pixels(tmp_path / "a.tif").values[..., 0], whole)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
+        file.pages[0].tags["ImageLength"].overwrite(1000)
+    with pytest.raises(
+        UnreadableFileError, match=r"it is damaged; of a page of \d+ strips or tiles it holds \d+$"
+    ):
+        read_pixels(tmp_path / "a.tif")
+
+
 def test_tiff_of_complex_numbers(tmp_path):
     tifffile = pytest.importorskip("tifffile")
     tifffile.imwrite(tmp_path / "a.tif", values_of((3, 9, 7), np.complex64), photometric="minisblack")

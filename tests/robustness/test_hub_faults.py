@@ -1,4 +1,4 @@
-"""Whatever the Hub answers or sends, and whatever becomes of the cache: the right model or an error of ours, in time."""
+"""Whatever the Hub answers or sends, or becomes of the cache: the right model or an error of ours, in time."""
 
 from __future__ import annotations
 

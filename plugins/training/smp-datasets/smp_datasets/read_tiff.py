@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -19,6 +20,11 @@ from smp_datasets.tiff_directories import check_directories
 
 _BITS, _SAMPLES, _FORMAT, _SUBFILE, _ORIENTATION = 258, 277, 339, 254, 274
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
+
+_UNCOMPRESSED = 1
+
+# How many times larger than the file an image can be: tiles of zeros that are left out take 16 bytes each.
+_LARGEST_RATIO = 200_000
 
 # A page that is a smaller copy of another, or its transparency.
 _SUBORDINATE = 1 | 4
@@ -94,12 +100,7 @@ def _read_with_tifffile(path: str) -> Pixels:
         ) from error
     with tifffile.TiffFile(path) as file:
         series = file.series[0]
-        pieces = math.prod(series.keyframe.chunked)
-        there = min(len(page.dataoffsets) for page in series.pages if page is not None)
-        if there < pieces:  # which it fills with zeros
-            raise UnreadableFileError(
-                f"cannot read {path!r}: it is damaged; of a page of {pieces} strips or tiles it holds {there}"
-            )
+        _check_data(path, series)
         axes, values = series.axes, series.asarray()
         if values.shape != series.shape:  # of which it only logs that they are fewer than the header says
             raise UnreadableFileError(
@@ -107,6 +108,24 @@ def _read_with_tifffile(path: str) -> Pixels:
             )
         orientation = int(file.pages[0].tags.valueof(_ORIENTATION, 1))
     return Pixels(path, numbers(path, turn(_channels_last(path, values, axes), orientation)), _kind(values))
+
+
+def _check_data(path: str, series: Any) -> None:
+    """Refuse a header that says more than the file can hold, of which tifffile makes memory, and zeros."""
+    page = series.keyframe
+    pieces = math.prod(page.chunked)
+    there = min(len(item.dataoffsets) for item in series.pages if item is not None)
+    if there < pieces:
+        raise UnreadableFileError(
+            f"cannot read {path!r}: it is damaged; of a page of {pieces} strips or tiles it holds {there}"
+        )
+    is_whole = page.compression == _UNCOMPRESSED and all(page.dataoffsets)  # a tile of zeros may be left out
+    most = Path(path).stat().st_size * (1 if is_whole else _LARGEST_RATIO)
+    if page.nbytes > most:
+        raise UnreadableFileError(
+            f"cannot read {path!r}: it is damaged; its header says {page.shape} and {page.dtype}, {page.nbytes} bytes, "
+            f"where the file can hold {most}"
+        )
 
 
 def _channels_last(path: str, values: Array, axes: str) -> Array:

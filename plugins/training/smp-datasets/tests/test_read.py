@@ -189,9 +189,20 @@ def test_tiff_without_some_of_its_strips(options, tmp_path):
     np.testing.assert_array_equal(read_pixels(tmp_path / "a.tif").values[..., 0], whole)
     with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
         file.pages[0].tags["ImageLength"].overwrite(1000)
-    with pytest.raises(
-        UnreadableFileError, match=r"it is damaged; of a page of \d+ strips or tiles it holds \d+$"
-    ):
+    with pytest.raises(UnreadableFileError, match=r"it is damaged; of a page of \d+ strips or tiles it holds \d+$"):
+        read_pixels(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_tiff_that_says_more_than_it_can_hold(compression, tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    tifffile.imwrite(tmp_path / "a.tif", values_of((20, 30), np.float64), compression=compression, rowsperstrip=2**31)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
+        file.pages[0].tags["ImageLength"].overwrite(2**31)
+    message = (
+        r"it is damaged; its header says \(2147483648, 30\) and int8, 64424509440 bytes, where the file can hold \d+$"
+    )
+    with pytest.raises(UnreadableFileError, match=message):
         read_pixels(tmp_path / "a.tif")
 
 

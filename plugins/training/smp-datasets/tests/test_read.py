@@ -198,9 +198,10 @@ def test_tiff_that_says_more_than_it_can_hold(compression, tmp_path):
     tifffile = pytest.importorskip("tifffile")
     tifffile.imwrite(tmp_path / "a.tif", values_of((20, 30), np.float64), compression=compression, rowsperstrip=2**31)
     with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
-        file.pages[0].tags["ImageLength"].overwrite(2**31)
+        for tag in ("ImageLength", "RowsPerStrip"):
+            file.pages[0].tags[tag].overwrite(2**31)
     message = (
-        r"it is damaged; its header says \(2147483648, 30\) and int8, 64424509440 bytes, where the file can hold \d+$"
+        r"it is damaged; its header says \(2147483648, 30\) and float64, 515396075520 bytes, where the file can hold \d+$"
     )
     with pytest.raises(UnreadableFileError, match=message):
         read_pixels(tmp_path / "a.tif")

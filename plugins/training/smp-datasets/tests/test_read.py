@@ -200,9 +200,7 @@ def test_tiff_that_says_more_than_it_can_hold(compression, tmp_path):
     with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
         for tag in ("ImageLength", "RowsPerStrip"):
             file.pages[0].tags[tag].overwrite(2**31)
-    message = (
-        r"it is damaged; its header says \(2147483648, 30\) and float64, 515396075520 bytes, where the file can hold \d+$"
-    )
+    message = r"its header says \(2147483648, 30\) and float64, 515396075520 bytes, where the file can hold \d+$"
     with pytest.raises(UnreadableFileError, match=message):
         read_pixels(tmp_path / "a.tif")
 

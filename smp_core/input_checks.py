@@ -89,8 +89,8 @@ def _is_converted(model: nn.Module) -> bool:
 
 
 def _is_cast(x: Tensor) -> bool:
-    """Whether autocast makes the right dtype of it: of floating-point numbers alone."""
-    return x.is_floating_point() and torch.is_autocast_enabled(x.device.type)
+    """Whether autocast makes the right dtype of it: of floating-point numbers alone, and not of double ones."""
+    return x.is_floating_point() and x.dtype != torch.float64 and torch.is_autocast_enabled(x.device.type)
 
 
 def _not_dense(x: object) -> str | None:

@@ -104,6 +104,23 @@ class Preprocessing:
         names = ("mean", "std", "input_space", "input_range")
         return cls(**{name: values[name] for name in names})
 
+    @classmethod
+    def of(cls, value: object) -> Preprocessing | None:
+        """One that is given as it is, as a dict of its values, or as None.
+
+        Raises:
+            OptionError: none of these.
+        """
+        if value is None or isinstance(value, Preprocessing):
+            return value
+        try:
+            return cls.from_dict(value)  # type: ignore[arg-type]
+        except (LookupError, TypeError, ValueError) as error:
+            raise OptionError(
+                f"preprocessing={value!r}: expected a smp_core.inputs.Preprocessing, or a dict with mean, std, "
+                f"input_space and input_range ({type(error).__name__}: {error})"
+            ) from error
+
     def to_dict(self) -> dict[str, Any]:
         """``mean``, ``std``, ``input_space``, ``input_range``: JSON-able; `from_dict` reads it."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}

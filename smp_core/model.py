@@ -230,10 +230,13 @@ class SegmentationModel(nn.Module):
         """What the model was built from, with its preprocessing as it is now; `smp_core.build` makes another one.
 
         None for a model that smp_core did not build.
+
+        Raises:
+            OptionError: ``preprocessing`` was set to what is none.
         """
         if self._blueprint is None or self._blueprint.preprocessing == self.preprocessing:
             return self._blueprint
-        return dataclasses.replace(self._blueprint, preprocessing=self.preprocessing)
+        return dataclasses.replace(self._blueprint, preprocessing=Preprocessing.of(self.preprocessing))
 
     @property
     def config(self) -> dict[str, Any]:

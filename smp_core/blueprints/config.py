@@ -41,6 +41,7 @@ def read(config: Mapping[str, Any], *, encoder: Any, title: str) -> dict[str, An
         raise CheckpointError("this model was created over a module, not a named encoder: pass it as encoder=")
     request = _request(config, details, is_module=name is None)
     found = resolve_saved(config["_model_class"], name, details)
+    versions.check_names(config, details, found.architecture, found.encoder, title)
     versions.compare(details, (found.architecture, found.encoder, found.neck))
     parts = Parts(**found._asdict(), written={}, module=encoder)
     started_from = config.get("encoder_weights")

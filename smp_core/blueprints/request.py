@@ -47,7 +47,7 @@ class Request:
             "activation": check_activation,
             "aux_params": check_aux_params,
             "channel_fitting": lambda value: check_one_of("channel_fitting", value, CHANNEL_FITTINGS),
-            "preprocessing": _as_preprocessing,
+            "preprocessing": Preprocessing.of,
         }
         results = {name: _attempt(check, getattr(self, name)) for name, check in checks.items()}
         found = [result for result in results.values() if isinstance(result, OptionError)]
@@ -61,15 +61,3 @@ def _attempt(check: Callable[[Any], Any], value: Any) -> Any:
         return check(value)
     except OptionError as error:
         return error
-
-
-def _as_preprocessing(value: object) -> Preprocessing | None:
-    if value is None or isinstance(value, Preprocessing):
-        return value
-    try:
-        return Preprocessing.from_dict(value)  # type: ignore[arg-type]
-    except (KeyError, TypeError, ValueError) as error:
-        raise OptionError(
-            f"preprocessing={value!r}: expected a smp_core.inputs.Preprocessing, or a dict with mean, std, input_space "
-            f"and input_range ({type(error).__name__}: {error})"
-        ) from error

@@ -1,12 +1,14 @@
-"""The versions of plugins that a saved model records, against those that are installed."""
+"""What a saved model records of its plugins, against what is installed and what it says besides."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from smp_core._specs.checks import shown
 from smp_core._specs.registered import Registered
 from smp_core._warnings import warn
+from smp_core.errors import CheckpointError
 
 if TYPE_CHECKING:
     from packaging.version import Version
@@ -31,6 +33,30 @@ def recorded_version(details: Mapping[str, Any], part: str) -> str | None:
     """The version of a part's plugin that a config's ``_smp_core`` records, or None."""
     version = (details.get(part) or {}).get("version")
     return version if isinstance(version, str) else None
+
+
+def check_names(
+    config: Mapping[str, Any],
+    details: Mapping[str, Any],
+    architecture: Registered[Any],
+    encoder: Registered[Any] | None,
+    title: str,
+) -> None:
+    """Compare the names in a config, by which SMP knows its parts, with the parts that its record means.
+
+    Raises:
+        CheckpointError: they mean others.
+    """
+    for key, part in (("_model_class", architecture), ("encoder_name", encoder)):
+        if part is None or not (details.get(part.kind) or {}).get("name"):
+            continue
+        spec, name = part.spec, config.get(key)
+        names = (spec.name, getattr(spec, "class_name", spec.name), *spec.former_names)
+        if name is not None and name not in names:
+            raise CheckpointError(
+                f"{title} contradicts itself: {key} is {shown(name)}, '_smp_core' records {spec.name!r} as the "
+                f"{part.kind}"
+            )
 
 
 def compare(details: Mapping[str, Any], parts: Iterable[Registered[Any] | None]) -> None:

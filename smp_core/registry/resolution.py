@@ -185,8 +185,10 @@ class Registry:
                     raise
                 # What the file says about the plugin comes before the error, which says what to install.
                 was, who, version = (of_part.get(key) for key in ("name", "distribution", "version"))
-                stranger = isinstance(error, MissingPluginError) and kind.owner(str(was).rpartition("/")[2]) is None
-                warning = _OF_A_FILE if stranger else ""
+                asked, _, known = str(was).rpartition("/")
+                owner = kind.owner(known)
+                stranger = owner is None or asked not in ("", owner)
+                warning = _OF_A_FILE if stranger and isinstance(error, MissingPluginError) else ""
                 raise type(error)(
                     f"this model was saved with {was!r} of {who!r} {version}: {error}{warning}"
                 ) from error

@@ -7,6 +7,7 @@ config, whoever replaces them meanwhile.
 from __future__ import annotations
 
 import json
+import re
 import stat
 import time
 from collections.abc import Iterator
@@ -20,7 +21,11 @@ from smp_core.sources.tensor_files import IDENTITY, TensorFile, open_tensors, pe
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+CARD_FILE = "README.md"
 INDEX_FILE = "model.safetensors.index.json"
+
+# How a card carries the identity of its save, unseen.
+_IN_CARD = re.compile(r"<!-- smp_core\.identity: (?P<identity>\w+) -->")
 
 # An index of a hundred thousand tensors has some ten million bytes; a config has three levels, and what a user chose.
 _LARGEST_JSON = 50_000_000
@@ -86,11 +91,15 @@ def open_saved(
     """
     if source and isinstance(source, (str, Path)):
         path = Path(source)
-        if path.is_dir():
+        try:
+            is_folder, is_file = path.is_dir(), path.is_file()
+        except OSError as error:  # a name that is too long
+            raise CheckpointError(f"{str(source)!r} cannot be read: {error.strerror}") from error
+        if is_folder:
             return _in_folder(path, config_needed, mmap)
-        if path.is_file() and not config_needed:
+        if is_file and not config_needed:
             return Saved(title=str(path), config=None, files=(open_tensors(path, mmap),))
-        if path.is_file():
+        if is_file:
             raise CheckpointError(
                 f"{str(source)!r} is a file, which does not say which model it holds; pass blueprint=, as in "
                 "from_pretrained(file, blueprint=smp_core.blueprint('unet', 'resnet34', encoder_weights=None))"
@@ -263,6 +272,11 @@ def _find(place: Path, identity: str, mmap: bool) -> TensorFile | None:
     return None
 
 
+def in_card(identity: str) -> str:
+    """The line of a card that says which save it is of."""
+    return f"<!-- {IDENTITY}: {identity} -->\n"
+
+
 def is_begun(folder: Path, path: Path, place: Path) -> bool:
     """Whether a file that a dead saver has left belongs to the config that it has moved to its place in a folder."""
     try:
@@ -277,8 +291,11 @@ def _identity_at(path: Path, name: str) -> str | None:
     try:
         if name.endswith(".safetensors"):
             return open_tensors(path).identity
+        if name == CARD_FILE:
+            found = _IN_CARD.search(path.read_text(encoding="utf-8", errors="replace"))
+            return found["identity"] if found else None
         content = _read_json(path) if name == INDEX_FILE else None
-    except CheckpointError:
+    except (CheckpointError, OSError):
         return None
     metadata = content.get("metadata") if isinstance(content, dict) else None
     identity = metadata.get(IDENTITY) if isinstance(metadata, dict) else None

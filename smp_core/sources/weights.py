@@ -100,9 +100,13 @@ def _place(weights: object, spec: EncoderSpec) -> Place | None:
         return _repository(weights)
     if isinstance(weights, (str, Path)) and str(weights):
         path = Path(weights)
-        if path.is_file():
+        try:
+            is_folder, is_file = path.is_dir(), path.is_file()
+        except OSError as error:  # a name that is too long
+            raise OptionError(f"encoder_weights={shown(weights)} cannot be read: {error.strerror}") from error
+        if is_file:
             return path
-        if path.is_dir():
+        if is_folder:
             return _file_in(path, spec)
     return None
 

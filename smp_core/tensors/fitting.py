@@ -75,15 +75,22 @@ def load(model: nn.Module, tensors: Mapping[str, Tensor], dtype: torch.dtype | N
 
 
 def _cast(key: str, tensor: Tensor, expected: torch.dtype, wanted: torch.dtype | None) -> Tensor:
-    if tensor.is_meta or tensor.layout is not torch.strided:
-        raise CheckpointError(
-            f"{key} is stored as a {'meta' if tensor.is_meta else tensor.layout} tensor; expected values"
-        )
-    if expected.is_floating_point and not tensor.is_floating_point():
-        raise CheckpointError(f"{key} is stored as {tensor.dtype}; expected floating-point numbers, as {expected}")
+    wrong = unlike(key, tensor, expected)
+    if wrong is not None:
+        raise CheckpointError(wrong)
     tensor = tensor.to(wanted if wanted is not None and expected.is_floating_point else expected)
     # What several of its elements, or several parameters, share could not be trained.
     return tensor.contiguous() if 0 in tensor.stride() else tensor
+
+
+def unlike(key: str, tensor: Tensor, expected: torch.dtype) -> str | None:
+    """Why a stored tensor cannot stand for one of a module, whatever their shapes; None where it can."""
+    if tensor.is_nested or tensor.is_meta or tensor.layout is not torch.strided:
+        kind = "nested" if tensor.is_nested else "meta" if tensor.is_meta else tensor.layout
+        return f"{key} is stored as a {kind} tensor; expected values"
+    if expected.is_floating_point and not tensor.is_floating_point():
+        return f"{key} is stored as {tensor.dtype}; expected floating-point numbers, as {expected}"
+    return None
 
 
 def describe(difference: Difference, expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> str:

@@ -9,6 +9,7 @@ from smp_core._specs.registered import Registered
 from smp_core.errors import WeightsError
 from smp_core.plugin import EncoderSpec
 from smp_core.tensors.channels import fit_channels
+from smp_core.tensors.fitting import unlike
 from smp_core.tensors.places import obtain
 from smp_core.tensors.spelling import all_keys
 from smp_core.tensors.translation import translate
@@ -39,9 +40,14 @@ def load_weights(
     source = spec.weights.get(chosen.name) if chosen.name is not None else None
     own = all_keys(module)
     state_dict, path = obtain(chosen, source, f"{chosen} of encoder {spec.name!r}", own)
+    expected = module.state_dict()
     state_dict = translate(state_dict, module, own, source, f"weights {chosen.name!r} of {encoder.qualified_name}")
     title = str(chosen) if chosen.place == path else f"{chosen} ({path})"
     state_dict = fit_channels(state_dict, module, in_channels, channel_fitting, title=title, encoder=spec.name)
+    for key, tensor in state_dict.items():
+        wrong = unlike(key, tensor, expected[key].dtype) if key in expected else None
+        if wrong is not None:
+            raise WeightsError(f"{title} do not fit encoder {spec.name!r}: {wrong}")
     try:
         module.load_state_dict(state_dict)
     except RuntimeError as error:

@@ -79,6 +79,8 @@ def _other_tensors(model: nn.Module, twin: nn.Module) -> Iterator[str]:
         there = tuple(expected[key].shape) if key in expected else None
         if here != there:
             yield f"{key} is {'gone' if here is None else here}, {'nothing' if there is None else there} was built"
+        elif found[key].is_floating_point() != expected[key].is_floating_point():
+            yield f"{key} is {found[key].dtype}, {expected[key].dtype} was built"
 
 
 def _other_layers(model: nn.Module, twin: nn.Module, skipped: str | None) -> Iterator[str]:

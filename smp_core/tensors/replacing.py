@@ -17,6 +17,7 @@ from typing import Any
 
 from smp_core.errors import CheckpointError
 from smp_core.sources.tensor_files import new_workspace, workspaces
+from smp_core.tensors.locking import locked
 
 Write = Callable[[Path], Any]
 """Writes one file, whose path it is given."""
@@ -45,7 +46,7 @@ def replace_files(
     """
     try:
         homes = sorted({_place(folder, name).parent for name in files})
-        with _made(folder), _locked(homes) as is_alone:
+        with _made(folder), locked(homes) as is_alone:
             if is_alone:
                 _finish(homes, is_begun)
             _replace(folder, files)
@@ -74,26 +75,6 @@ def _made(folder: Path) -> Iterator[None]:
 def _place(folder: Path, name: str) -> Path:
     """Where a file really is: what a link in the folder points to."""
     return Path(os.path.realpath(folder / name))
-
-
-@contextlib.contextmanager
-def _locked(folders: Iterable[Path]) -> Iterator[bool]:
-    """Whether nobody else is saving into these folders: waited for, where the system has locks on folders."""
-    try:
-        import fcntl
-    except ImportError:
-        yield False
-        return
-    with contextlib.ExitStack() as stack:
-        is_alone = True
-        for folder in folders:
-            handle = os.open(folder, os.O_RDONLY)
-            stack.callback(os.close, handle)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX)
-            except OSError:  # a file system without them
-                is_alone = False
-        yield is_alone
 
 
 def _finish(folders: Iterable[Path], is_begun: Callable[[Path, Path], bool]) -> None:

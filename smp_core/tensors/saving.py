@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import re
 import tempfile
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from smp_core._warnings import warn
 from smp_core.blueprints.value import Blueprint
 from smp_core.errors import CheckpointError, OptionError
-from smp_core.sources.saved import CONFIG_FILE, INDEX_FILE, WEIGHTS_FILE, is_begun
+from smp_core.sources.saved import CARD_FILE, CONFIG_FILE, INDEX_FILE, WEIGHTS_FILE, in_card, is_begun
 from smp_core.sources.tensor_files import IDENTITY
 from smp_core.tensors.card import model_card
 from smp_core.tensors.identity import identify, order_metadata
@@ -29,7 +30,7 @@ from smp_core.tensors.replacing import Write, replace_files
 from smp_core.tensors.smp_format import with_unused
 from smp_core.tensors.spelling import to_published
 
-CARD_FILE = "README.md"
+_SIZE = re.compile(r"(?i)\d+(\.\d+)?\s*[kmgt]?i?b")
 _SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 
 Format = Literal["smp_core", "smp"]
@@ -62,7 +63,7 @@ def save_pretrained(
     Raises:
         CheckpointError: nothing could rebuild the model, so that nothing could load it back; says what was changed. Or
             it could not be written (no space, no permission): then what was in the folder is as it was.
-        OptionError: another format.
+        OptionError: another format, folder, size or card than can be.
     """
     if format not in ("smp_core", "smp"):
         raise OptionError(f"unknown format {format!r}; expected 'smp_core' or 'smp'")
@@ -70,6 +71,10 @@ def save_pretrained(
         raise OptionError("format='smp' is one file: segmentation_models_pytorch reads no shards; drop max_shard_size")
     if metrics is not None and not isinstance(metrics, Mapping):
         raise OptionError(f"metrics must be a dict of names and values, got {metrics!r}")
+    if dataset is not None and not isinstance(dataset, str):
+        raise OptionError(f"dataset must be text, got {dataset!r}")
+    if not isinstance(folder, (str, os.PathLike)) or "\0" in os.fspath(folder):
+        raise OptionError(f"folder must be a path, got {folder!r}")
     blueprint = what_rebuilds(model)
     if format == "smp":
         _check_for_smp(blueprint)
@@ -96,7 +101,12 @@ def save_pretrained(
     if index is not None:
         index["metadata"] = {**index["metadata"], IDENTITY: identity}
         files[INDEX_FILE] = _writes(_as_json(index))
-    files[CARD_FILE] = _writes(model_card(blueprint, config, dataset=dataset, metrics=metrics))
+    card = model_card(blueprint, config, dataset=dataset, metrics=metrics) + in_card(identity)
+    try:
+        card.encode()
+    except UnicodeEncodeError as error:
+        raise OptionError(f"dataset and metrics must be text that can be written as UTF-8: {error}") from error
+    files[CARD_FILE] = _writes(card)
     folder = Path(folder)
     # A file of an earlier save must not be taken for this one's.
     replace_files(folder, files, stale=_is_stale, is_begun=functools.partial(is_begun, folder))
@@ -129,7 +139,9 @@ def _shards(
         return {WEIGHTS_FILE: tensors}, None
     from huggingface_hub import split_torch_state_dict_into_shards  # a third of a second that others should not pay
 
-    if isinstance(max_shard_size, bool) or (isinstance(max_shard_size, int) and max_shard_size < 1):
+    is_size = isinstance(max_shard_size, str) and _SIZE.fullmatch(max_shard_size.strip())
+    is_bytes = isinstance(max_shard_size, int) and not isinstance(max_shard_size, bool) and max_shard_size >= 1
+    if not is_size and not is_bytes:
         raise OptionError(f"max_shard_size={max_shard_size!r}: expected bytes, or a size as '5GB'")
     try:
         split = split_torch_state_dict_into_shards(tensors, max_shard_size=max_shard_size)
@@ -157,10 +169,10 @@ def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name, tensor in tensors.items():
         try:
             plain = tensor.detach().cpu().contiguous()
+            place = plain.untyped_storage().data_ptr()
         except RuntimeError as error:  # NotImplementedError, of meta tensors, is one
             kind = f"{tensor.layout}, {tensor.dtype}, on {tensor.device}"
             raise CheckpointError(f"parameter {name!r} ({kind}) cannot be written: {error}") from error
-        place = plain.untyped_storage().data_ptr()
         result[name] = plain.clone() if place in seen else plain
         seen.add(place)
     return result

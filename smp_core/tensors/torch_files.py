@@ -55,7 +55,8 @@ def read_torch_file(path: Path) -> tuple[Any, tuple[str, ...]]:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=False), ()
     except Exception as error:  # torch, pickle and zip each have their own exceptions for a damaged file
         refusal = error
-    message = f"cannot read weights from {str(path)!r}: {type(refusal).__name__}: {_without_advice(str(refusal))}"
+    reason = f"{type(refusal).__name__}: {_without_advice(str(refusal))}"
+    message = f"cannot read weights from {str(path)!r}: {_other_kind(path) or reason}"
     if isinstance(refusal, RefusedError):
         raise WeightsError(message) from refusal
     try:
@@ -121,6 +122,25 @@ def _parts_of_module(module: Unread) -> tuple[dict[str, Tensor], dict[str, Unrea
     return tensors, {
         name: child for name, child in children.items() if isinstance(name, str) and isinstance(child, Unread)
     }
+
+
+def _other_kind(path: Path) -> str | None:
+    """What a file is that is no torch file, and what to do; None where that does not show."""
+    if not path.exists():
+        return None
+    if not path.is_file():
+        return "it is no regular file"
+    with path.open("rb") as file:
+        head = file.read(100)
+    if not head:
+        return "it is empty"
+    if head.startswith(b"version https://git-lfs"):
+        return "it is a pointer of git-lfs, not the file itself; run: git lfs pull"
+    if head.lstrip().lower().startswith((b"<!doctype", b"<html")):
+        return "it is a page of a web site, not the file itself; download it anew"
+    if len(head) > 8 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size:
+        return "it is a safetensors file; its name must end in .safetensors"
+    return None
 
 
 def _without_advice(text: str) -> str:

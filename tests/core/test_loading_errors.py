@@ -22,6 +22,7 @@ from smp_core.errors import (
     CheckpointError,
     MissingPluginError,
     NameConflictError,
+    OptionError,
     UnknownArchitectureError,
     UnknownEncoderError,
 )
@@ -191,6 +192,41 @@ def test_a_plugin_that_is_not_installed(saved: Path, monkeypatch) -> None:
         " if you trust its author: the name is the file's, and installing a distribution runs its code"
     )
     assert_refused(saved, message, MissingPluginError)
+
+
+def test_a_known_encoder_of_a_distribution_that_only_the_file_names(saved: Path) -> None:
+    edit(
+        saved,
+        lambda config: config["_smp_core"]["encoder"].update(name="evil-package/resnet18", distribution="evil-package"),
+    )
+    message = (
+        "this model was saved with 'evil-package/resnet18' of 'evil-package' 1.2.3: encoder "
+        "'evil-package/resnet18': no plugin of the distribution 'evil-package' is installed; run: pip install "
+        "evil-package if you trust its author: "
+    )
+    assert_refused(saved, message, MissingPluginError)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "record"),
+    [
+        ("encoder_name", "resnet50", "'toy_encoder' as the encoder"),
+        ("encoder_name", ["a"], "'toy_encoder' as the encoder"),
+        ("_model_class", "Unet", "'toy' as the architecture"),
+    ],
+)
+def test_names_that_contradict_the_record(saved: Path, key: str, value: object, record: str) -> None:
+    """SMP would build another model of such a config."""
+    edit(saved, lambda config: config.update({key: value}))
+    where = repr(str(saved / "config.json"))
+    assert_refused(saved, f"{where} contradicts itself: {key} is {value!r}, '_smp_core' records {record}")
+
+
+def test_a_name_that_is_too_long(saved: Path, toys) -> None:
+    long = "x" * 300
+    assert_refused(long, f"{long!r} cannot be read: File name too long")
+    with pytest.raises(OptionError, match=r"^encoder_weights='x+.* cannot be read: File name too long$"):
+        smp_core.create("toy", "toy_encoder", encoder_weights=f"{long}.pth")
 
 
 def test_a_plugin_that_is_too_old(saved: Path) -> None:

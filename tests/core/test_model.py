@@ -350,6 +350,14 @@ def test_too_few_values_to_train_on(model: ToyModel, norm: str, keyword: bool) -
     model.train()(torch.randn(1, 3, 9, 8))
 
 
+def test_double_precision_under_autocast(model: ToyModel) -> None:
+    """Which autocast leaves as it is."""
+    with torch.autocast("cpu", torch.bfloat16):
+        model.eval()(torch.randn(2, 3, 8, 8))
+        with pytest.raises(InputError, match=r"and dtype torch\.float32, got torch\.float64$"):
+            model(torch.randn(2, 3, 8, 8, dtype=torch.float64))
+
+
 def test_other_errors_of_parts_are_their_own(model: ToyModel) -> None:
     def fails(*_: object) -> None:
         raise ValueError("of a hook of mine")

@@ -83,6 +83,7 @@ def test_a_migration_sees_the_model_once_and_without_wrappers(
     install(architecture_spec(name="other", class_name="Other", migrations=(migration,)), distribution="acme-smp-two")
     edit(
         tmp_path,
+        _model_class="Other",
         _smp_core={
             "architecture": {"name": "acme-smp-two/other", "distribution": "acme-smp-two", "version": "1.0"},
             "encoder": {"name": "acme-smp-toy/toy_encoder", "distribution": "acme-smp-toy", "version": "1.2.3"},

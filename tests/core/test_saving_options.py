@@ -16,6 +16,7 @@ from toy_models import assert_same, randomise
 
 import smp_core
 from smp_core.errors import CheckpointError, OptionError
+from smp_core.inputs import Preprocessing
 
 
 @pytest.fixture
@@ -100,7 +101,16 @@ def test_an_index_of_something_else(model, tmp_path: Path, weight_map: Any, mess
     ("options", "message"),
     [
         ({"format": "onnx"}, "unknown format 'onnx'; expected 'smp_core' or 'smp'"),
-        ({"max_shard_size": "much"}, "max_shard_size='much': expected bytes, or a size as '5GB': "),
+        ({"max_shard_size": "much"}, "max_shard_size='much': expected bytes, or a size as '5GB'"),
+        ({"max_shard_size": "infGB"}, "max_shard_size='infGB': expected bytes, or a size as '5GB'"),
+        ({"max_shard_size": "-5MB"}, "max_shard_size='-5MB': expected bytes, or a size as '5GB'"),
+        ({"max_shard_size": b"5GB"}, "max_shard_size=b'5GB': expected bytes, or a size as '5GB'"),
+        ({"max_shard_size": float("nan")}, "max_shard_size=nan: expected bytes, or a size as '5GB'"),
+        ({"max_shard_size": 0}, "max_shard_size=0: expected bytes, or a size as '5GB'"),
+        ({"dataset": 5}, "dataset must be text, got 5"),
+        ({"dataset": "\ud800"}, "dataset and metrics must be text that can be written as UTF-8: "),
+        ({"metrics": {"\ud800": 1}}, "dataset and metrics must be text that can be written as UTF-8: "),
+        ({"metrics": 3}, "metrics must be a dict of names and values, got 3"),
         ({"max_shard_size": "1GB", "format": "smp"}, "format='smp' is one file: segmentation_models_pytorch reads no"),
     ],
 )
@@ -108,6 +118,21 @@ def test_options_that_do_not_exist(model, tmp_path: Path, options: dict[str, Any
     with pytest.raises(OptionError, match=f"^{re.escape(message)}"):
         model.save_pretrained(tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("folder", [None, 3, [], "out\0"])
+def test_a_folder_that_is_none(model, folder: Any) -> None:
+    with pytest.raises(OptionError, match=f"^{re.escape(f'folder must be a path, got {folder!r}')}$"):
+        model.save_pretrained(folder)
+
+
+def test_preprocessing_set_as_a_dict(model, tmp_path: Path) -> None:
+    model.preprocessing = {"mean": [0.5] * 3, "std": [0.1] * 3, "input_space": "RGB", "input_range": [0, 1]}
+    model.save_pretrained(tmp_path / "out")
+    assert smp_core.from_pretrained(tmp_path / "out").preprocessing == Preprocessing(mean=(0.5,) * 3, std=(0.1,) * 3)
+    model.preprocessing = 3
+    with pytest.raises(OptionError, match=r"^preprocessing=3: expected a smp_core\.inputs\.Preprocessing, or a"):
+        model.save_pretrained(tmp_path / "out")
 
 
 # --- bare files

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -224,3 +225,40 @@ def test_half_a_file(tmp_path: Path) -> None:
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
         with pytest.raises(WeightsError, match=f"^cannot read weights from {re.escape(repr(str(path)))}: "):
             loaded(path)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.complex64], ids=str)
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
+def test_weights_that_are_no_floating_point_numbers(tmp_path: Path, name: str, dtype: torch.dtype) -> None:
+    state_dict = smp_core.create_encoder("toy_encoder", weights=None).state_dict()
+    other = {key: tensor.to(dtype) if tensor.is_floating_point() else tensor for key, tensor in state_dict.items()}
+    if name.endswith(".pth"):
+        torch.save(other, tmp_path / name)
+    else:
+        save_file(other, tmp_path / name)
+    message = (
+        rf"do not fit encoder 'toy_encoder': [\w.]+ is stored as {dtype}; expected floating-point numbers, as torch"
+    )
+    with pytest.raises(WeightsError, match=message):
+        smp_core.create_encoder("toy_encoder", weights=tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "it is empty"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n",
+            "it is a pointer of git-lfs, not the file itself",
+        ),
+        (b"\n<!DOCTYPE html><html>", "it is a page of a web site, not the file itself; download it anew"),
+        (safetensors.torch.save({"a": torch.ones(3)}), "it is a safetensors file; its name must end in .safetensors"),
+    ],
+    ids=["empty", "git-lfs", "page", "safetensors"],
+)
+def test_files_that_are_no_weights(tmp_path: Path, content: bytes, what: str) -> None:
+    path = tmp_path / "w.pth"
+    path.write_bytes(content)
+    message = f"cannot read weights from {str(path)!r}: {what}"
+    with pytest.raises(WeightsError, match=f"^{re.escape(message)}"):
+        smp_core.create_encoder("toy_encoder", weights=path)

@@ -294,3 +294,33 @@ def test_parameters_without_values(tmp_path: Path) -> None:
     ):
         model.save_pretrained(tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("toys")
+@pytest.mark.parametrize("moves", [1, 2])
+def test_the_card_of_a_saver_that_died_is_moved_too(tmp_path: Path, monkeypatch, moves: int) -> None:
+    build(2).save_pretrained(tmp_path, dataset="old data")
+    save_killed(build(5), tmp_path, monkeypatch, moves=moves, dataset="new data")
+    assert "old data" in (tmp_path / "README.md").read_text()
+    with monkeypatch.context() as patch:  # of the next one only its beginning
+        patch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(CheckpointError, match="No space left"):
+            build(3).save_pretrained(tmp_path)
+    assert "new data" in (tmp_path / "README.md").read_text()
+    assert files(tmp_path) == FILES
+    assert_same(smp_core.from_pretrained(tmp_path), build(5))
+
+
+# --- what could not be loaded
+
+
+@pytest.mark.usefixtures("toys")
+@pytest.mark.parametrize("dtype", [torch.int32, torch.bool, torch.complex64])
+def test_parameters_that_are_no_floating_point_numbers(tmp_path: Path, dtype: torch.dtype) -> None:
+    model = build(2)
+    weight = model.segmentation_head[0].weight
+    model.segmentation_head[0].weight = torch.nn.Parameter(weight.data.to(dtype), requires_grad=False)
+    message = rf"segmentation_head\.0\.weight is {dtype}, torch\.float32 was built"
+    with pytest.raises(CheckpointError, match=message):
+        model.save_pretrained(tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -40,6 +41,15 @@ class RemoteFile:
     checksum: str
 
     def __post_init__(self) -> None:
+        for what, value in (("url", self.url), ("checksum", self.checksum)):
+            if not isinstance(value, str) or not value.isascii():
+                raise OptionError(f"{what} must be text of ASCII characters, others percent-encoded; got {value!r}")
+        try:
+            urllib.parse.urlsplit(self.url)
+        except ValueError as error:
+            raise OptionError(
+                f"url must be http or https and end in a file's name, got {self.url!r}: {error}"
+            ) from None
         # The name is that of a file to write: it must be one on every system, and lead nowhere else.
         is_name = self.name not in ("", ".", "..") and PureWindowsPath(self.name).name == self.name
         if urllib.parse.urlsplit(self.url).scheme not in ("http", "https") or not is_name:
@@ -81,13 +91,22 @@ def fetch(
         Its path.
 
     Raises:
+        OptionError: no attempts, or no time.
         ChecksumError: what came is another file; it is deleted.
-        DownloadError: it cannot be had. What came so far is kept, and the next call goes on from there.
+        DownloadError: it cannot be had, or not be written. What came so far is kept, and the next call goes on from
+            there.
     """
+    if not isinstance(attempts, int) or attempts < 1:
+        raise OptionError(f"fetch: attempts must be an int of at least 1, got {attempts!r}")
+    if not isinstance(timeout, (int, float)) or not 0 < timeout <= threading.TIMEOUT_MAX:
+        raise OptionError(f"fetch: timeout must be seconds, above 0, got {timeout!r}")
     place = Path(folder) / file.name
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DownloadError(f"{file.url} cannot be written to {str(place)!r}: {error}") from error
     if place.is_file() and checksum_of(place, file.checksum) == file.checksum.lower():
         return place
-    place.parent.mkdir(parents=True, exist_ok=True)
     part = place.with_name(place.name + ".part")
     resumed = part.exists() and part.stat().st_size > 0
     _fetch_all(file, part, progress, timeout, attempts)

@@ -250,3 +250,39 @@ def test_silence(capsys):
     with Progress("a", False) as report:
         report(1, 2)
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("url", "checksum", "message"),
+    [
+        (3, "md5:" + "0" * 32, "url must be text of ASCII characters, others percent-encoded; got 3"),
+        ("http://h/\u00e9", "md5:" + "0" * 32, "url must be text of ASCII characters, others percent-encoded; got "),
+        ("http://[/b", "md5:" + "0" * 32, "url must be http or https and end in a file's name, got 'http://[/b': "),
+        ("http://h/a", None, "checksum must be text of ASCII characters, others percent-encoded; got None"),
+    ],
+)
+def test_an_address_that_is_none(url, checksum, message):
+    with pytest.raises(OptionError, match=f"^{re.escape(message)}"):
+        RemoteFile(url, checksum)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"attempts": 0}, "fetch: attempts must be an int of at least 1, got 0"),
+        ({"attempts": "3"}, "fetch: attempts must be an int of at least 1, got '3'"),
+        ({"timeout": -1}, "fetch: timeout must be seconds, above 0, got -1"),
+        ({"timeout": "x"}, "fetch: timeout must be seconds, above 0, got 'x'"),
+        ({"timeout": float("nan")}, "fetch: timeout must be seconds, above 0, got nan"),
+    ],
+)
+def test_attempts_and_times_that_are_none(options, message, tmp_path):
+    with pytest.raises(OptionError, match=f"^{re.escape(message)}$"):
+        fetch(RemoteFile("http://127.0.0.1:9/a", "md5:" + "0" * 32), tmp_path, **options)
+
+
+def test_a_folder_that_cannot_be(tmp_path):
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(DownloadError, match=r"^http://127\.0\.0\.1:9/a cannot be written to '.*/a': "):
+            fetch(RemoteFile("http://127.0.0.1:9/a", "md5:" + "0" * 32), folder)

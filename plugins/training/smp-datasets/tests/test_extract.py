@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import os
+import random
 import re
 import tarfile
 
 import pytest
 
-from smp_datasets import DownloadError, UnsafeArchiveError
+from smp_datasets import DownloadError, OptionError, UnsafeArchiveError
 from smp_datasets.extract import extract_folder
 
 
@@ -179,3 +182,98 @@ def test_a_full_disk(make, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["a.tar.gz"]
     with refused(DownloadError, "could not be unpacked to "):
         extract_folder(archive, "data", tmp_path / "missing")
+
+
+# --- archives that nobody would make
+
+
+def header(name, size, kind=tarfile.REGTYPE):
+    """A header with any size, also one that no file can have."""
+    member = tarfile.TarInfo(name)
+    member.type = kind
+    data = bytearray(member.tobuf(format=tarfile.GNU_FORMAT))
+    data[124:136] = tarfile.itn(size, 12, tarfile.GNU_FORMAT)
+    data[148:156] = b" " * 8
+    data[148:156] = b"%06o\0 " % sum(data)
+    return bytes(data)
+
+
+_FOLDER, _FILE, _END = header("data", 0, tarfile.DIRTYPE), header("data/a", 1) + b"a".ljust(512, b"\0"), bytes(1024)
+
+
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.GNUTYPE_SPARSE])
+@pytest.mark.parametrize("size", [-512, -1024, -(2**62)])
+def test_a_size_below_nothing(kind, size, tmp_path):
+    (tmp_path / "a.tar").write_bytes(_FOLDER + header("data/b", size, kind) + _FILE + _END)
+    with refused(DownloadError, f"a.tar' is damaged: a header says that it is followed by {size} bytes"):
+        extract_folder(tmp_path / "a.tar", "data", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tar"]
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_a_name_that_fills_the_memory(kind, tmp_path):
+    (tmp_path / "a.tar").write_bytes(_FOLDER + header("data/b", 2 << 20, kind) + bytes(2 << 20) + _FILE + _END)
+    with refused(DownloadError, "a.tar' is damaged: a header says that it is followed by 2097152 bytes"):
+        extract_folder(tmp_path / "a.tar", "data", tmp_path, limit=1000)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"GNU.sparse.map": "abc"},
+        {"GNU.sparse.size": "q"},
+        {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "x"},
+        {"size": "-5"},
+    ],
+)
+def test_facts_that_are_none(facts, tmp_path):
+    member = tarfile.TarInfo("data/s")
+    member.pax_headers = facts
+    (tmp_path / "a.tar").write_bytes(_FOLDER + member.tobuf(format=tarfile.PAX_FORMAT) + _END)
+    with refused(DownloadError, "a.tar' is damaged: "):
+        extract_folder(tmp_path / "a.tar", "data", tmp_path)
+
+
+@pytest.mark.parametrize("compression", ["gz", "bz2", "xz"])
+def test_a_flipped_byte(compression, tmp_path):
+    """Also where only the checksum at the end of the archive tells."""
+    noise = random.Random(0)
+    with tarfile.open(tmp_path / "whole", f"w:{compression}") as file:
+        for number in range(20):
+            info = tarfile.TarInfo(f"data/{number}")
+            info.size = 3000
+            file.addfile(info, io.BytesIO(noise.randbytes(3000)))
+    data = (tmp_path / "whole").read_bytes()
+    for at in range(50, len(data), len(data) // 9):
+        (tmp_path / "a.tar").write_bytes(data[:at] + bytes([data[at] ^ 255]) + data[at + 1 :])
+        with refused(DownloadError, "a.tar' is damaged: "):
+            extract_folder(tmp_path / "a.tar", "data", tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar", "whole"]
+    (tmp_path / "a.tar").write_bytes(data)
+    assert len(contents(extract_folder(tmp_path / "a.tar", "data", tmp_path))) == 20
+
+
+def test_what_follows_the_last_member_counts(tmp_path):
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(_FOLDER + _FILE + _END + bytes(30 << 20)))
+    with refused(UnsafeArchiveError, "it unpacks to more than 1000 bytes"):
+        extract_folder(tmp_path / "a.tar.gz", "data", tmp_path, limit=1000)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_an_archive_that_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "a.tar")
+    for path in (tmp_path / "a.tar", tmp_path):
+        with refused(DownloadError, f"archive {str(path)!r} cannot be read: it is no regular file"):
+            extract_folder(path, "data", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\0", 3])
+def test_a_name_of_no_folder(name, make, tmp_path):
+    with refused(OptionError, f"extract_folder: name must be that of a folder in the archive, got {name!r}"):
+        extract_folder(make(("data/a", b"a")), name, tmp_path)
+
+
+@pytest.mark.parametrize("limit", ["5", -1, None, True])
+def test_a_limit_that_is_none(limit, make, tmp_path):
+    with refused(OptionError, f"extract_folder: limit must be a number of bytes, got {limit!r}"):
+        extract_folder(make(("data/a", b"a")), "data", tmp_path, limit=limit)

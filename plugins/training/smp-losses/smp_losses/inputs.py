@@ -159,10 +159,21 @@ def _check_tensors(y_pred: Tensor, y_true: Tensor, where: str) -> None:
             raise ValueError(f"{where}: {name} must have a batch axis, got a tensor without any axis")
         if value.is_complex():
             raise TypeError(f"{where}: {name} must be real, got {value.dtype}")
+        _check_dense(value, name, where)
     if not y_pred.is_floating_point():
         raise TypeError(f"{where}: y_pred must be floating point, got {y_pred.dtype}")
     if y_pred.device != y_true.device:
         raise ValueError(f"{where}: y_pred is on {y_pred.device}, but y_true is on {y_true.device}")
+
+
+def _check_dense(value: Tensor, name: str, where: str) -> None:
+    kind = "nested" if value.is_nested else None
+    if kind is None and value.layout is not torch.strided:
+        kind = str(value.layout)
+    if kind is None and (value.is_quantized or (value.is_floating_point() and value.element_size() == 1)):
+        kind = str(value.dtype)
+    if kind is not None:
+        raise TypeError(f"{where}: {name} must be a dense tensor in a dtype to compute with; it is {kind}")
 
 
 def _check_maps(mode: str, y_pred: Tensor, y_true: Tensor, where: str) -> None:

@@ -95,7 +95,7 @@ class ConfusionMatrix:
         return self._counts.clone()
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
-        """Count one batch; several threads may.
+        """Count one batch; several threads may, also beside `merge`, `reset` and `to`.
 
         Args:
             prediction: (N, ...) class indices in an integer dtype or bool; or (N, C, ...) scores in floating point, of
@@ -114,22 +114,27 @@ class ConfusionMatrix:
         pairs = count_pairs(rows)[0]
         with self._lock:
             if self._device_is_open:
-                self.to(pairs.device)
+                self._move(pairs.device)
             # Never in place: a tensor made in inference mode could not be changed outside of it.
             self._counts = self._counts + pairs.to(self._counts.device)
 
     def to(self, device: torch.device | str) -> ConfusionMatrix:
         """Keep the counts on this device from now on; returns itself."""
+        with self._lock:
+            self._move(device)
+        return self
+
+    def _move(self, device: torch.device | str) -> None:
         self._counts = self._counts.to(device)
         self._device_is_open = False
-        return self
 
     def reset(self) -> None:
         """Forget what was counted."""
-        self._counts = torch.zeros_like(self._counts)
+        with self._lock:
+            self._counts = torch.zeros_like(self._counts)
 
     def merge(self, other: ConfusionMatrix) -> ConfusionMatrix:
-        """Add what another one has counted; returns itself.
+        """Add what another one has counted, into which nobody else may count meanwhile; returns itself.
 
         Raises:
             ValueError: it has other classes.
@@ -139,7 +144,9 @@ class ConfusionMatrix:
                 f"ConfusionMatrix.merge: the classes differ, {list(self.class_names)} here and "
                 f"{list(other.class_names)} there"
             )
-        self._counts = self._counts + other._counts.to(self._counts.device)
+        added = other.counts
+        with self._lock:
+            self._counts = self._counts + added.to(self._counts.device)
         return self
 
     def all_reduce(self, group: dist.ProcessGroup | None = None) -> ConfusionMatrix:

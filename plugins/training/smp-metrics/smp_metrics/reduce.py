@@ -84,13 +84,18 @@ def check_counts(counts: Sequence[Tensor], score: str) -> None:
 
     Raises:
         TypeError: no tensors, bools or complex numbers.
-        ValueError: shapes or devices that do not fit.
+        ValueError: shapes or devices that do not fit, or, on the CPU, negative numbers or NaN.
     """
     for name, value in zip(("tp", "fp", "fn", "tn"), counts, strict=True):
         if not isinstance(value, Tensor):
             raise TypeError(f"{score}: {name} must be a tensor, got {type(value).__name__}")
         if value.is_complex() or value.dtype == torch.bool:
             raise TypeError(f"{score}: {name} must hold counts, got {value.dtype}")
+        # Elsewhere than on the CPU looking would wait for the device.
+        if value.device.type == "cpu" and value.numel() and not torch.compiler.is_compiling():
+            least = value.min().item()
+            if not least >= 0:  # NaN, too
+                raise ValueError(f"{score}: {name} must hold counts, got {least}")
     shapes, devices = [tuple(value.shape) for value in counts], [value.device for value in counts]
     if len(shapes[0]) != 2 or len(set(shapes)) > 1:
         raise ValueError(f"{score}: tp, fp, fn and tn must each have the shape (N, C), got {shapes}")

@@ -11,6 +11,9 @@ from torch import Tensor
 
 from smp_metrics.counting import Rows, count_pairs, count_stats, rows_of
 
+# Counts of so many take half a gigabyte an image.
+_MOST_CLASSES = 1 << 24
+
 Mode = Literal["binary", "multilabel", "multiclass"]
 
 Stats = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -95,6 +98,8 @@ def index_rows(output: Tensor, target: Tensor, num_classes: int, ignore_index: i
         ValueError: a number of classes, a label to ignore or labels that do not fit.
     """
     check_num_classes(num_classes, where)
+    if num_classes > _MOST_CLASSES:
+        raise ValueError(f"{where}: num_classes must be at most {_MOST_CLASSES}, got {num_classes}")
     if output.is_floating_point():
         raise TypeError(
             f"{where}: the prediction must hold class indices in an integer dtype, got {output.dtype}; "
@@ -128,6 +133,17 @@ def check_ignore_index(ignore_index: int | None, num_classes: int, where: str) -
         )
 
 
+def check_dense(value: Tensor, name: str, where: str) -> None:
+    """Raise TypeError unless a tensor holds its values one by one, in a dtype that can be computed with."""
+    kind = "nested" if value.is_nested else None
+    if kind is None and value.layout is not torch.strided:
+        kind = str(value.layout)
+    if kind is None and (value.is_quantized or (value.is_floating_point() and value.element_size() == 1)):
+        kind = str(value.dtype)
+    if kind is not None:
+        raise TypeError(f"{where}: {name} must be a dense tensor in a dtype to compute with; it is {kind}")
+
+
 def check_labels(output: Tensor, target: Tensor, where: str) -> None:
     """Raise unless both are real tensors with an axis of images, one shape and one device, and the target integer.
 
@@ -140,6 +156,7 @@ def check_labels(output: Tensor, target: Tensor, where: str) -> None:
             raise TypeError(f"{where}: {name} must be a tensor, got {type(value).__name__}")
         if value.is_complex():
             raise TypeError(f"{where}: {name} must be real, got {value.dtype}")
+        check_dense(value, name, where)
         if value.ndim == 0:
             raise ValueError(f"{where}: {name} must have an axis of images, got a tensor without any axis")
     if target.is_floating_point():
@@ -150,6 +167,8 @@ def check_labels(output: Tensor, target: Tensor, where: str) -> None:
         )
     if output.device != target.device:
         raise ValueError(f"{where}: output is on {output.device}, but target is on {target.device}")
+    if output.is_meta:
+        raise TypeError(f"{where}: output and target must have values to count; they are on the meta device")
 
 
 def _with_channels(output: Tensor, target: Tensor, mode: str, where: str) -> tuple[Tensor, Tensor]:

@@ -22,6 +22,22 @@ from smp_core.sources.saved import CONFIG_FILE, open_saved
 from smp_core.tensors.checkpoint import Filling, fill
 
 
+def _device(device: str | torch.device | None, map_location: str | torch.device | None) -> torch.device | None:
+    """Where a model is wanted, by either of two names."""
+    first, second = _as_device("device", device), _as_device("map_location", map_location)
+    if first is not None and second not in (None, first):
+        raise OptionError(f"device={device!r} and map_location={map_location!r} name two devices; give one of them")
+    return first or second
+
+
+def _as_device(name: str, value: str | torch.device | None) -> torch.device | None:
+    try:
+        return None if value is None else torch.device(value)
+    except (RuntimeError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise OptionError(f"{name}: expected a torch.device or its name, got {value!r}: {reason}") from error
+
+
 def _check_arguments(blueprint: object, dtype: object, channel_fitting: object) -> None:
     if blueprint is not None and not isinstance(blueprint, Blueprint):
         raise OptionError(f"blueprint: expected a smp_core.Blueprint, got {type(blueprint).__name__}")
@@ -96,6 +112,7 @@ def from_pretrained(
         OptionError: a change that the architecture does not take.
     """
     _check_arguments(blueprint, dtype, channel_fitting)
+    target = _device(device, map_location)
     saved = open_saved(
         source,
         revision=revision,
@@ -128,7 +145,6 @@ def from_pretrained(
         if not changes and blueprint is None:  # otherwise it was the user who asked
             _blame(asked_by_file, error)
         raise
-    target = map_location if device is None else device
     if target is not None:
         model.to(target)
     announce(model)

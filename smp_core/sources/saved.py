@@ -117,7 +117,7 @@ def open_saved(
         except hub.NotFetchedError as error:
             if not error.absent:
                 raise
-            paths = tuple(map(repository.get, _shards(repository.get(INDEX_FILE))))
+            paths = tuple(map(repository.get, shards(repository.get(INDEX_FILE))))
     except hub.NotFetchedError as error:
         raise CheckpointError(
             f"{source!r} is not a local folder, and could not be fetched from the Hub "
@@ -204,7 +204,7 @@ def _unlike(title: str) -> str:
 def _places(folder: Path) -> Iterator[Path]:
     """The files with the tensors of a model whose config does not say which they are."""
     if not (folder / WEIGHTS_FILE).exists() and (folder / INDEX_FILE).exists():
-        yield from (folder / name for name in _shards(folder / INDEX_FILE))
+        yield from (folder / name for name in shards(folder / INDEX_FILE))
     else:
         yield folder / WEIGHTS_FILE
 
@@ -235,7 +235,7 @@ def _of_identity(folder: Path, identity: str, mmap: bool) -> tuple[TensorFile, .
         return (whole,)
     for index in (folder / INDEX_FILE, *pending(folder / INDEX_FILE)):
         if _identity_at(index, INDEX_FILE) == identity:
-            found = {name: _find(folder / name, identity, mmap) for name in _shards(index)}
+            found = {name: _find(folder / name, identity, mmap) for name in shards(index)}
             files = tuple(file for file in found.values() if file is not None)
             if len(files) == len(found):
                 return files
@@ -340,8 +340,12 @@ def _is_deeper(content: Any, levels: int) -> bool:
     return True
 
 
-def _shards(index: Path) -> list[str]:
-    """The names of the files that an index names; each must be a plain name beside it."""
+def shards(index: Path) -> list[str]:
+    """The names of the files that an index names; each must be a plain name beside it.
+
+    Raises:
+        CheckpointError: the index is damaged, or names other files.
+    """
     content = _read_json(index)
     names = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(names, dict) or not names or not all(isinstance(name, str) for name in names.values()):

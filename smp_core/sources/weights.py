@@ -14,6 +14,7 @@ from smp_core._specs.chosen import HUB_PREFIX, Chosen, HubRepository, Place
 from smp_core.errors import OptionError
 from smp_core.inputs import Preprocessing
 from smp_core.plugin import EncoderSpec
+from smp_core.sources.saved import INDEX_FILE
 
 Weights = bool | str | Path | tuple[str, str | Path] | None
 """True (the default weights), a name, a local file or folder, a Hub repository, or None (and False) for random ones.
@@ -127,7 +128,7 @@ def _repository(weights: str) -> HubRepository:
 
 def _file_in(folder: Path, spec: EncoderSpec) -> Path:
     names = sorted(item.name for item in folder.iterdir() if item.is_file())
-    chosen = obvious_file(names)
+    chosen = obvious_file(names) or (INDEX_FILE if INDEX_FILE in names else None)
     if chosen is None:
         raise OptionError(
             f"encoder_weights={str(folder)!r} is a folder (and no weight set of encoder {spec.name!r}: {_names(spec)}) "

@@ -9,7 +9,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from smp_core._warnings import warn
-from smp_core.errors import WeightsError
+from smp_core.errors import CheckpointError, WeightsError
+from smp_core.sources.saved import INDEX_FILE, shards
 from smp_core.tensors.torch_files import read_torch_file
 from smp_core.tensors.unwrapping import find_state_dict
 
@@ -18,13 +19,20 @@ def read_state_dict(path: str | Path, own: Collection[str] = ()) -> dict[str, Te
     """The state dict in a file, wherever the program that wrote it put it.
 
     Args:
-        path: a safetensors file, or a torch file: of a state dict, of a checkpoint that holds one, of a whole module.
+        path: a safetensors file, the index of several, or a torch file: of a state dict, of a checkpoint that holds
+            one, of a whole module.
         own: keys of the module that it is for, in any spelling; of several state dicts the one that shares most.
 
     Raises:
         WeightsError: the file is damaged, or does not hold a mapping of names to tensors.
     """
     path = Path(path)
+    if path.name == INDEX_FILE:
+        try:
+            names = shards(path)
+        except CheckpointError as error:
+            raise WeightsError(str(error)) from error
+        return {key: tensor for name in names for key, tensor in read_state_dict(path.with_name(name), own).items()}
     if path.suffix.lower() == ".safetensors":
         try:
             return dict(load_file(path))

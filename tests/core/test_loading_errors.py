@@ -222,6 +222,23 @@ def test_names_that_contradict_the_record(saved: Path, key: str, value: object, 
     assert_refused(saved, f"{where} contradicts itself: {key} is {value!r}, '_smp_core' records {record}")
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device": "xx"}, "device: expected a torch.device or its name, got 'xx': "),
+        (
+            {"map_location": lambda storage, _: storage},
+            "map_location: expected a torch.device or its name, got <f",
+        ),
+        ({"device": "cpu", "map_location": "meta"}, "device='cpu' and map_location='meta' name two devices; give one"),
+    ],
+)
+def test_a_device_that_is_none(saved: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=f"^{re.escape(message)}"):
+        smp_core.from_pretrained(saved, **options)
+    smp_core.from_pretrained(saved, device="cpu", map_location=torch.device("cpu"))
+
+
 def test_a_name_that_is_too_long(saved: Path, toys) -> None:
     long = "x" * 300
     assert_refused(long, f"{long!r} cannot be read: File name too long")

@@ -262,3 +262,16 @@ def test_files_that_are_no_weights(tmp_path: Path, content: bytes, what: str) ->
     message = f"cannot read weights from {str(path)!r}: {what}"
     with pytest.raises(WeightsError, match=f"^{re.escape(message)}"):
         smp_core.create_encoder("toy_encoder", weights=path)
+
+
+def test_the_encoder_of_a_sharded_model(tmp_path: Path) -> None:
+    model = smp_core.create("toy", "toy_encoder", encoder_weights=None, encoder_depth=4)
+    randomise(model)
+    model.save_pretrained(tmp_path, max_shard_size=4000)
+    assert (tmp_path / "model.safetensors.index.json").exists()
+    encoder = smp_core.create_encoder("toy_encoder", weights=tmp_path)
+    expected = model.encoder.state_dict()
+    assert all(torch.equal(tensor, expected[key]) for key, tensor in encoder.state_dict().items())
+    (tmp_path / "model.safetensors.index.json").write_text("{}")
+    with pytest.raises(WeightsError, match=r"model\.safetensors\.index\.json' is damaged: 'weight_map' must map"):
+        smp_core.create_encoder("toy_encoder", weights=tmp_path)

@@ -42,6 +42,8 @@ def fit_channels(
     found = weight.shape[1] if weight.dim() > 1 else 0
     if found == in_channels or weight.dim() != 4:
         return state_dict  # what has another shape altogether is refused when it is loaded
+    if found == 0:
+        raise WeightsError(f"{title} hold a first convolution {first + '.weight'!r} of no input channels")
     if found != _TRAINED:
         raise WeightsError(
             f"{title} were trained on {found} input channels, and the encoder {encoder!r} is to have "

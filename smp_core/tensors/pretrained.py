@@ -11,7 +11,7 @@ from smp_core.plugin import EncoderSpec
 from smp_core.tensors.channels import fit_channels
 from smp_core.tensors.fitting import unlike
 from smp_core.tensors.places import obtain
-from smp_core.tensors.spelling import all_keys
+from smp_core.tensors.spelling import all_keys, to_own
 from smp_core.tensors.translation import translate
 
 
@@ -43,11 +43,11 @@ def load_weights(
     expected = module.state_dict()
     state_dict = translate(state_dict, module, own, source, f"weights {chosen.name!r} of {encoder.qualified_name}")
     title = str(chosen) if chosen.place == path else f"{chosen} ({path})"
-    state_dict = fit_channels(state_dict, module, in_channels, channel_fitting, title=title, encoder=spec.name)
-    for key, tensor in state_dict.items():
+    for key, tensor in to_own(module, state_dict).items():
         wrong = unlike(key, tensor, expected[key].dtype) if key in expected else None
         if wrong is not None:
             raise WeightsError(f"{title} do not fit encoder {spec.name!r}: {wrong}")
+    state_dict = fit_channels(state_dict, module, in_channels, channel_fitting, title=title, encoder=spec.name)
     try:
         module.load_state_dict(state_dict)
     except RuntimeError as error:

@@ -50,9 +50,9 @@ def replace_files(
             if is_alone:
                 _finish(homes, is_begun)
             _replace(folder, files)
-            for path in list(folder.iterdir()):
-                if path.name not in files and stale(path.name):
-                    with contextlib.suppress(OSError):  # nobody takes it for a file of this save
+            with contextlib.suppress(OSError):  # nobody takes what stays for a file of this save
+                for path in list(folder.iterdir()):
+                    if path.name not in files and stale(path.name):
                         path.unlink()
     except OSError as error:
         raise CheckpointError(f"could not save the model in {str(folder)!r}, which is as it was: {error}") from error

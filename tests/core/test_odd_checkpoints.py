@@ -114,8 +114,13 @@ def test_averaged_weights_under_a_prefix(model, tmp_path: Path) -> None:
             lambda tensor: tensor.to_sparse(),
             "segmentation_head.0.weight is stored as a torch.sparse_coo tensor; expected",
         ),
+        (
+            lambda tensor: torch.nested.nested_tensor([tensor, tensor]),
+            "segmentation_head.0.weight is stored as a nested tensor; expected values",
+        ),
     ],
 )
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 def test_tensors_without_plain_values(model, tmp_path: Path, change: Any, message: str) -> None:
     tensors = dict(model.state_dict())
     tensors["segmentation_head.0.weight"] = change(tensors["segmentation_head.0.weight"])

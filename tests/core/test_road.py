@@ -53,7 +53,7 @@ CREATE = [
     *("factory.py", "blueprints/asking.py"),
     *(*NAMES, *BLUEPRINT, "building.py", *PARTS, *MODEL),
     *("tensors/pretrained.py", "tensors/places.py", "tensors/files.py"),
-    *("tensors/torch_files.py", "tensors/translation.py", "tensors/channels.py", "tensors/fitting.py"),
+    *("tensors/torch_files.py", "tensors/translation.py", "tensors/fitting.py", "tensors/channels.py"),
     "announcement.py",
 ]
 LOAD = [

@@ -281,6 +281,6 @@ def test_a_first_convolution_of_no_channels(tmp_path: Path) -> None:
     state_dict = smp_core.create_encoder("toy_encoder", weights=None).state_dict()
     state_dict["stage1.0.weight"] = torch.zeros(4, 0, 3, 3)
     torch.save(state_dict, tmp_path / "w.pth")
-    message = "w.pth hold a first convolution 'stage1.0.weight' of no input channels"
+    message = "w.pth' hold a first convolution 'stage1.0.weight' of no input channels"
     with pytest.raises(WeightsError, match=f"{re.escape(message)}$"):
         smp_core.create_encoder("toy_encoder", weights=tmp_path / "w.pth")

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-
-# What a file system without locks on folders answers.
-_NO_LOCKS = {
-    getattr(errno, name) for name in ("ENOTSUP", "EOPNOTSUPP", "ENOLCK", "ENOSYS", "EINVAL") if hasattr(errno, name)
-}
 
 # Seconds after which waiting is told, and given up: a saver may have stopped, and would be waited for without end.
 _TELL_EVERY, _LONGEST = 15.0, 300.0
@@ -59,9 +53,10 @@ def _acquire(handle: int, folder: Path) -> bool:
         except BlockingIOError:
             pass
         except OSError as error:
-            if error.errno in _NO_LOCKS:
-                return False
-            raise
+            # What a user's signal handler raises has no number; file systems without locks have many for it.
+            if isinstance(error, TimeoutError) or error.errno is None:
+                raise
+            return False
         else:
             return True
         now = time.monotonic()

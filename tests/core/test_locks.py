@@ -88,11 +88,12 @@ def test_a_signal_while_waiting_is_no_lack_of_locks(tmp_path: Path, monkeypatch)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_file_system_without_locks(tmp_path: Path, monkeypatch) -> None:
+@pytest.mark.parametrize("number", [errno.ENOTSUP, errno.ENOLCK, errno.EBADF])
+def test_a_file_system_without_locks(tmp_path: Path, monkeypatch, number: int) -> None:
     fcntl = pytest.importorskip("fcntl", reason="no locks on folders here")
 
     def unsupported(*_: object) -> None:
-        raise OSError(errno.ENOTSUP, "Operation not supported")
+        raise OSError(number, "as NFS says, which wants a file that is open for writing")
 
     monkeypatch.setattr(fcntl, "flock", unsupported)
     build(3).save_pretrained(tmp_path)

@@ -17,7 +17,7 @@ from typing import Any
 
 from smp_core.errors import CheckpointError
 from smp_core.sources import hub
-from smp_core.sources.tensor_files import IDENTITY, TensorFile, open_tensors, pending
+from smp_core.sources.tensor_files import IDENTITY, TensorFile, UnsettledError, open_tensors, pending
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -180,15 +180,20 @@ def _in_folder(folder: Path, config_needed: bool, mmap: bool) -> Saved:
     wrong = ""
     for wait in _WAITS:
         time.sleep(wait)
-        config = _read_json(folder / CONFIG_FILE) if config_needed else None
-        identity = _identity(config)
+        identity = None
         try:
+            config = _read_json(folder / CONFIG_FILE) if config_needed else None
+            identity = _identity(config)
             if identity is not None:
                 files = _of_identity(folder, identity, mmap)
             else:
                 files = tuple(open_tensors(path, mmap) for path in _places(folder)) if _is_config(config) else ()
             return Saved(title=str(folder), config=config, files=files)
         except _UnlikeError as error:
+            wrong = str(error)
+        except UnsettledError as error:
+            if identity is None:
+                raise CheckpointError(str(error)) from None
             wrong = str(error)
     raise CheckpointError(wrong)
 
@@ -313,7 +318,7 @@ def _read_json(path: Path) -> Any:
             )
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise CheckpointError(f"no {path.name} in {str(path.parent)!r}: not a saved model") from None
+        raise UnsettledError(f"no {path.name} in {str(path.parent)!r}: not a saved model") from None
     except (ValueError, RecursionError) as error:
         if isinstance(error, CheckpointError):
             raise

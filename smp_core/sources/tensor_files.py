@@ -18,6 +18,10 @@ IDENTITY = "smp_core.identity"
 _WORKSPACE = ".saving"
 
 
+class UnsettledError(CheckpointError):
+    """There is no such file, or it was replaced while it was opened; somebody may be just saving."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TensorFile:
     """A file of tensors.
@@ -61,17 +65,28 @@ def open_tensors(path: Path, mmap: bool = True) -> TensorFile:
     try:
         is_file = stat.S_ISREG(path.stat().st_mode)
     except FileNotFoundError:
-        raise CheckpointError(f"no {path.name} in {str(path.parent)!r}: not a saved model") from None
+        raise UnsettledError(f"no {path.name} in {str(path.parent)!r}: not a saved model") from None
     except OSError as error:
         raise CheckpointError(f"{str(path)!r} cannot be read: {error}") from error
     if not is_file:
         raise CheckpointError(f"{str(path)!r} cannot be read: it is no regular file")
     try:
-        return _open(path, mmap)
+        # safetensors opens it twice, by its name: for what it says and for its data.
+        before = _which(path)
+        file = _open(path, mmap)
+        if _which(path) == before:
+            return file
     except FileNotFoundError:
-        raise CheckpointError(f"no {path.name} in {str(path.parent)!r}: not a saved model") from None
+        raise UnsettledError(f"no {path.name} in {str(path.parent)!r}: not a saved model") from None
     except Exception as error:  # safetensors' own exception is not importable by a stable name
         raise CheckpointError(f"{str(path)!r} is damaged: {type(error).__name__}: {error}") from error
+    raise UnsettledError(f"{str(path)!r} was replaced while it was opened; try again when nobody saves")
+
+
+def _which(path: Path) -> tuple[int, ...]:
+    """What tells a file from one that has taken its place."""
+    status = path.stat()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _open(path: Path, mmap: bool) -> TensorFile:

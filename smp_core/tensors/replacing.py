@@ -145,15 +145,24 @@ class _Workspaces:
 
 
 def _write(path: Path, write: Write, place: Path) -> None:
-    """Write a file whole and onto the disk, with the mode of the one that it will replace, or of a new one."""
-    path.touch()
-    mode = path.stat().st_mode
-    write(path)  # some libraries replace the file, and its mode
-    with open(path, "rb+") as file:
+    """Write a file whole and onto the disk, with the mode of the one that it will replace, or of a new one.
+
+    It gets its name when it is whole: a reader that looks for another save of the same model would take it.
+    """
+    part = _part(path)
+    part.touch()
+    mode = part.stat().st_mode
+    write(part)  # some libraries replace the file, and its mode
+    with open(part, "rb+") as file:
         os.fsync(file.fileno())
     with contextlib.suppress(FileNotFoundError):
         mode = place.stat().st_mode
-    path.chmod(stat.S_IMODE(mode))
+    part.chmod(stat.S_IMODE(mode))
+    os.replace(part, path)
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
 
 
 def _give_second_name(place: Path, path: Path) -> None:
@@ -161,4 +170,5 @@ def _give_second_name(place: Path, path: Path) -> None:
     try:
         os.link(place, path)
     except OSError:
-        shutil.copy2(place, path)
+        shutil.copy2(place, _part(path))
+        os.replace(_part(path), path)

@@ -21,6 +21,7 @@ from toy_models import assert_same, randomise
 import smp_core
 from smp_core import checkpoint
 from smp_core.errors import CheckpointError
+from smp_core.sources import tensor_files
 
 FILES = ["README.md", "config.json", "model.safetensors"]
 
@@ -324,3 +325,43 @@ def test_parameters_that_are_no_floating_point_numbers(tmp_path: Path, dtype: to
     with pytest.raises(CheckpointError, match=message):
         model.save_pretrained(tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+# --- readers
+
+
+@pytest.mark.usefixtures("toys")
+def test_a_file_that_is_replaced_while_it_is_opened(tmp_path: Path, monkeypatch) -> None:
+    """safetensors opens it twice: what it says could be of one save, its data of another."""
+    build(2).save_pretrained(tmp_path)
+    opens, replaced = tensor_files._open, []
+
+    def replaces(path: Path, mmap: bool) -> Any:
+        opened = opens(path, mmap)
+        if not replaced:
+            replaced.append(path)
+            build(2, seed=1).save_pretrained(tmp_path)
+        return opened
+
+    monkeypatch.setattr(tensor_files, "_open", replaces)
+    assert_same(smp_core.from_pretrained(tmp_path), build(2, seed=1))
+    monkeypatch.setattr(tensor_files, "_which", lambda _: (len(replaced), replaced.append(tmp_path)))
+    message = r"model\.safetensors' was replaced while it was opened; try again when nobody saves$"
+    with pytest.raises(CheckpointError, match=message):
+        smp_core.from_pretrained(tmp_path)
+
+
+@pytest.mark.usefixtures("toys")
+def test_what_is_being_written_has_no_name_yet(tmp_path: Path, monkeypatch) -> None:
+    """Not even beside its place: its header says which save it is of before its data are there."""
+    seen: list[list[str]] = []
+    fsync = os.fsync
+
+    def looks(handle: int) -> None:
+        seen.append([path.name for path in tmp_path.rglob("model.safetensors")])
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", looks)
+    build(2).save_pretrained(tmp_path)
+    assert seen[:2] == [[], []]  # of the config, and of the tensors
+    assert seen[2] == ["model.safetensors"]

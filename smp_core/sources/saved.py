@@ -25,7 +25,7 @@ CARD_FILE = "README.md"
 INDEX_FILE = "model.safetensors.index.json"
 
 # How a card carries the identity of its save, unseen.
-_IN_CARD = re.compile(r"<!-- smp_core\.identity: (?P<identity>\w+) -->")
+_IN_CARD = re.compile(rf"<!-- {re.escape(IDENTITY)}: (?P<identity>\w+) -->")
 
 # An index of a hundred thousand tensors has some ten million bytes; a config has three levels, and what a user chose.
 _LARGEST_JSON = 50_000_000

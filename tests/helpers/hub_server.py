@@ -68,10 +68,9 @@ class Hub:
 
     def clear(self) -> None:
         """Make it as empty as it started."""
-        for held in (self.files, self.requests, self.created, self.tokens, self.faults, self.large):
+        answers = (self.faults, self.large, self.statuses, self.headers)
+        for held in (self.files, self.requests, self.created, self.tokens, *answers):
             held.clear()
-        self.statuses.clear()
-        self.headers.clear()
         self.status = 200
 
     def files_of(self, repo: str, revision: str) -> dict[str, bytes] | None:

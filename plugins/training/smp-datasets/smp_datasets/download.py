@@ -44,16 +44,15 @@ class RemoteFile:
         for what, value in (("url", self.url), ("checksum", self.checksum)):
             if not isinstance(value, str) or not value.isascii():
                 raise OptionError(f"{what} must be text of ASCII characters, others percent-encoded; got {value!r}")
+        wanted = f"url must be http or https and end in a file's name, got {self.url!r}"
         try:
-            urllib.parse.urlsplit(self.url)
+            scheme = urllib.parse.urlsplit(self.url).scheme
         except ValueError as error:
-            raise OptionError(
-                f"url must be http or https and end in a file's name, got {self.url!r}: {error}"
-            ) from None
+            raise OptionError(f"{wanted}: {error}") from None
         # The name is that of a file to write: it must be one on every system, and lead nowhere else.
         is_name = self.name not in ("", ".", "..") and PureWindowsPath(self.name).name == self.name
-        if urllib.parse.urlsplit(self.url).scheme not in ("http", "https") or not is_name:
-            raise OptionError(f"url must be http or https and end in a file's name, got {self.url!r}")
+        if scheme not in ("http", "https") or not is_name:
+            raise OptionError(wanted)
         algorithm, _, digits = self.checksum.partition(":")
         if _LENGTHS.get(algorithm) != len(digits) or not set(digits.lower()) <= set("0123456789abcdef"):
             raise OptionError(

@@ -87,9 +87,7 @@ def _unpack(archive: Path, folder: Path, limit: int) -> None:
                 raise tarfile.ReadError(f"member {member.name!r} has {member.size} bytes")
             size += member.size
             if size > limit:
-                raise UnsafeArchiveError(
-                    f"archive {str(archive)!r} is refused: it unpacks to more than {limit} bytes; pass limit= for more"
-                )
+                raise _too_large(archive, limit)
             if target != folder and target.exists() and member.isdir() != target.is_dir():
                 raise DownloadError(f"archive {str(archive)!r} is damaged: {member.name!r} is a file and a folder")
             if member.isdir():
@@ -112,9 +110,13 @@ def _read_on(file: Any, archive: Path, limit: int) -> None:
     while block := file.read(_BLOCK):
         left -= len(block)
         if left < 0:
-            raise UnsafeArchiveError(
-                f"archive {str(archive)!r} is refused: it unpacks to more than {limit} bytes; pass limit= for more"
-            )
+            raise _too_large(archive, limit)
+
+
+def _too_large(archive: Path, limit: int) -> UnsafeArchiveError:
+    return UnsafeArchiveError(
+        f"archive {str(archive)!r} is refused: it unpacks to more than {limit} bytes; pass limit= for more"
+    )
 
 
 class _Header(tarfile.TarInfo):

@@ -91,8 +91,7 @@ def check_counts(counts: Sequence[Tensor], score: str) -> None:
             raise TypeError(f"{score}: {name} must be a tensor, got {type(value).__name__}")
         if value.is_complex() or value.dtype == torch.bool:
             raise TypeError(f"{score}: {name} must hold counts, got {value.dtype}")
-        # Elsewhere than on the CPU looking would wait for the device.
-        if value.device.type == "cpu" and value.numel() and not torch.compiler.is_compiling():
+        if value.numel() and _may_look_at(value):
             least = value.min().item()
             if not least >= 0:  # NaN, too
                 raise ValueError(f"{score}: {name} must hold counts, got {least}")
@@ -101,6 +100,17 @@ def check_counts(counts: Sequence[Tensor], score: str) -> None:
         raise ValueError(f"{score}: tp, fp, fn and tn must each have the shape (N, C), got {shapes}")
     if len(set(devices)) > 1:
         raise ValueError(f"{score}: tp, fp, fn and tn must be on one device, got {list(map(str, devices))}")
+
+
+# The transforms of torch.func that are under way; None where there are none.
+_transforms = getattr(torch._C._functorch, "peek_interpreter_stack", lambda: None)
+
+
+def _may_look_at(value: Tensor) -> bool:
+    """Whether values can be had at once: not of another device, which would be waited for, nor in a transform."""
+    if torch.compiler.is_compiling() or _transforms() is not None:
+        return False
+    return value.device.type == "cpu"
 
 
 def evaluate(ratio: Ratio, counts: Sequence[Tensor], how: How) -> Tensor:

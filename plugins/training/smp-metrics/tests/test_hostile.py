@@ -57,6 +57,14 @@ def test_counts_that_are_none(value: float) -> None:
     assert iou_score(*[torch.zeros(1, 0) for _ in range(4)]).shape == (1, 0)
 
 
+def test_scores_are_mapped() -> None:
+    """By `torch.func.vmap`, which has no values to look at."""
+    counts = [torch.randint(1, 9, (3, 2, 4), generator=torch.Generator().manual_seed(seed)) for seed in range(4)]
+    mapped = torch.func.vmap(lambda *item: iou_score(*item, reduction="micro"))(*counts)
+    expected = [iou_score(*(count[i] for count in counts), reduction="micro") for i in range(3)]
+    torch.testing.assert_close(mapped, torch.stack(expected))
+
+
 @pytest.mark.parametrize("number", [10**8, 10**30])
 def test_more_classes_than_anybody_has(number: int) -> None:
     with pytest.raises(ValueError, match=rf"^get_stats .*: num_classes must be at most 16777216, got {number}$"):

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor
 
 from smp_core._warnings import warn
 from smp_core.errors import CheckpointError, WeightsError
 from smp_core.sources.saved import INDEX_FILE, shards
+from smp_core.sources.tensor_files import TensorFile, UnsettledError, open_tensors
 from smp_core.tensors.torch_files import read_torch_file
 from smp_core.tensors.unwrapping import find_state_dict
+
+# How often a file that is replaced while it is opened is opened again.
+_ATTEMPTS = 5
 
 
 def read_state_dict(path: str | Path, own: Collection[str] = ()) -> dict[str, Tensor]:
@@ -35,9 +40,11 @@ def read_state_dict(path: str | Path, own: Collection[str] = ()) -> dict[str, Te
         return {key: tensor for name in names for key, tensor in read_state_dict(path.with_name(name), own).items()}
     if path.suffix.lower() == ".safetensors":
         try:
-            return dict(load_file(path))
-        except Exception as error:  # safetensors' own exception is not importable by a stable name
-            raise WeightsError(f"cannot read weights from {str(path)!r}: {type(error).__name__}: {error}") from error
+            return tensors_in(_settled(path))
+        except CheckpointError as error:
+            cause = error.__cause__
+            why = str(error) if cause is None else f"{type(cause).__name__}: {cause}"
+            raise WeightsError(f"cannot read weights from {str(path)!r}: {why}") from error
     content, unread = read_torch_file(path)
     state_dict, _ = find_state_dict(content, own)
     if not state_dict:
@@ -50,3 +57,25 @@ def read_state_dict(path: str | Path, own: Collection[str] = ()) -> dict[str, Te
             UserWarning,
         )
     return state_dict
+
+
+def tensors_in(file: TensorFile) -> dict[str, Tensor]:
+    """Every tensor of an open safetensors file.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
+    try:
+        if file.content is not None:
+            return dict(load(file.content))
+        return {key: file.handle.get_tensor(key) for key in file.handle.keys()}  # noqa: SIM118  # no mapping
+    except Exception as error:  # safetensors' own exception is not importable by a stable name
+        raise CheckpointError(f"{str(file.path)!r} is damaged: {type(error).__name__}: {error}") from error
+
+
+def _settled(path: Path) -> TensorFile:
+    """The file opened, and again where it was replaced meanwhile."""
+    for _ in range(_ATTEMPTS - 1):
+        with suppress(UnsettledError):
+            return open_tensors(path)
+    return open_tensors(path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from safetensors.torch import load
 from torch import Tensor, nn
 
 from smp_core._warnings import warn
@@ -13,7 +12,7 @@ from smp_core.blueprints.value import Blueprint
 from smp_core.errors import CheckpointError, WeightsError
 from smp_core.sources.saved import Saved
 from smp_core.sources.tensor_files import TensorFile
-from smp_core.tensors.files import read_state_dict
+from smp_core.tensors.files import read_state_dict, tensors_in
 from smp_core.tensors.fitting import listed, quoted
 from smp_core.tensors.migrations import migrate
 from smp_core.tensors.spelling import all_keys
@@ -66,9 +65,4 @@ def _read(file: TensorFile, own: set[str]) -> dict[str, Tensor]:
             return read_state_dict(file.path, own)
         except WeightsError as error:
             raise CheckpointError(str(error)) from error
-    try:
-        if file.content is not None:
-            return dict(load(file.content))
-        return {key: file.handle.get_tensor(key) for key in file.handle.keys()}  # noqa: SIM118  # no mapping
-    except Exception as error:  # safetensors' own exception is not importable by a stable name
-        raise CheckpointError(f"{str(file.path)!r} is damaged: {type(error).__name__}: {error}") from error
+    return tensors_in(file)

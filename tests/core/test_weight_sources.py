@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from smp_core.encoder import EncoderBase
 from smp_core.errors import OptionError, WeightsError
 from smp_core.plugin import WeightsSpec
 from smp_core.registry import resolve_encoder
+from smp_core.sources import tensor_files
 from smp_core.sources.weights import Chosen, HubRepository, choose_weights, obvious_file
 
 
@@ -284,3 +287,25 @@ def test_a_first_convolution_of_no_channels(tmp_path: Path) -> None:
     message = "w.pth' hold a first convolution 'stage1.0.weight' of no input channels"
     with pytest.raises(WeightsError, match=f"{re.escape(message)}$"):
         smp_core.create_encoder("toy_encoder", weights=tmp_path / "w.pth")
+
+
+def test_a_file_that_is_replaced_while_it_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """safetensors opens it twice: it must not give the names of one file and the numbers of another."""
+    older, newer = state_dict(), {key: tensor + 1 for key, tensor in state_dict().items()}
+    path = save(tmp_path / "toy.safetensors", older)
+    opens, times = tensor_files._open, [0]
+
+    def replaces(where: Path, mmap: bool) -> Any:
+        opened = opens(where, mmap)
+        times[0] += 1
+        if times[0] == 1:
+            os.replace(save(tmp_path / "other.safetensors", newer), where)
+        return opened
+
+    monkeypatch.setattr(tensor_files, "_open", replaces)
+    assert same(loaded(path), newer)
+    assert times == [2]
+    monkeypatch.setattr(tensor_files, "_which", lambda _: secrets.token_bytes())
+    message = f"cannot read weights from {str(path)!r}: {str(path)!r} was replaced while it was opened; try again"
+    with pytest.raises(WeightsError, match=f"^{re.escape(message)}"):
+        loaded(path)

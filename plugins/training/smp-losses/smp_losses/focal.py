@@ -112,6 +112,8 @@ class FocalLoss(Loss):
             TypeError: dtypes that make no sense.
             ValueError: shapes that do not fit, labels out of range, a number of class weights that is not that of
                 classes.
+            RuntimeError: under ``torch.vmap``, where the number of values depends on the labels (SMP's values of
+                binary mode, ignored pixels, the reduction "none").
         """
         flat = flatten(self.mode, y_pred, y_true, self.ignore_index, "FocalLoss")
         weights = weights_like(self.class_weights, flat.classes, flat.pred, "FocalLoss")
@@ -160,12 +162,24 @@ class FocalLoss(Loss):
 
     def _elements(self, terms: Tensor, flat: Flat, weights: Tensor | None, y_pred: Tensor) -> Tensor:
         if self.smp_values and self.mode == "binary":
-            return terms.flatten() if flat.valid is None else terms[flat.valid]
+            return terms.flatten() if flat.valid is None else self._counted(terms, flat.valid)
         if self.smp_values:
             return class_mean(safe_ratio(terms.sum((0, 2)), self._count(flat)), weights, None)
         if weights is not None:
             terms = terms * weights.view(1, -1, 1)
         return terms.reshape(y_pred.shape)
+
+    @staticmethod
+    def _counted(terms: Tensor, valid: Tensor) -> Tensor:
+        try:
+            return terms[valid]
+        except RuntimeError as error:
+            if "vmap" not in str(error):
+                raise
+            raise RuntimeError(
+                "FocalLoss (binary): smp_values=True with reduction='none' and ignore_index gives as many values as "
+                "pixels count, which torch.vmap cannot map; pass smp_values=False, which gives 0 where ignored"
+            ) from error
 
     def extra_repr(self) -> str:
         """The mode, and what shapes the loss."""

@@ -41,3 +41,12 @@ def test_tensors_that_are_not_dense(name: str, kind: str) -> None:
         loss(odd, _DENSE.round())
     with pytest.raises(TypeError, match=f"^{name}.*{re.escape(message.format('y_true'))}$"):
         loss(_DENSE, odd)
+
+
+def test_a_number_of_values_that_depends_on_the_labels_is_not_mapped() -> None:
+    loss = smp_losses.FocalLoss("binary", ignore_index=255, reduction="none", smp_values=True)
+    labels = _DENSE.round()
+    labels[0, 0, 0, 0] = 255
+    assert loss(_DENSE, labels).shape == (31,)
+    with pytest.raises(RuntimeError, match=r"^FocalLoss \(binary\): smp_values=True with .* pass smp_values=False"):
+        torch.vmap(loss)(_DENSE.unsqueeze(1), labels.unsqueeze(1))

@@ -35,11 +35,10 @@ def read_tensors(saved: Saved, model: nn.Module, blueprint: Blueprint) -> dict[s
     Raises:
         CheckpointError: a file is missing or damaged.
     """
-    own = all_keys(model)
+    own, details = all_keys(model), details_of(saved)
     tensors: dict[str, Tensor] = {}
     for file in saved.files:
         tensors |= _read(file, own)
-    details = details_of(saved)
     if not own >= tensors.keys():
         inside, outside, prefix = unwrap(tensors, own)
         # Older keys may look as if something wrapped the model: what fits more, once they are renamed, is meant.

@@ -65,16 +65,7 @@ def save_pretrained(
             it could not be written (no space, no permission): then what was in the folder is as it was.
         OptionError: another format, folder, size or card than can be.
     """
-    if format not in ("smp_core", "smp"):
-        raise OptionError(f"unknown format {format!r}; expected 'smp_core' or 'smp'")
-    if format == "smp" and max_shard_size is not None:
-        raise OptionError("format='smp' is one file: segmentation_models_pytorch reads no shards; drop max_shard_size")
-    if metrics is not None and not isinstance(metrics, Mapping):
-        raise OptionError(f"metrics must be a dict of names and values, got {metrics!r}")
-    if dataset is not None and not isinstance(dataset, str):
-        raise OptionError(f"dataset must be text, got {dataset!r}")
-    if not isinstance(folder, (str, os.PathLike)) or "\0" in os.fspath(folder):
-        raise OptionError(f"folder must be a path, got {folder!r}")
+    _check_arguments(folder, dataset, metrics, format, max_shard_size)
     blueprint = what_rebuilds(model)
     if format == "smp":
         _check_for_smp(blueprint)
@@ -111,6 +102,25 @@ def save_pretrained(
     # A file of an earlier save must not be taken for this one's.
     replace_files(folder, files, stale=_is_stale, is_begun=functools.partial(is_begun, folder))
     return folder
+
+
+def _check_arguments(
+    folder: object, dataset: object, metrics: object, format: Format, max_shard_size: int | str | None
+) -> None:
+    if format not in ("smp_core", "smp"):
+        raise OptionError(f"unknown format {format!r}; expected 'smp_core' or 'smp'")
+    if format == "smp" and max_shard_size is not None:
+        raise OptionError("format='smp' is one file: segmentation_models_pytorch reads no shards; drop max_shard_size")
+    if metrics is not None and not isinstance(metrics, Mapping):
+        raise OptionError(f"metrics must be a dict of names and values, got {metrics!r}")
+    if dataset is not None and not isinstance(dataset, str):
+        raise OptionError(f"dataset must be text, got {dataset!r}")
+    if not isinstance(folder, (str, os.PathLike)) or "\0" in os.fspath(folder):
+        raise OptionError(f"folder must be a path, got {folder!r}")
+    try:
+        os.fspath(folder).encode()
+    except UnicodeEncodeError:
+        raise OptionError(f"folder must have a name that is UTF-8, as safetensors asks for; got {folder!r}") from None
 
 
 def _is_stale(name: str) -> bool:

@@ -59,7 +59,7 @@ CREATE = [
 LOAD = [
     *("checkpoint.py", "sources/saved.py", "blueprints/value.py", "blueprints/config.py"),
     *(*NAMES, "blueprints/versions.py", *BLUEPRINT, "building.py", *PARTS, *MODEL),
-    *("tensors/checkpoint.py", "tensors/reading.py", "tensors/migrations.py", "tensors/fitting.py"),
+    *("tensors/checkpoint.py", "tensors/reading.py", "tensors/files.py", "tensors/migrations.py", "tensors/fitting.py"),
     "announcement.py",
 ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,13 @@ def test_options_that_do_not_exist(model, tmp_path: Path, options: dict[str, Any
 def test_a_folder_that_is_none(model, folder: Any) -> None:
     with pytest.raises(OptionError, match=f"^{re.escape(f'folder must be a path, got {folder!r}')}$"):
         model.save_pretrained(folder)
+
+
+def test_a_folder_whose_name_is_not_utf_8(model, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    with pytest.raises(OptionError, match=r"^folder must have a name that is UTF-8, as safetensors asks for"):
+        model.save_pretrained(folder)
+    assert not folder.exists()
 
 
 def test_preprocessing_set_as_a_dict(model, tmp_path: Path) -> None:

@@ -78,7 +78,8 @@ def _cast(key: str, tensor: Tensor, expected: torch.dtype, wanted: torch.dtype |
     wrong = unlike(key, tensor, expected)
     if wrong is not None:
         raise CheckpointError(wrong)
-    tensor = tensor.to(wanted if wanted is not None and expected.is_floating_point else expected)
+    # A buffer that asks for a gradient, as a torch file can hold it, could not be used.
+    tensor = tensor.detach().to(wanted if wanted is not None and expected.is_floating_point else expected)
     # What several of its elements, or several parameters, share could not be trained.
     return tensor.contiguous() if 0 in tensor.stride() else tensor
 

@@ -141,6 +141,18 @@ def test_tensors_that_share_memory_are_trained_apart(model, tmp_path: Path) -> N
     assert not torch.equal(loaded.decoder.conv[1].weight, loaded.decoder.conv[1].bias)
 
 
+def test_buffers_that_ask_for_a_gradient(model, tmp_path: Path) -> None:
+    """As a torch file can hold them: batch norm takes no statistics that do."""
+    state = {
+        key: tensor.clone().requires_grad_(tensor.is_floating_point()) for key, tensor in model.state_dict().items()
+    }
+    torch.save(state, tmp_path / "w.pth")
+    loaded = smp_core.from_pretrained(tmp_path / "w.pth", blueprint=model.blueprint)
+    assert_same(loaded, model)
+    assert not any(buffer.requires_grad for buffer in loaded.buffers())
+    assert all(parameter.requires_grad and parameter.is_leaf for parameter in loaded.parameters())
+
+
 def test_reading_from_several_threads_leaves_warnings_alone(model, tmp_path: Path) -> None:
     torch.save(model.state_dict(), tmp_path / "x.pth")
     before = list(warnings.filters)

@@ -168,7 +168,11 @@ _CHECKED = {
 }
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=_id)
+# Its signatures are those of segmentation_models_pytorch; that it refuses unknown options is tested by calling it.
+_SIGNATURES_OF_OTHERS = ROOT / "plugins" / "tools" / "smp-compat"
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if _SIGNATURES_OF_OTHERS not in path.parents], ids=_id)
 def test_no_option_is_swallowed(path: Path) -> None:
     sinks = {(path.relative_to(ROOT).as_posix(), function.name) for function in _functions(path) if _swallows(function)}
     assert sinks - _CHECKED == set()

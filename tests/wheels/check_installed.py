@@ -30,7 +30,8 @@ def main(name: str, package: str) -> None:
     in_work_tree = home.is_relative_to(repository) and ".nox" not in home.parts
     assert not in_work_tree, f"{package} was imported from the work tree, not from its wheel: {home}"
     assert (home / "py.typed").is_file(), f"{package} ships no py.typed"
-    assert module.__version__ == installed.version, f"{module.__version__} is not the metadata's {installed.version}"
+    version = version_of(package)
+    assert version == installed.version, f"{version} is not the metadata's {installed.version}"
     names = [
         item.name for item in pkgutil.walk_packages([str(home)], f"{package}.") if not item.name.endswith("__main__")
     ]
@@ -39,6 +40,15 @@ def main(name: str, package: str) -> None:
     if plugins:
         check_discovered(name)
     print(f"{name} {installed.version}: {len(names)} modules import" + (", discovered, creates" if plugins else ""))
+
+
+def version_of(package: str) -> str:
+    """The version of the distribution; ``package.__version__`` may be that of another whose names it has."""
+    try:
+        home = importlib.import_module(f"{package}._version")
+    except ModuleNotFoundError:
+        home = importlib.import_module(package)
+    return str(home.__version__)
 
 
 def check_discovered(name: str) -> None:

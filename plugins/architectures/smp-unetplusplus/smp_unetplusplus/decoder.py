@@ -49,26 +49,29 @@ class UnetPlusPlusDecoder(nn.Module):
         widths = decoder_widths(decoder_channels, encoder_reductions)
         self.blocks = nn.ModuleDict()
         # For each block, in the order of the blocks: its chain, and the feature of its level, -1 where there is none.
+        # The blocks are in segmentation_models_pytorch's order, in which an optimizer's state is numbered.
         self.chains: list[int] = []
         self.skip_indices: list[int] = []
+        # The numbers of the blocks in the order in which they run: of a level the chains that start higher come first,
+        # as the others take their results as skips.
+        self.order: list[int] = []
         below = [encoder_channels[-1]]  # channels that each chain has at the level below
         for level, index in enumerate(skip_indices(encoder_reductions)):
-            here = [encoder_channels[index]] if index >= 0 else []
-            # The chains that start higher come first: the others take their results as skips.
-            for chain in reversed(range(len(below) if index >= 0 else 1)):
-                out_channels = widths[level] if chain == 0 else encoder_channels[index]
+            chains = len(below) if index >= 0 else 1
+            width = encoder_channels[index] if index >= 0 else 0
+            self.order += reversed(range(len(self.blocks), len(self.blocks) + chains))
+            for chain in range(chains):
                 self.blocks[f"x_{chain}_{level}"] = UnetBlock(
                     below[chain],
-                    sum(here),
-                    out_channels,
+                    width * (chains - chain),
+                    widths[level] if chain == 0 else width,
                     norm=norm,
                     attention_type=attention_type,
                     interpolation=interpolation,
                 )
                 self.chains.append(chain)
                 self.skip_indices.append(index)
-                here.insert(0, out_channels)
-            below = here
+            below = [widths[level], *[width] * (chains if index >= 0 else 0)]
         self.out_channels = widths[-1]
         self.reduction = 1
         self._ignored_keys = list(ignored_keys)
@@ -79,21 +82,26 @@ class UnetPlusPlusDecoder(nn.Module):
         below: list[Tensor] = [features[-1]]
         here: list[Tensor] = []
         # Level by level, so that only the maps of two levels are held.
-        for number, block in enumerate(self.blocks.values()):
-            chain, index = self.chains[number], self.skip_indices[number]
-            x = below[chain]
-            # Taken off before the block runs: nothing but the block needs it any more.
-            below = below[:chain]
-            skip: Tensor | None = None
-            if index >= 0:
-                skip = features[index]
-            out = block(x, skip, 2 * x.shape[2], 2 * x.shape[3], here.copy())  # it may run again, for its gradient
-            here.insert(0, out)
-            if chain == 0:
-                below = here
-                if index >= 0:
-                    below.append(features[index])
-                here = []
+        for wanted in self.order:
+            for number, block in enumerate(
+                self.blocks.values()
+            ):  # TorchScript takes modules out of a dict in no other way
+                if number == wanted:
+                    chain, index = self.chains[number], self.skip_indices[number]
+                    x = below[chain]
+                    # Taken off before the block runs: nothing but the block needs it any more.
+                    below = below[:chain]
+                    skip: Tensor | None = None
+                    if index >= 0:
+                        skip = features[index]
+                    # The list is copied, as the block may run again, for its gradient.
+                    out = block(x, skip, 2 * x.shape[2], 2 * x.shape[3], here.copy())
+                    here.insert(0, out)
+                    if chain == 0:
+                        below = here
+                        if index >= 0:
+                            below.append(features[index])
+                        here = []
         return below[0]
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:

@@ -1,0 +1,212 @@
+"""The base class of all models."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+from typing_extensions import Self
+
+import smp_core
+from smp_compat._errors import NotProvidedError, SizeError, keys_as_in_smp
+from smp_compat._not_provided import raises_for
+from smp_compat._strictness import are_sizes_strict
+from smp_compat.base.initialization import initialize_decoder, initialize_head
+from smp_compat.base.utils import is_torch_compiling
+from smp_compat.encoders._registered import spec_of
+from smp_core.errors import CheckpointError
+from smp_core.finetuning import Frozen
+
+__all__ = ["SegmentationModel", "is_torch_compiling"]
+
+
+class SegmentationModel(smp_core.SegmentationModel):
+    """A model with SMP's methods beside those of `smp_core.SegmentationModel`, whose parts may be set one by one.
+
+    A subclass of a user's own calls ``super().__init__()`` without arguments and sets ``encoder``, ``decoder``,
+    ``segmentation_head`` and perhaps ``classification_head``.
+
+    Attributes:
+        name: short name of architecture and encoder, as SMP has it.
+        requires_divisible_input_shape: whether SMP's model of this name takes only sizes that its encoder's output
+            stride divides. Here every model takes any; see `smp_compat.strict_sizes`.
+    """
+
+    requires_divisible_input_shape: ClassVar[bool] = True
+
+    # SMP's short name of the architecture, and ours.
+    _short_name: ClassVar[str] = ""
+    _architecture: ClassVar[str] = ""
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+        self.classification_head = None
+        self.size_multiple = 1
+        self.preprocessing = None
+        self.name = ""
+        self._channels_last = False
+        self._blueprint = None
+        self._frozen = Frozen()
+
+    def _build(self, encoder_name: str, options: dict[str, Any], encoder_options: dict[str, Any]) -> None:
+        """Become the model that `smp_core.create` makes."""
+        spec_of(encoder_name)  # what is wrong with one of the program's own is said as it is
+        with keys_as_in_smp():
+            built = smp_core.create(
+                self._architecture, encoder_name, encoder_options=encoder_options or None, **options
+            )
+        self._become(built)
+
+    def _become(self, built: nn.Module) -> None:
+        for name in built._modules:
+            self.__dict__.pop(name, None)  # None until now
+        self.__dict__.update(built.__dict__)
+        self.name = f"{self._short_name}-{self._encoder_name()}"
+
+    def _encoder_name(self) -> str:
+        encoder = self._blueprint.encoder if self._blueprint is not None else None
+        return encoder.spec.name if encoder is not None else "encoder"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """As `smp_core.SegmentationModel`; within `smp_compat.strict_sizes` it refuses what SMP refuses.
+
+        Raises:
+            RuntimeError: a size that SMP refuses, within `smp_compat.strict_sizes`.
+        """
+        if self.requires_divisible_input_shape and are_sizes_strict() and args and isinstance(args[0], Tensor):
+            self.check_input_shape(args[0])
+        return super().__call__(*args, **kwargs)
+
+    def initialize(self) -> None:
+        """Initialise the decoder and the heads anew, as they are when they are built."""
+        initialize_decoder(self.decoder)
+        initialize_head(self.segmentation_head)
+        if self.classification_head is not None:
+            initialize_head(self.classification_head)
+
+    def check_input_shape(self, x: Tensor) -> None:
+        """Refuse a size that SMP's models refuse; models here take it, and do not ask.
+
+        Args:
+            x: (N, C, H, W).
+
+        Raises:
+            RuntimeError: height or width is no multiple of the encoder's output stride.
+        """
+        height, width = x.shape[-2:]
+        reductions: Sequence[int] = self.encoder.reductions  # type: ignore[assignment]
+        stride = reductions[-1]
+        if height % stride or width % stride:
+            up = tuple(-(-size // stride) * stride for size in (height, width))
+            raise SizeError(
+                f"expected height and width to be multiples of {stride}, got {height}x{width}; pad the images to "
+                f"{up[0]}x{up[1]}, or leave smp_compat.strict_sizes(): models here take any size"
+            )
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, *args: Any, **kwargs: Any) -> Self:
+        """Load a saved model of this class: SMP's, or ours; see `smp_core.from_pretrained`.
+
+        Args:
+            pretrained_model_name_or_path: a folder, or a Hub repository.
+            *args, **kwargs: ``token``, ``cache_dir``, ``local_files_only``, ``revision``, ``strict``, ``map_location``,
+                and arguments of the model that replace what was saved.
+
+        Returns:
+            The model, in evaluation mode.
+
+        Raises:
+            CheckpointError: it is of another class, or see `smp_core.from_pretrained`.
+            NotProvidedError: ``force_download``.
+        """
+        loaded = cls._load(pretrained_model_name_or_path, *args, **kwargs)
+        if not issubclass(cls, type(loaded)):
+            raise CheckpointError(
+                f"{str(pretrained_model_name_or_path)!r} holds a {type(loaded).__name__}, no {cls.__name__}; "
+                "smp_compat.from_pretrained loads whichever it is"
+            )
+        return cls._of(loaded)
+
+    @staticmethod
+    def _load(
+        pretrained_model_name_or_path: str | Path,
+        *,
+        force_download: bool = False,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+        revision: str | None = None,
+        **model_kwargs: Any,
+    ) -> smp_core.SegmentationModel:
+        if force_download:
+            raise NotProvidedError(
+                "force_download is not provided: what the Hub publishes a checksum of is compared with it at each load "
+                "and fetched again where it differs; give another cache_dir to fetch the rest again"
+            )
+        return smp_core.from_pretrained(
+            pretrained_model_name_or_path,
+            token=token if isinstance(token, str) else None,
+            cache_dir=cache_dir,
+            local_files_only=local_files_only,
+            revision=revision,
+            **model_kwargs,
+        )
+
+    @classmethod
+    def _of(cls, loaded: smp_core.SegmentationModel) -> Self:
+        """A loaded model as one of this class: built once more only where a user's subclass builds in its own way."""
+        if cls.__init__.__module__.partition(".")[0] != __name__.partition(".")[0]:
+            config = {**loaded.config, "encoder_weights": None}
+            takes = inspect.signature(cls).parameters
+            model = cls(**{key: value for key, value in config.items() if key in takes})
+            model.load_state_dict(loaded.state_dict())
+            return model.eval()
+        model = cls.__new__(cls)
+        SegmentationModel.__init__(model)
+        model._become(loaded)
+        return model
+
+    def save_pretrained(  # type: ignore[override]
+        self,
+        save_directory: str | Path,
+        *,
+        config: dict[str, Any] | None = None,
+        repo_id: str | None = None,
+        push_to_hub: bool = False,
+        model_card_kwargs: dict[str, Any] | None = None,
+        **push_to_hub_kwargs: Any,
+    ) -> str | None:
+        """Write what both SMP and we read; see `smp_core.SegmentationModel.save_pretrained`.
+
+        Args:
+            save_directory: folder.
+            config: not provided; the config is what rebuilds the model.
+            repo_id: to upload to.
+            push_to_hub: also upload.
+            model_card_kwargs: ``dataset`` and ``metrics``, for the card.
+            **push_to_hub_kwargs: ``dataset``, ``metrics``, ``private``, ``token``.
+
+        Returns:
+            The URL of the repository where it was uploaded.
+
+        Raises:
+            CheckpointError: see `smp_core.SegmentationModel.save_pretrained`.
+        """
+        if config is not None:
+            raise NotProvidedError(
+                "config= is not provided: config.json is what rebuilds the model; change model.config in a copy of the "
+                "folder if you need other keys there"
+            )
+        options = {**(model_card_kwargs or {}), **push_to_hub_kwargs}
+        card = {key: options.pop(key) for key in ("dataset", "metrics") if key in options}
+        super().save_pretrained(save_directory, format="smp", **card)
+        if push_to_hub:
+            name = repo_id or Path(save_directory).resolve().name
+            return super().push_to_hub(name, format="smp", **card, **options)
+        return None
+
+
+__getattr__ = raises_for(__name__)

@@ -1,0 +1,5 @@
+"""FPN, with the decoder."""
+
+from smp_compat.decoders.fpn.model import FPN
+
+__all__ = ["FPN"]

@@ -1,0 +1,5 @@
+"""MAnet, with the decoder."""
+
+from smp_compat.decoders.manet.model import MAnet
+
+__all__ = ["MAnet"]

@@ -1,0 +1,29 @@
+"""The decoder, with SMP's arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import smp_pspnet.decoder as ours
+from smp_compat._not_provided import raises_for
+from smp_compat.decoders._pyramid import up_to
+from smp_core.layers.norm import Norm
+
+__all__ = ["PSPDecoder"]
+
+
+class PSPDecoder(ours.PSPDecoder):
+    """`smp_pspnet.decoder.PSPDecoder`."""
+
+    def __init__(
+        self,
+        encoder_channels: Sequence[int],
+        use_norm: Norm = "batchnorm",
+        out_channels: int = 512,
+        dropout: float = 0.2,
+    ) -> None:
+        channels, reductions = up_to(len(encoder_channels) - 1, encoder_channels)
+        super().__init__(channels[-1], reductions[-1], out_channels, norm=use_norm, dropout=dropout)
+
+
+__getattr__ = raises_for(__name__)

@@ -1,0 +1,5 @@
+"""Segformer, with the decoder."""
+
+from smp_compat.decoders.segformer.model import Segformer
+
+__all__ = ["Segformer"]

@@ -1,0 +1,23 @@
+"""The decoder, with SMP's arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import smp_segformer.decoder as ours
+from smp_compat._not_provided import raises_for
+from smp_compat.decoders._pyramid import TakesEmpty, up_to
+
+__all__ = ["SegformerDecoder"]
+
+
+class SegformerDecoder(TakesEmpty, ours.SegformerDecoder):
+    """`smp_segformer.decoder.SegformerDecoder`."""
+
+    def __init__(
+        self, encoder_channels: Sequence[int], encoder_depth: int = 5, segmentation_channels: int = 256
+    ) -> None:
+        super().__init__(*up_to(encoder_depth, encoder_channels), segmentation_channels)
+
+
+__getattr__ = raises_for(__name__)

@@ -1,0 +1,5 @@
+"""UnetPlusPlus, with the decoder."""
+
+from smp_compat.decoders.unetplusplus.model import UnetPlusPlus
+
+__all__ = ["UnetPlusPlus"]

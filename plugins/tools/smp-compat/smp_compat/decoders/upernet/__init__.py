@@ -1,0 +1,5 @@
+"""UPerNet, with the decoder."""
+
+from smp_compat.decoders.upernet.model import UPerNet
+
+__all__ = ["UPerNet"]

@@ -1,0 +1,274 @@
+"""SMP's counts and scores: `smp_metrics` with SMP's signatures and values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+import smp_metrics
+from smp_metrics.reduce import ClassWeights, Reduction, ZeroDivision
+from smp_metrics.stats import Mode
+
+__all__ = [
+    "accuracy",
+    "balanced_accuracy",
+    "f1_score",
+    "false_discovery_rate",
+    "false_negative_rate",
+    "false_omission_rate",
+    "false_positive_rate",
+    "fbeta_score",
+    "get_stats",
+    "iou_score",
+    "negative_likelihood_ratio",
+    "negative_predictive_value",
+    "positive_likelihood_ratio",
+    "positive_predictive_value",
+    "precision",
+    "recall",
+    "sensitivity",
+    "specificity",
+]
+
+
+def get_stats(
+    output: Tensor,
+    target: Tensor,
+    mode: Mode,
+    ignore_index: int | None = None,
+    threshold: float | Sequence[float] | None = None,
+    num_classes: int | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """`smp_metrics.get_stats` with ``smp_values=True``."""
+    return smp_metrics.get_stats(output, target, mode, ignore_index, threshold, num_classes, smp_values=True)
+
+
+def fbeta_score(
+    tp: Tensor,
+    fp: Tensor,
+    fn: Tensor,
+    tn: Tensor,
+    beta: float = 1.0,
+    reduction: Reduction | None = None,
+    class_weights: ClassWeights | None = None,
+    zero_division: ZeroDivision = 1.0,
+) -> Tensor:
+    """`smp_metrics.fbeta_score` with ``smp_values=True``."""
+    return smp_metrics.fbeta_score(tp, fp, fn, tn, beta, reduction, class_weights, zero_division, smp_values=True)
+
+
+def f1_score(
+    tp: Tensor,
+    fp: Tensor,
+    fn: Tensor,
+    tn: Tensor,
+    reduction: Reduction | None = None,
+    class_weights: ClassWeights | None = None,
+    zero_division: ZeroDivision = 1.0,
+) -> Tensor:
+    """`smp_metrics.f1_score` with ``smp_values=True``."""
+    return smp_metrics.f1_score(tp, fp, fn, tn, reduction, class_weights, zero_division, smp_values=True)
+
+
+def iou_score(
+    tp: Tensor,
+    fp: Tensor,
+    fn: Tensor,
+    tn: Tensor,
+    reduction: Reduction | None = None,
+    class_weights: ClassWeights | None = None,
+    zero_division: ZeroDivision = 1.0,
+) -> Tensor:
+    """`smp_metrics.iou_score` with ``smp_values=True``."""
+    return smp_metrics.iou_score(tp, fp, fn, tn, reduction, class_weights, zero_division, smp_values=True)
+
+
+def accuracy(
+    tp: Tensor,
+    fp: Tensor,
+    fn: Tensor,
+    tn: Tensor,
+    reduction: Reduction | None = None,
+    class_weights: ClassWeights | None = None,
+    zero_division: ZeroDivision = 1.0,
+) -> Tensor:
+    """`smp_metrics.accuracy` with ``smp_values=True``."""
+    return smp_metrics.accuracy(tp, fp, fn, tn, reduction, class_weights, zero_division, smp_values=True)
+
+
+def precision(
+    tp: Tensor,
+    fp: Tensor,
+    fn: Tensor,
+    tn: Tensor,
+    reduction: Reduction | None = None,
+    class_weights: ClassWeights | None = None,
+    zero_division: ZeroDivision = 1.0,
+) -> Tensor:
+    """`smp_metrics.precision` with ``smp_values=True``."""
+    return smp_metrics.precision(tp, fp, fn, tn, reduction, class_weights, zero_division, smp_values=True)
+
+
+def recall(
+    tp: Tensor,
+    fp: Tensor,
+    fn: Tensor,
+    tn: Tensor,
+    reduction: Reduction | None = None,
+    class_weights: ClassWeights | None = None,
+    zero_division: ZeroDivision = 1.0,
+) -> Tensor:
+    """`smp_metrics.recall` with ``smp_values=True``."""
+    return smp_metrics.recall(tp, fp, fn, tn, reduction, class_weights, zero_division, smp_values=True)
+
+
+def sensitivity(
+    tp: Tensor,
+    fp: Tensor,
+    fn: Tensor,
+    tn: Tensor,
+    reduction: Reduction | None = None,
+    class_weights: ClassWeights | None = None,
+    zero_division: ZeroDivision = 1.0,
+) -> Tensor:
+    """`smp_metrics.sensitivity` with ``smp_values=True``."""
+    return smp_metrics.sensitivity(tp, fp, fn, tn, reduction, class_weights, zero_division, smp_values=True)
+
+
+def specificity(
+    tp: Tensor,
+    fp: Tensor,
+    fn: Tensor,
+    tn: Tensor,
+    reduction: Reduction | None = None,
+    class_weights: ClassWeights | None = None,
+    zero_division: ZeroDivision = 1.0,
+) -> Tensor:
+    """`smp_metrics.specificity` with ``smp_values=True``."""
+    return smp_metrics.specificity(tp, fp, fn, tn, reduction, class_weights, zero_division, smp_values=True)
+
+
+def balanced_accuracy(
+    tp: Tensor,
+    fp: Tensor,
+    fn: Tensor,
+    tn: Tensor,
+    reduction: Reduction | None = None,
+    class_weights: ClassWeights | None = None,
+    zero_division: ZeroDivision = 1.0,
+) -> Tensor:
+    """`smp_metrics.balanced_accuracy` with ``smp_values=True``."""
+    return smp_metrics.balanced_accuracy(tp, fp, fn, tn, reduction, class_weights, zero_division, smp_values=True)
+
+
+def positive_predictive_value(
+    tp: Tensor,
+    fp: Tensor,
+    fn: Tensor,
+    tn: Tensor,
+    reduction: Reduction | None = None,
+    class_weights: ClassWeights | None = None,
+    zero_division: ZeroDivision = 1.0,
+) -> Tensor:
+    """`smp_metrics.positive_predictive_value` with ``smp_values=True``."""
+    return smp_metrics.positive_predictive_value(
+        tp, fp, fn, tn, reduction, class_weights, zero_division, smp_values=True
+    )
+
+
+def negative_predictive_value(
+    tp: Tensor,
+    fp: Tensor,
+    fn: Tensor,
+    tn: Tensor,
+    reduction: Reduction | None = None,
+    class_weights: ClassWeights | None = None,
+    zero_division: ZeroDivision = 1.0,
+) -> Tensor:
+    """`smp_metrics.negative_predictive_value` with ``smp_values=True``."""
+    return smp_metrics.negative_predictive_value(
+        tp, fp, fn, tn, reduction, class_weights, zero_division, smp_values=True
+    )
+
+
+def false_negative_rate(
+    tp: Tensor,
+    fp: Tensor,
+    fn: Tensor,
+    tn: Tensor,
+    reduction: Reduction | None = None,
+    class_weights: ClassWeights | None = None,
+    zero_division: ZeroDivision = 1.0,
+) -> Tensor:
+    """`smp_metrics.false_negative_rate` with ``smp_values=True``."""
+    return smp_metrics.false_negative_rate(tp, fp, fn, tn, reduction, class_weights, zero_division, smp_values=True)
+
+
+def false_positive_rate(
+    tp: Tensor,
+    fp: Tensor,
+    fn: Tensor,
+    tn: Tensor,
+    reduction: Reduction | None = None,
+    class_weights: ClassWeights | None = None,
+    zero_division: ZeroDivision = 1.0,
+) -> Tensor:
+    """`smp_metrics.false_positive_rate` with ``smp_values=True``."""
+    return smp_metrics.false_positive_rate(tp, fp, fn, tn, reduction, class_weights, zero_division, smp_values=True)
+
+
+def false_discovery_rate(
+    tp: Tensor,
+    fp: Tensor,
+    fn: Tensor,
+    tn: Tensor,
+    reduction: Reduction | None = None,
+    class_weights: ClassWeights | None = None,
+    zero_division: ZeroDivision = 1.0,
+) -> Tensor:
+    """`smp_metrics.false_discovery_rate` with ``smp_values=True``."""
+    return smp_metrics.false_discovery_rate(tp, fp, fn, tn, reduction, class_weights, zero_division, smp_values=True)
+
+
+def false_omission_rate(
+    tp: Tensor,
+    fp: Tensor,
+    fn: Tensor,
+    tn: Tensor,
+    reduction: Reduction | None = None,
+    class_weights: ClassWeights | None = None,
+    zero_division: ZeroDivision = 1.0,
+) -> Tensor:
+    """`smp_metrics.false_omission_rate` with ``smp_values=True``."""
+    return smp_metrics.false_omission_rate(tp, fp, fn, tn, reduction, class_weights, zero_division, smp_values=True)
+
+
+def positive_likelihood_ratio(
+    tp: Tensor,
+    fp: Tensor,
+    fn: Tensor,
+    tn: Tensor,
+    reduction: Reduction | None = None,
+    class_weights: ClassWeights | None = None,
+    zero_division: ZeroDivision = 1.0,
+) -> Tensor:
+    """`smp_metrics.positive_likelihood_ratio` with ``smp_values=True``."""
+    return smp_metrics.positive_likelihood_ratio(
+        tp, fp, fn, tn, reduction, class_weights, zero_division, smp_values=True
+    )
+
+
+def negative_likelihood_ratio(
+    tp: Tensor,
+    fp: Tensor,
+    fn: Tensor,
+    tn: Tensor,
+    reduction: Reduction | None = None,
+    class_weights: ClassWeights | None = None,
+    zero_division: ZeroDivision = 1.0,
+) -> Tensor:
+    """`smp_metrics.negative_likelihood_ratio` with ``smp_values=True``."""
+    return smp_metrics.negative_likelihood_ratio(
+        tp, fp, fn, tn, reduction, class_weights, zero_division, smp_values=True
+    )

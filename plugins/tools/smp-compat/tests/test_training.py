@@ -1,0 +1,77 @@
+"""Training step by step: the same script, seed and data give the same losses as with SMP, dropout included."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+PEER = "segmentation_models_pytorch"
+pytestmark = [
+    pytest.mark.parity,
+    pytest.mark.skipif(
+        importlib.util.find_spec(PEER) is None, reason="the peer is installed in the parity session only"
+    ),
+    pytest.mark.filterwarnings("ignore"),  # what the peer and its dependencies warn of is not ours to mend
+]
+STEPS = 20
+TOLERANCE = 1e-4  # relative; layers here sum in another order
+
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "Unet": ("resnet18", {}),
+    "DeepLabV3Plus": ("resnet18", {}),  # drops half of the values after its pooling pyramid
+    "Segformer": ("mit_b0", {}),  # drops the paths of whole blocks
+}
+
+
+@pytest.fixture
+def common(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    path = Path(__file__).parent / "scripts" / "common.py"
+    spec = importlib.util.spec_from_file_location("common_of_scripts", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def train(library: str, kind: str, common: ModuleType) -> tuple[list[float], nn.Module]:
+    """The loss of each step, and the model after the last."""
+    smp = importlib.import_module(library)
+    encoder, options = CASES[kind]
+    model = common.start_from(getattr(smp, kind)(encoder, encoder_weights=None, classes=3, **options))
+    images, masks = common.pictures(8, classes=3, seed=1)
+    criterion = smp.losses.DiceLoss("multiclass")
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+    torch.manual_seed(0)
+    losses = []
+    for step in range(STEPS):
+        part = slice(4 * (step % 2), 4 * (step % 2) + 4)
+        loss: Tensor = criterion(model(images[part]), masks[part]) + nn.functional.cross_entropy(
+            model(images[part]), masks[part]
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses, model
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_losses_of_twenty_steps(kind: str, common: ModuleType) -> None:
+    theirs, peer = train(PEER, kind, common)
+    ours, model = train("smp_compat", kind, common)
+    deviation = [abs(one - other) / other for one, other in zip(ours, theirs, strict=True)]
+    print([f"{value:.6f}" for value in theirs], [f"{value:.1e}" for value in deviation])
+    assert theirs[-1] < 0.9 * theirs[0]
+    assert max(deviation) < TOLERANCE, deviation
+    images = common.pictures(2, seed=2)[0]
+    with torch.no_grad():
+        expected = peer.eval()(images)
+        torch.testing.assert_close(model.eval()(images), expected, rtol=1e-3, atol=1e-3 * expected.abs().max().item())

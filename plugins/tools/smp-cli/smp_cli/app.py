@@ -173,3 +173,24 @@ def predict(
     from smp_cli.predict import predict_files
 
     predict_files(jobs, model, out)
+
+
+@app.command()
+@guarded
+def move(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Python files, notebooks, and folders of these.")],
+    write: Annotated[
+        bool, typer.Option("--write", help="Rewrite the imports to smp_compat, after showing what that changes.")
+    ] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Show what --write would change, and write nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --write: do not ask.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """List each use of segmentation_models_pytorch with what it becomes, and rewrite the imports on request.
+
+    Reads Python files and notebooks, and runs nothing of them. Says what to install, for the native lines and for the
+    imports alone.
+    """
+    from smp_cli.move.run import run_move
+
+    run_move(paths, write=write, show_diff=diff and not write, as_json=json, yes=yes)

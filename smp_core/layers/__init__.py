@@ -7,6 +7,7 @@ from smp_core.layers.conv import ConvNormAct
 from smp_core.layers.initialisation import initialise_decoder, initialise_encoder, initialise_head
 from smp_core.layers.layout import channels_innermost, rows_innermost
 from smp_core.layers.levels import DEFAULT_DECODER_CHANNELS, decoder_widths, skip_indices
+from smp_core.layers.map_dropout import MapDropout
 from smp_core.layers.norm import LayerNorm2d, build_norm
 from smp_core.layers.pooled_norm import PooledBatchNorm2d, PooledInstanceNorm2d
 from smp_core.layers.pyramid_pooling import PooledConvNormAct
@@ -27,6 +28,7 @@ __all__ = [
     "ConvNormAct",
     "Fusing",
     "LayerNorm2d",
+    "MapDropout",
     "PooledBatchNorm2d",
     "PooledConvNormAct",
     "PooledInstanceNorm2d",

@@ -242,14 +242,18 @@ def push_to_hub(model: nn.Module, repo_id: str, *, private: bool = False, token:
         return upload(Path(folder), repo_id, private=private, token=token)
 
 
-def upload(folder: Path, repo_id: str, *, private: bool, token: str | None) -> str:
-    """Upload what a folder holds; arguments, result and errors as for `push_to_hub`."""
+def upload(folder: Path, repo_id: str, *, private: bool, token: str | None, **how: Any) -> str:
+    """Upload what a folder holds; arguments, result and errors as for `push_to_hub`.
+
+    Args:
+        **how: further arguments of `huggingface_hub.HfApi.upload_folder`.
+    """
     from huggingface_hub import HfApi  # a third of a second that only the Hub's users should pay
 
     api = HfApi(token=token)
     try:
         url = api.create_repo(repo_id, private=private, exist_ok=True)
-        api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Upload model")
+        api.upload_folder(repo_id=repo_id, folder_path=folder, **{"commit_message": "Upload model", **how})
     except Exception as error:  # the client's own, and those of its HTTP library, which changes between versions
         raise CheckpointError(
             f"could not upload to the Hub repository {repo_id!r}: {type(error).__name__}: {error}"

@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from torch import nn
 from toy_models import ToyEncoder
 
 import smp_core
+from smp_core.layers import MapDropout
 
 
 class Watching(ToyEncoder):
@@ -51,3 +53,19 @@ def test_a_compiled_model_is_left_to_the_compiler():
     model.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].stride()))
     torch.compile(model, backend="eager")(x)
     assert seen[0] == x.stride()
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+def test_dropout_of_maps_does_not_depend_on_their_layout(inplace):
+    x = torch.rand(2, 3, 5, 4, generator=torch.Generator().manual_seed(0))
+    layer = MapDropout(0.5, inplace=inplace)
+    results = []
+    for given in (x.clone(), x.contiguous(memory_format=torch.channels_last).clone()):
+        torch.manual_seed(0)
+        results.append(layer(given))
+    torch.manual_seed(0)
+    assert torch.equal(results[0], nn.functional.dropout(x, 0.5))
+    assert torch.equal(results[1], results[0])
+    assert results[1].is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(layer.eval()(x), x)
+    assert torch.equal(torch.jit.script(layer)(x), x)

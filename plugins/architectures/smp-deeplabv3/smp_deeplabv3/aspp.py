@@ -8,7 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from smp_core.errors import OptionError
-from smp_core.layers import CONV1X1, Fusing, PooledBatchNorm2d, ResizedConcat, SeparableConv2d, is_stock, may_fuse
+from smp_core.layers import (
+    CONV1X1,
+    Fusing,
+    MapDropout,
+    PooledBatchNorm2d,
+    ResizedConcat,
+    SeparableConv2d,
+    is_stock,
+    may_fuse,
+)
 
 NUM_RATES = 3
 
@@ -72,7 +81,7 @@ class ASPP(Fusing):
             nn.Conv2d(len(resizing) * out_channels, out_channels, 1, bias=False),
             nn.BatchNorm2d(out_channels),
             nn.ReLU(inplace=True),
-            nn.Dropout(dropout),
+            MapDropout(dropout),
         )
 
     def forward(self, x: Tensor) -> Tensor:

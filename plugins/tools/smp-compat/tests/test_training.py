@@ -41,21 +41,32 @@ def common(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-def train(library: str, kind: str, common: ModuleType) -> tuple[list[float], nn.Module]:
+OPTIMIZERS: dict[str, tuple[torch.dtype, Any]] = {
+    "SGD": (torch.float64, lambda parameters: torch.optim.SGD(parameters, lr=1e-3, momentum=0.9)),
+    "Adam": (torch.float64, lambda parameters: torch.optim.Adam(parameters, lr=1e-4)),
+    "SGD in float32": (torch.float32, lambda parameters: torch.optim.SGD(parameters, lr=1e-4, momentum=0.9)),
+}
+# In float32 rounding grows from step to step, in the peer as well: with its channels innermost in memory it differs
+# from itself as much. The batch norm of a few values, as after DeepLabV3+'s pooling, lets it grow beyond the tolerance.
+PAIRS = [(kind, by) for kind in CASES for by in OPTIMIZERS if (kind, by) != ("DeepLabV3Plus", "SGD in float32")]
+
+
+def train(library: str, kind: str, by: str, common: ModuleType) -> tuple[list[float], nn.Module]:
     """The loss of each step, and the model after the last."""
+    dtype, make = OPTIMIZERS[by]
     smp = importlib.import_module(library)
     encoder, options = CASES[kind]
-    model = common.start_from(getattr(smp, kind)(encoder, encoder_weights=None, classes=3, **options))
+    model = common.start_from(getattr(smp, kind)(encoder, encoder_weights=None, classes=3, **options)).to(dtype)
     images, masks = common.pictures(8, classes=3, seed=1)
+    images = images.to(dtype)
     criterion = smp.losses.DiceLoss("multiclass")
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+    optimizer = make(model.parameters())
     torch.manual_seed(0)
     losses = []
     for step in range(STEPS):
         part = slice(4 * (step % 2), 4 * (step % 2) + 4)
-        loss: Tensor = criterion(model(images[part]), masks[part]) + nn.functional.cross_entropy(
-            model(images[part]), masks[part]
-        )
+        scores = model(images[part])
+        loss: Tensor = criterion(scores, masks[part]) + nn.functional.cross_entropy(scores, masks[part])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -63,15 +74,15 @@ def train(library: str, kind: str, common: ModuleType) -> tuple[list[float], nn.
     return losses, model
 
 
-@pytest.mark.parametrize("kind", CASES)
-def test_losses_of_twenty_steps(kind: str, common: ModuleType) -> None:
-    theirs, peer = train(PEER, kind, common)
-    ours, model = train("smp_compat", kind, common)
+@pytest.mark.parametrize(("kind", "by"), PAIRS)
+def test_losses_of_twenty_steps(kind: str, by: str, common: ModuleType) -> None:
+    theirs, peer = train(PEER, kind, by, common)
+    ours, model = train("smp_compat", kind, by, common)
     deviation = [abs(one - other) / other for one, other in zip(ours, theirs, strict=True)]
-    print([f"{value:.6f}" for value in theirs], [f"{value:.1e}" for value in deviation])
-    assert theirs[-1] < 0.9 * theirs[0]
+    print(f"{kind}, {by}: loss {theirs[0]:.4f} to {theirs[-1]:.4f}, largest deviation {max(deviation):.1e}")
+    assert theirs[-1] < 0.95 * theirs[0]
     assert max(deviation) < TOLERANCE, deviation
-    images = common.pictures(2, seed=2)[0]
+    images = common.pictures(2, seed=2)[0].to(OPTIMIZERS[by][0])
     with torch.no_grad():
         expected = peer.eval()(images)
         torch.testing.assert_close(model.eval()(images), expected, rtol=1e-3, atol=1e-3 * expected.abs().max().item())

@@ -160,6 +160,17 @@ def test_metrics(mode: str) -> None:
         torch.testing.assert_close(second, first, rtol=1e-6, atol=1e-7, check_dtype=False, msg=f"{name}, {reduction}")
 
 
+@pytest.mark.parametrize("reduction", ["micro", "macro", "none", None])
+@pytest.mark.parametrize("sum_over", [0, (0, 1)])
+def test_counts_that_were_summed(sum_over: Any, reduction: str | None) -> None:
+    generator = torch.Generator().manual_seed(0)
+    counts = [torch.randint(0, 9, (4, 3), generator=generator).sum(sum_over) for _ in range(4)]
+    for name in ("iou_score", "f1_score", "recall", "balanced_accuracy"):
+        expected = getattr(peer.metrics, name)(*counts, reduction=reduction)
+        found = getattr(smp_compat.metrics, name)(*counts, reduction=reduction)
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-7, check_dtype=False)
+
+
 UTILS: list[tuple[str, str, dict[str, Any]]] = [
     *(("losses", name, options) for name in ("DiceLoss", "JaccardLoss") for options in (
         {}, {"eps": 0.1}, {"activation": "sigmoid"}, {"ignore_channels": [0]}

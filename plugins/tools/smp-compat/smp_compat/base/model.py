@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,6 +20,7 @@ from smp_compat.base.utils import is_torch_compiling
 from smp_compat.encoders._registered import spec_of
 from smp_core.errors import CheckpointError
 from smp_core.finetuning import Frozen
+from smp_core.tensors.saving import upload
 
 __all__ = ["SegmentationModel", "is_torch_compiling"]
 
@@ -187,7 +189,7 @@ class SegmentationModel(smp_core.SegmentationModel):
             repo_id: to upload to.
             push_to_hub: also upload.
             model_card_kwargs: ``dataset`` and ``metrics``, for the card.
-            **push_to_hub_kwargs: ``dataset``, ``metrics``, ``private``, ``token``.
+            **push_to_hub_kwargs: arguments of `push_to_hub`; ``dataset`` and ``metrics`` for the card, too.
 
         Returns:
             The URL of the repository where it was uploaded.
@@ -195,18 +197,74 @@ class SegmentationModel(smp_core.SegmentationModel):
         Raises:
             CheckpointError: see `smp_core.SegmentationModel.save_pretrained`.
         """
-        if config is not None:
-            raise NotProvidedError(
-                "config= is not provided: config.json is what rebuilds the model; change model.config in a copy of the "
-                "folder if you need other keys there"
-            )
-        options = {**(model_card_kwargs or {}), **push_to_hub_kwargs}
-        card = {key: options.pop(key) for key in ("dataset", "metrics") if key in options}
+        _refuse_config(config)
+        card, options = _card(model_card_kwargs, push_to_hub_kwargs)
         super().save_pretrained(save_directory, format="smp", **card)
         if push_to_hub:
-            name = repo_id or Path(save_directory).resolve().name
-            return super().push_to_hub(name, format="smp", **card, **options)
+            return self.push_to_hub(repo_id or Path(save_directory).resolve().name, model_card_kwargs=card, **options)
         return None
+
+    def push_to_hub(  # type: ignore[override]
+        self,
+        repo_id: str,
+        *,
+        config: dict[str, Any] | None = None,
+        commit_message: str = "Push model using huggingface_hub.",
+        private: bool | None = None,
+        token: str | None = None,
+        branch: str | None = None,
+        create_pr: bool | None = None,
+        allow_patterns: list[str] | str | None = None,
+        ignore_patterns: list[str] | str | None = None,
+        delete_patterns: list[str] | str | None = None,
+        model_card_kwargs: dict[str, Any] | None = None,
+    ) -> str:
+        """Upload what `save_pretrained` writes to a Hub repository, making it where it is missing.
+
+        Args:
+            repo_id: ``"owner/name"``.
+            config: not provided; the config is what rebuilds the model.
+            commit_message, branch, create_pr, allow_patterns, ignore_patterns, delete_patterns: of the commit; see
+                `huggingface_hub.HfApi.upload_folder`.
+            private: whether a new repository is private.
+            token: access token; by default the one that ``hf auth login`` stored.
+            model_card_kwargs: ``dataset`` and ``metrics``, for the card.
+
+        Returns:
+            The URL of the repository.
+
+        Raises:
+            CheckpointError: the model cannot be saved, or not be uploaded.
+        """
+        _refuse_config(config)
+        with tempfile.TemporaryDirectory() as folder:
+            super().save_pretrained(folder, format="smp", **_card(model_card_kwargs, {})[0])
+            return upload(
+                Path(folder),
+                repo_id,
+                private=bool(private),
+                token=token,
+                commit_message=commit_message,
+                revision=branch,
+                create_pr=create_pr,
+                allow_patterns=allow_patterns,
+                ignore_patterns=ignore_patterns,
+                delete_patterns=delete_patterns,
+            )
+
+
+def _refuse_config(config: object) -> None:
+    if config is not None:
+        raise NotProvidedError(
+            "config= is not provided: config.json is what rebuilds the model; change model.config in a copy of the "
+            "folder if you need other keys there"
+        )
+
+
+def _card(given: dict[str, Any] | None, others: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is for the card, and the rest; ``dataset`` and ``metrics`` may be in either."""
+    options = {**(given or {}), **others}
+    return {key: options.pop(key) for key in ("dataset", "metrics") if key in options}, options
 
 
 __getattr__ = raises_for(__name__)

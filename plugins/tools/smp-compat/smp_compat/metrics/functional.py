@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
@@ -44,6 +45,23 @@ def get_stats(
     return smp_metrics.get_stats(output, target, mode, ignore_index, threshold, num_classes, smp_values=True)
 
 
+def _score(
+    score: Callable[..., Tensor],
+    counts: tuple[Tensor, Tensor, Tensor, Tensor],
+    reduction: Reduction | None,
+    class_weights: ClassWeights | None,
+    zero_division: ZeroDivision,
+) -> Tensor:
+    """A score with SMP's values; of counts of one dimension, as SMP takes them, each is one of its own."""
+    shape = counts[0].shape
+    if len(shape) < 2:
+        counts = tuple(item.reshape(-1, 1) for item in counts)  # type: ignore[assignment]
+    result = score(
+        *counts, reduction=reduction, class_weights=class_weights, zero_division=zero_division, smp_values=True
+    )
+    return result.reshape(shape) if len(shape) < 2 and reduction in (None, "none") else result
+
+
 def fbeta_score(
     tp: Tensor,
     fp: Tensor,
@@ -55,7 +73,8 @@ def fbeta_score(
     zero_division: ZeroDivision = 1.0,
 ) -> Tensor:
     """`smp_metrics.fbeta_score` with ``smp_values=True``."""
-    return smp_metrics.fbeta_score(tp, fp, fn, tn, beta, reduction, class_weights, zero_division, smp_values=True)
+    score = functools.partial(smp_metrics.fbeta_score, beta=beta)
+    return _score(score, (tp, fp, fn, tn), reduction, class_weights, zero_division)
 
 
 def f1_score(
@@ -68,7 +87,7 @@ def f1_score(
     zero_division: ZeroDivision = 1.0,
 ) -> Tensor:
     """`smp_metrics.f1_score` with ``smp_values=True``."""
-    return smp_metrics.f1_score(tp, fp, fn, tn, reduction, class_weights, zero_division, smp_values=True)
+    return _score(smp_metrics.f1_score, (tp, fp, fn, tn), reduction, class_weights, zero_division)
 
 
 def iou_score(
@@ -81,7 +100,7 @@ def iou_score(
     zero_division: ZeroDivision = 1.0,
 ) -> Tensor:
     """`smp_metrics.iou_score` with ``smp_values=True``."""
-    return smp_metrics.iou_score(tp, fp, fn, tn, reduction, class_weights, zero_division, smp_values=True)
+    return _score(smp_metrics.iou_score, (tp, fp, fn, tn), reduction, class_weights, zero_division)
 
 
 def accuracy(
@@ -94,7 +113,7 @@ def accuracy(
     zero_division: ZeroDivision = 1.0,
 ) -> Tensor:
     """`smp_metrics.accuracy` with ``smp_values=True``."""
-    return smp_metrics.accuracy(tp, fp, fn, tn, reduction, class_weights, zero_division, smp_values=True)
+    return _score(smp_metrics.accuracy, (tp, fp, fn, tn), reduction, class_weights, zero_division)
 
 
 def precision(
@@ -107,7 +126,7 @@ def precision(
     zero_division: ZeroDivision = 1.0,
 ) -> Tensor:
     """`smp_metrics.precision` with ``smp_values=True``."""
-    return smp_metrics.precision(tp, fp, fn, tn, reduction, class_weights, zero_division, smp_values=True)
+    return _score(smp_metrics.precision, (tp, fp, fn, tn), reduction, class_weights, zero_division)
 
 
 def recall(
@@ -120,7 +139,7 @@ def recall(
     zero_division: ZeroDivision = 1.0,
 ) -> Tensor:
     """`smp_metrics.recall` with ``smp_values=True``."""
-    return smp_metrics.recall(tp, fp, fn, tn, reduction, class_weights, zero_division, smp_values=True)
+    return _score(smp_metrics.recall, (tp, fp, fn, tn), reduction, class_weights, zero_division)
 
 
 def sensitivity(
@@ -133,7 +152,7 @@ def sensitivity(
     zero_division: ZeroDivision = 1.0,
 ) -> Tensor:
     """`smp_metrics.sensitivity` with ``smp_values=True``."""
-    return smp_metrics.sensitivity(tp, fp, fn, tn, reduction, class_weights, zero_division, smp_values=True)
+    return _score(smp_metrics.sensitivity, (tp, fp, fn, tn), reduction, class_weights, zero_division)
 
 
 def specificity(
@@ -146,7 +165,7 @@ def specificity(
     zero_division: ZeroDivision = 1.0,
 ) -> Tensor:
     """`smp_metrics.specificity` with ``smp_values=True``."""
-    return smp_metrics.specificity(tp, fp, fn, tn, reduction, class_weights, zero_division, smp_values=True)
+    return _score(smp_metrics.specificity, (tp, fp, fn, tn), reduction, class_weights, zero_division)
 
 
 def balanced_accuracy(
@@ -159,7 +178,7 @@ def balanced_accuracy(
     zero_division: ZeroDivision = 1.0,
 ) -> Tensor:
     """`smp_metrics.balanced_accuracy` with ``smp_values=True``."""
-    return smp_metrics.balanced_accuracy(tp, fp, fn, tn, reduction, class_weights, zero_division, smp_values=True)
+    return _score(smp_metrics.balanced_accuracy, (tp, fp, fn, tn), reduction, class_weights, zero_division)
 
 
 def positive_predictive_value(
@@ -172,9 +191,7 @@ def positive_predictive_value(
     zero_division: ZeroDivision = 1.0,
 ) -> Tensor:
     """`smp_metrics.positive_predictive_value` with ``smp_values=True``."""
-    return smp_metrics.positive_predictive_value(
-        tp, fp, fn, tn, reduction, class_weights, zero_division, smp_values=True
-    )
+    return _score(smp_metrics.positive_predictive_value, (tp, fp, fn, tn), reduction, class_weights, zero_division)
 
 
 def negative_predictive_value(
@@ -187,9 +204,7 @@ def negative_predictive_value(
     zero_division: ZeroDivision = 1.0,
 ) -> Tensor:
     """`smp_metrics.negative_predictive_value` with ``smp_values=True``."""
-    return smp_metrics.negative_predictive_value(
-        tp, fp, fn, tn, reduction, class_weights, zero_division, smp_values=True
-    )
+    return _score(smp_metrics.negative_predictive_value, (tp, fp, fn, tn), reduction, class_weights, zero_division)
 
 
 def false_negative_rate(
@@ -202,7 +217,7 @@ def false_negative_rate(
     zero_division: ZeroDivision = 1.0,
 ) -> Tensor:
     """`smp_metrics.false_negative_rate` with ``smp_values=True``."""
-    return smp_metrics.false_negative_rate(tp, fp, fn, tn, reduction, class_weights, zero_division, smp_values=True)
+    return _score(smp_metrics.false_negative_rate, (tp, fp, fn, tn), reduction, class_weights, zero_division)
 
 
 def false_positive_rate(
@@ -215,7 +230,7 @@ def false_positive_rate(
     zero_division: ZeroDivision = 1.0,
 ) -> Tensor:
     """`smp_metrics.false_positive_rate` with ``smp_values=True``."""
-    return smp_metrics.false_positive_rate(tp, fp, fn, tn, reduction, class_weights, zero_division, smp_values=True)
+    return _score(smp_metrics.false_positive_rate, (tp, fp, fn, tn), reduction, class_weights, zero_division)
 
 
 def false_discovery_rate(
@@ -228,7 +243,7 @@ def false_discovery_rate(
     zero_division: ZeroDivision = 1.0,
 ) -> Tensor:
     """`smp_metrics.false_discovery_rate` with ``smp_values=True``."""
-    return smp_metrics.false_discovery_rate(tp, fp, fn, tn, reduction, class_weights, zero_division, smp_values=True)
+    return _score(smp_metrics.false_discovery_rate, (tp, fp, fn, tn), reduction, class_weights, zero_division)
 
 
 def false_omission_rate(
@@ -241,7 +256,7 @@ def false_omission_rate(
     zero_division: ZeroDivision = 1.0,
 ) -> Tensor:
     """`smp_metrics.false_omission_rate` with ``smp_values=True``."""
-    return smp_metrics.false_omission_rate(tp, fp, fn, tn, reduction, class_weights, zero_division, smp_values=True)
+    return _score(smp_metrics.false_omission_rate, (tp, fp, fn, tn), reduction, class_weights, zero_division)
 
 
 def positive_likelihood_ratio(
@@ -254,9 +269,7 @@ def positive_likelihood_ratio(
     zero_division: ZeroDivision = 1.0,
 ) -> Tensor:
     """`smp_metrics.positive_likelihood_ratio` with ``smp_values=True``."""
-    return smp_metrics.positive_likelihood_ratio(
-        tp, fp, fn, tn, reduction, class_weights, zero_division, smp_values=True
-    )
+    return _score(smp_metrics.positive_likelihood_ratio, (tp, fp, fn, tn), reduction, class_weights, zero_division)
 
 
 def negative_likelihood_ratio(
@@ -269,6 +282,4 @@ def negative_likelihood_ratio(
     zero_division: ZeroDivision = 1.0,
 ) -> Tensor:
     """`smp_metrics.negative_likelihood_ratio` with ``smp_values=True``."""
-    return smp_metrics.negative_likelihood_ratio(
-        tp, fp, fn, tn, reduction, class_weights, zero_division, smp_values=True
-    )
+    return _score(smp_metrics.negative_likelihood_ratio, (tp, fp, fn, tn), reduction, class_weights, zero_division)

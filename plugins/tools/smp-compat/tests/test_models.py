@@ -82,6 +82,16 @@ def test_create_model(arch: str) -> None:
     assert smp.create_model(arch, "resnet18", None, 1, 2).in_channels == 1
 
 
+def test_former_spellings_of_options() -> None:
+    with pytest.warns(DeprecationWarning, match="decoder_use_batchnorm"):
+        model = smp.Unet("resnet18", encoder_weights=None, decoder_use_batchnorm=False)
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in model.decoder.modules())
+    with pytest.warns(DeprecationWarning, match="psp_use_batchnorm"):
+        model = smp.create_model("pspnet", "resnet18", None, psp_use_batchnorm=True)
+    assert any(isinstance(layer, nn.BatchNorm2d) for layer in model.decoder.modules())
+    assert smp.PAN("resnet18", encoder_weights=None, encoder_dilation=False).blueprint.output_stride == 16
+
+
 # --- subclasses
 
 

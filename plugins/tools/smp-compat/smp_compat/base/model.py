@@ -20,6 +20,7 @@ from smp_compat.base.utils import is_torch_compiling
 from smp_compat.encoders._registered import spec_of
 from smp_core.errors import CheckpointError
 from smp_core.finetuning import Frozen
+from smp_core.registry import resolve_architecture
 from smp_core.tensors.saving import upload
 
 __all__ = ["SegmentationModel", "is_torch_compiling"]
@@ -56,6 +57,12 @@ class SegmentationModel(smp_core.SegmentationModel):
     def _build(self, encoder_name: str, options: dict[str, Any], encoder_options: dict[str, Any]) -> None:
         """Become the model that `smp_core.create` makes."""
         spec_of(encoder_name)  # what is wrong with one of the program's own is said as it is
+        former = resolve_architecture(self._architecture).spec.former_options
+        for name in former.keys() & encoder_options.keys():
+            value = encoder_options.pop(name)
+            if former[name].wins:  # others have long been ignored
+                del options[former[name].now]
+                options[name] = value
         with keys_as_in_smp():
             built = smp_core.create(
                 self._architecture, encoder_name, encoder_options=encoder_options or None, **options

@@ -25,12 +25,11 @@ class Encoders(MutableMapping[str, dict[str, Any]]):
         return entry_of(resolve_encoder(name).spec)
 
     def __setitem__(self, name: str, entry: dict[str, Any]) -> None:
-        checked = check_entry(name, entry)
         if name in smp_core.list_encoders():
             raise NotProvidedError(
                 f"encoder {name!r} is a plugin's, and its entry cannot be replaced; put yours in under another name"
             )
-        entries[name] = checked
+        entries[name] = check_entry(name, entry)
 
     def __delitem__(self, name: str) -> None:
         if name not in entries:

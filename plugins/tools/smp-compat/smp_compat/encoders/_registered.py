@@ -10,13 +10,16 @@ from torch import nn
 
 from smp_compat.encoders._adapting import adapt, is_encoder
 from smp_compat.encoders._base import EncoderMixin
+from smp_core._specs.checks import NAME_FORM, is_name
 from smp_core.errors import FAILURES, OptionError, PluginError
 from smp_core.plugin import EncoderSpec, WeightsSpec
+from smp_core.registry.index import encoder_owner
 
 entries: dict[str, dict[str, Any]] = {}
 """By name: ``encoder`` (a class), ``params`` (its arguments) and ``pretrained_settings``."""
 
-_specs: dict[str, tuple[dict[str, Any], EncoderSpec]] = {}
+# What was built to know them, by what the entry held then: a program may change it afterwards.
+_specs: dict[str, tuple[str, EncoderSpec]] = {}
 
 
 def check_entry(name: object, entry: object) -> dict[str, Any]:
@@ -25,8 +28,11 @@ def check_entry(name: object, entry: object) -> dict[str, Any]:
     Raises:
         OptionError: no such mapping.
     """
-    if not isinstance(name, str):
-        raise OptionError(f"expected the name of an encoder as a str, got {name!r}")
+    if not is_name(name):
+        raise OptionError(f"encoders[{name!r}]: expected {NAME_FORM}")
+    owner = encoder_owner(str(name))
+    if owner is not None:
+        raise OptionError(f"encoders[{name!r}]: the name belongs to {owner}; put yours in under another one")
     if not isinstance(entry, Mapping) or not callable(entry.get("encoder")):
         raise OptionError(
             f"encoders[{name!r}]: expected a dict of 'encoder' (a class), 'params' (its arguments) and "
@@ -40,14 +46,15 @@ def check_entry(name: object, entry: object) -> dict[str, Any]:
 
 def spec_of(name: str) -> EncoderSpec | None:
     """The spec of an entry, of what its class says of itself; None where there is no such entry."""
-    entry = entries.get(name)
+    entry = entries.get(name) if isinstance(name, str) else None
     if entry is None:
         return None
+    held = repr(entry)
     known = _specs.get(name)
-    if known is not None and known[0] is entry:
+    if known is not None and known[0] == held:
         return known[1]
     spec = _spec(name, entry)
-    _specs[name] = (entry, spec)
+    _specs[name] = (held, spec)
     return spec
 
 

@@ -27,7 +27,7 @@ REPORT = f"""\
 1 use of {SMP}, in 1 of 1 file.
 natively:       import smp_core
                 pip install smp-core smp-mit smp-unet
-imports alone:  pip install smp-compat smp-mit
+imports alone:  pip install smp-compat
 """
 BLANK = " "
 DIFF = f"""\
@@ -135,7 +135,7 @@ def test_json(run, program):
                 ],
             }
         ],
-        "install": {"native": ["smp-core", "smp-mit", "smp-unet"], "compat": ["smp-compat", "smp-mit"]},
+        "install": {"native": ["smp-core", "smp-mit", "smp-unet"], "compat": ["smp-compat"]},
         "imports": ["smp_core"],
         "failures": [],
         "written": [str(program)],

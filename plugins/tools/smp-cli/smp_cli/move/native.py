@@ -259,10 +259,6 @@ TABLE: dict[str, Native] = {
 }
 
 
-BROUGHT = {"smp-core", "smp-resnet", *_LOSSES, "smp-metrics", "smp-datasets", *(f"smp-{home}" for home in _HOMES)}
-"""What smp-compat itself needs, so that nobody has to name it."""
-
-
 def native(name: str) -> Native | None:
     """What a name below the package becomes; None where the table has nothing of it.
 

@@ -9,7 +9,6 @@ from typing import Any
 from smp_cli.move.calls import Answer, Translator
 from smp_cli.move.documents import Document, Place
 from smp_cli.move.finding import Found
-from smp_cli.move.native import BROUGHT
 from smp_cli.move.rewriting import becomes, rewritten
 from smp_cli.move.sources import Text
 
@@ -82,8 +81,8 @@ class Report:
 
     @property
     def compat(self) -> list[str]:
-        """The distributions to install where the imports alone are rewritten."""
-        return ["smp-compat", *(name for name in self.native if name not in BROUGHT and name != "smp-compat")]
+        """The distributions to install where the imports alone are rewritten: it brings every encoder that SMP has."""
+        return ["smp-compat"]
 
     @property
     def modules(self) -> list[str]:

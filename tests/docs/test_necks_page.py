@@ -54,6 +54,7 @@ def test_the_plugin_is_found_and_used(installed, tmp_path):
     assert run(code + "print(model.encoder.out_channels)", tmp_path, path=installed) == "(128, 128, 128, 128)\n"
 
 
+@pytest.mark.slow
 def test_the_plugin_passes_the_checks(installed, tmp_path):
     quick = (
         "from smp_testing import collect\n"

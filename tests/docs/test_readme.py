@@ -37,6 +37,7 @@ def test_quick_start(tmp_path):
     assert run(code, tmp_path).strip() == "torch.Size([2, 3, 500, 333])"
 
 
+@pytest.mark.slow
 def test_training(tmp_path):
     code = next(block for block in blocks("python") if "MicrographDataset" in block)
     rows = run(code + "print(matrix.score('iou_score', 'none')[1].item())\n", tmp_path).splitlines()

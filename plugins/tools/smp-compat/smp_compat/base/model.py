@@ -6,10 +6,9 @@ import inspect
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor, nn
-from typing_extensions import Self
 
 import smp_core
 from smp_compat._errors import NotProvidedError, SizeError, keys_as_in_smp
@@ -24,6 +23,9 @@ from smp_core.registry import resolve_architecture
 from smp_core.tensors.saving import upload
 
 __all__ = ["SegmentationModel", "is_torch_compiling"]
+
+
+_Model = TypeVar("_Model", bound="SegmentationModel")
 
 
 class SegmentationModel(smp_core.SegmentationModel):
@@ -116,7 +118,9 @@ class SegmentationModel(smp_core.SegmentationModel):
             )
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, *args: Any, **kwargs: Any) -> Self:
+    def from_pretrained(
+        cls: type[_Model], pretrained_model_name_or_path: str | Path, *args: Any, **kwargs: Any
+    ) -> _Model:
         """Load a saved model of this class: SMP's, or ours; see `smp_core.from_pretrained`.
 
         Args:
@@ -165,7 +169,7 @@ class SegmentationModel(smp_core.SegmentationModel):
         )
 
     @classmethod
-    def _of(cls, loaded: smp_core.SegmentationModel) -> Self:
+    def _of(cls: type[_Model], loaded: smp_core.SegmentationModel) -> _Model:
         """A loaded model as one of this class: built once more only where a user's subclass builds in its own way."""
         if cls.__init__.__module__.partition(".")[0] != __name__.partition(".")[0]:
             config = {**loaded.config, "encoder_weights": None}

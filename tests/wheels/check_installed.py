@@ -19,7 +19,7 @@ BARRED = ("timm", "torchvision")
 
 def main(name: str, package: str) -> None:
     installed = distribution(name)
-    declared = {re.split(r"[^\w-]", requirement, maxsplit=1)[0] for requirement in installed.requires or ()}
+    declared = declared_by(name)
     plugins = [point for point in installed.entry_points if point.group == "smp_core"]
     if plugins and "timm" not in declared:  # timm needs torchvision
         for barred in set(BARRED) - declared:
@@ -40,6 +40,15 @@ def main(name: str, package: str) -> None:
     if plugins:
         check_discovered(name)
     print(f"{name} {installed.version}: {len(names)} modules import" + (", discovered, creates" if plugins else ""))
+
+
+def declared_by(name: str) -> set[str]:
+    """What a distribution of this repository needs, and what those of this repository need that it needs."""
+    found: set[str] = set()
+    for requirement in distribution(name).requires or ():
+        needed = re.split(r"[^\w-]", requirement, maxsplit=1)[0]
+        found |= {needed, *(declared_by(needed) if needed.startswith("smp-") else ())}
+    return found
 
 
 def version_of(package: str) -> str:

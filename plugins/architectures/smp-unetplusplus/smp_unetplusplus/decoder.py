@@ -83,9 +83,8 @@ class UnetPlusPlusDecoder(nn.Module):
         here: list[Tensor] = []
         # Level by level, so that only the maps of two levels are held.
         for wanted in self.order:
-            for number, block in enumerate(
-                self.blocks.values()
-            ):  # TorchScript takes modules out of a dict in no other way
+            # TorchScript takes modules out of a dict in no other way.
+            for number, block in enumerate(self.blocks.values()):
                 if number == wanted:
                     chain, index = self.chains[number], self.skip_indices[number]
                     x = below[chain]

@@ -11,7 +11,7 @@ from smp_core.errors import CheckpointError
 from smp_core.tensors.spelling import all_keys, to_published
 from smp_core.tensors.unwrapping import unwrap
 
-_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+_BUFFERS = (".running_mean", ".running_var", ".num_batches_tracked")
 
 
 def carry_optimizer_state(
@@ -44,8 +44,8 @@ def carry_optimizer_state(
     Raises:
         CheckpointError: the three do not belong together.
     """
-    own = _parameters(model)
-    saved = list(names) if names is not None else _named_in(state_dict, model)
+    own, tensors = _parameters(model), _unwrapped(state_dict, model)
+    saved = list(names) if names is not None else [name for name in tensors if not name.endswith(_BUFFERS)]
     groups = optimizer_state["param_groups"]
     numbers = [number for group in groups for number in group["params"]]
     if len(numbers) != len(saved):
@@ -54,8 +54,8 @@ def carry_optimizer_state(
             "of the parameters that the optimizer was given, in their order"
         )
     name_of = dict(zip(numbers, saved, strict=True))
-    _check(optimizer_state["state"], name_of, state_dict)
-    absent = [name for name in own if name not in name_of.values()] if names is None else []
+    _check(optimizer_state["state"], name_of, tensors)
+    absent = [name for name in own if name not in tensors] if names is None else []
     if absent:
         raise CheckpointError(
             f"the state dict lacks {len(absent)} of the model's parameters, {absent[0]!r} first: it is of another model"
@@ -82,22 +82,20 @@ def _parameters(model: nn.Module) -> list[str]:
     return [names[id(parameter)] for parameter in model.parameters()]
 
 
-def _named_in(state_dict: Mapping[str, Tensor], model: nn.Module) -> list[str]:
-    """The names of a state dict's parameters without what wraps them all, in order."""
+def _unwrapped(state_dict: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """A state dict in its order, without what wraps all of its names."""
     prefix = unwrap(state_dict, all_keys(model))[2]
     start = f"{prefix.rstrip('.')}." if prefix else ""
-    names = [key[len(start) :] for key in state_dict if key.startswith(start)]
-    return [name for name in names if name.rpartition(".")[2] not in _BUFFERS]
+    return {key[len(start) :]: tensor for key, tensor in state_dict.items() if key.startswith(start)}
 
 
-def _check(state: Mapping[int, Any], name_of: Mapping[int, str], state_dict: Mapping[str, Tensor]) -> None:
+def _check(state: Mapping[int, Any], name_of: Mapping[int, str], tensors: Mapping[str, Tensor]) -> None:
     """Whether what is kept of the parameters has their shapes."""
-    shapes = {key: tensor.shape for key, tensor in state_dict.items()}
     for number, name in name_of.items():
-        shape = next((shapes[key] for key in shapes if key == name or key.endswith(f".{name}")), None)
+        tensor = tensors.get(name)
         for key, value in state.get(number, {}).items():
-            if shape is not None and isinstance(value, Tensor) and value.dim() and value.shape != shape:
+            if tensor is not None and isinstance(value, Tensor) and value.dim() and value.shape != tensor.shape:
                 raise CheckpointError(
-                    f"the optimizer's {key} of parameter {number} is {tuple(value.shape)}, and {name!r} {[*shape]}: "
-                    "pass names= of the parameters that the optimizer was given, in their order"
+                    f"the optimizer's {key} of parameter {number} is {tuple(value.shape)}, and {name!r} "
+                    f"{[*tensor.shape]}: pass names= of the parameters that the optimizer was given, in their order"
                 )

@@ -92,5 +92,9 @@ def of_class(target: str) -> Mapping[str, dict[str, Any]]:
     Args:
         target: as in the specs of a plugin, ``"package.module:Class"``.
     """
-    specs = [resolve_encoder(name).spec for name in smp_core.list_encoders()]
-    return {spec.name: entry_of(spec) for spec in specs if spec.target == target}
+    return {spec.name: entry_of(spec) for spec in _installed() if spec.target == target}
+
+
+@functools.cache  # every module of a family asks, when it is imported
+def _installed() -> tuple[EncoderSpec, ...]:
+    return tuple(resolve_encoder(name).spec for name in smp_core.list_encoders())

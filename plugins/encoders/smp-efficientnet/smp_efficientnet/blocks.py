@@ -42,44 +42,46 @@ class DropConnect(DropPath):
         return x / kept * torch.floor(kept + uniform)
 
 
-class FixedPadding(nn.Module):
-    """Zeros around a map, one more below and on the right than above and on the left: (N, C, H, W) -> (N, C, ...).
+class StaticSameConv2d(nn.Conv2d):
+    """A strided convolution that pads even sizes as TensorFlow does: one more below and right than above and left.
 
-    This is TensorFlow's padding of an even size before a convolution of stride 2. It rounds odd sizes down; a size of 1
-    gets one more row or column, as nothing would be left of it.
+    It does so at every size: odd ones are rounded down, and a size of 1 stays 1. The padding is the convolution's own,
+    so that another one in its place pads as that one says; ``padding`` is what it pads below and on the right.
+    (N, in_channels, H, W) -> (N, out_channels, H // 2, W // 2).
 
     Args:
-        before: rows above, and columns on the left.
+        in_channels, out_channels: of the maps.
+        kernel_size: an odd number.
+        groups: of the convolution.
     """
 
-    def __init__(self, before: int) -> None:
-        super().__init__()
-        self.before = before
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, groups: int = 1) -> None:
+        half = kernel_size // 2
+        super().__init__(in_channels, out_channels, kernel_size, 2, half, groups=groups, bias=False)
+        self.before = half - 1
 
     def forward(self, x: Tensor) -> Tensor:
         # 1 // size is 1 for a size of 1 and 0 for others, without a branch that an exported graph would decide on.
         below, right = self.before + 1 + 1 // x.shape[2], self.before + 1 + 1 // x.shape[3]
-        return functional.pad(x, (self.before, right, self.before, below))
+        mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
+        x = functional.pad(x, [self.before, right, self.before, below], mode)
+        return functional.conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
-    def extra_repr(self) -> str:
-        return f"before={self.before}, after={self.before + 1}"
 
-
-def padding_before(kernel_size: int, stride: int, size: int) -> tuple[nn.Module, int]:
-    """TensorFlow's SAME padding of a convolution whose input has a known size.
+def same_conv(
+    in_channels: int, out_channels: int, kernel_size: int, stride: int, *, size: int, groups: int = 1
+) -> nn.Conv2d:
+    """A convolution without bias with TensorFlow's SAME padding for an input of known size.
 
     Args:
+        in_channels, out_channels, groups: of the convolution.
         kernel_size: an odd number.
         stride: 1 or 2.
         size: height and width of the input for which the padding is computed.
-
-    Returns:
-        A module that goes before the convolution, and the convolution's own padding.
     """
-    half = kernel_size // 2
     if stride == 2 and size % 2 == 0:
-        return FixedPadding(half - 1), 0
-    return nn.Identity(), half
+        return StaticSameConv2d(in_channels, out_channels, kernel_size, groups=groups)
+    return nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, groups=groups, bias=False)
 
 
 class Swish(nn.Module):
@@ -239,8 +241,7 @@ class MBConv(nn.Module):
         if self.has_expansion:
             expand, norm = nn.Conv2d(in_channels, width, 1, bias=False), tf_batch_norm(width)
         self._expand_conv, self._bn0 = expand, norm
-        self.padding, padding = padding_before(kernel_size, stride, size)
-        self._depthwise_conv = nn.Conv2d(width, width, kernel_size, stride, padding, groups=width, bias=False)
+        self._depthwise_conv = same_conv(width, width, kernel_size, stride, size=size, groups=width)
         self._bn1 = tf_batch_norm(width)
         self._se_reduce = nn.Conv2d(width, in_channels // 4, 1)
         self._se_expand = nn.Conv2d(in_channels // 4, width, 1)
@@ -253,7 +254,7 @@ class MBConv(nn.Module):
         out: Tensor = x
         if self.has_expansion:
             out = self.act(self._bn0(self._expand_conv(x)))
-        out = self.act(self._bn1(self._depthwise_conv(self.padding(out))))
+        out = self.act(self._bn1(self._depthwise_conv(out)))
         pooled = out.mean((2, 3), keepdim=True)
         out = out * torch.sigmoid(self._se_expand(self.act(self._se_reduce(pooled))))
         out = self._bn2(self._project_conv(out))

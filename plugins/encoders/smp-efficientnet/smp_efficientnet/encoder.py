@@ -19,7 +19,7 @@ from smp_efficientnet.blocks import (
     MBConv,
     activation_layer,
     initialise,
-    padding_before,
+    same_conv,
     tf_batch_norm,
 )
 
@@ -136,8 +136,7 @@ class EfficientNetEncoder(EncoderBase):
         )
         self._head = (widths[-1], _HEAD * widths[-1])
         self.taps = list(taps)
-        self.padding, padding = padding_before(3, 2, resolution)
-        self._conv_stem = nn.Conv2d(in_channels, widths[0], 3, 2, padding, bias=False)
+        self._conv_stem = same_conv(in_channels, widths[0], 3, 2, size=resolution)
         self._bn0 = tf_batch_norm(widths[0])
         self.act = nn.SiLU(inplace=True)
         self._blocks = nn.ModuleList()
@@ -163,7 +162,7 @@ class EfficientNetEncoder(EncoderBase):
     def forward(self, x: Tensor) -> list[Tensor]:
         """See `smp_core.Encoder.forward`."""
         features = [x]
-        x = self.act(self._bn0(self._conv_stem(self.padding(x))))
+        x = self.act(self._bn0(self._conv_stem(x)))
         features.append(x)
         for index, block in enumerate(self._blocks):
             x = block(x)

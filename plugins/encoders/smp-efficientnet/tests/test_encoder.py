@@ -5,10 +5,11 @@ import pickle
 
 import pytest
 import torch
+from torch import nn
 
 import smp_core
 from smp_core.errors import OptionError
-from smp_efficientnet.blocks import DropConnect, DropPath, FixedPadding
+from smp_efficientnet.blocks import DropConnect, DropPath, StaticSameConv2d
 from smp_efficientnet.encoder import EfficientNetEncoder, TimmEfficientNetEncoder
 
 WIDTHS = (8, 8, 8, 8, 8, 8, 8, 8)
@@ -37,12 +38,41 @@ def test_an_unknown_activation():
         TimmEfficientNetEncoder(WIDTHS, REPEATS, "gelu")
 
 
-@pytest.mark.parametrize(("size", "expected"), [(1, 3), (2, 3), (7, 8)])
-def test_fixed_padding_leaves_enough_for_a_kernel(size, expected):
-    padded = FixedPadding(0)(torch.ones(1, 1, size, size))
-    assert padded.shape == (1, 1, expected, expected)
-    assert padded.sum() == size**2
-    assert padded[0, 0, 0, 0] == 1
+@pytest.mark.parametrize(("size", "expected"), [(1, 1), (2, 1), (7, 3), (8, 4)])
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_same_padding_is_one_more_behind(kernel, size, expected):
+    layer = StaticSameConv2d(1, 1, kernel)
+    torch.nn.init.ones_(layer.weight)
+    out = layer(torch.ones(1, 1, size, size))
+    assert out.shape == (1, 1, expected, expected)
+    seen = min(size, kernel - (kernel // 2 - 1))  # rows of the first window that lie in the map
+    assert out[0, 0, 0, 0] == seen**2
+
+
+def test_padding_modes_of_the_same_convolution():
+    layer, x = StaticSameConv2d(1, 1, 3), torch.rand(1, 1, 8, 8)
+    layer.padding_mode = "replicate"
+    padded = torch.nn.functional.pad(x, (0, 1, 0, 1), mode="replicate")
+    assert torch.equal(layer(x), torch.nn.functional.conv2d(padded, layer.weight, stride=2))
+
+
+@pytest.mark.parametrize("name", ["efficientnet-b0", "efficientnet-b1"])
+def test_replaced_convolutions_pad_as_they_say(name):
+    encoder = smp_core.create_encoder(name, weights=None).eval()
+    shapes = [item.shape[1:] for item in encoder(torch.zeros(1, 3, 64, 64))[1:]]
+    old = encoder._conv_stem
+    encoder._conv_stem = nn.Conv2d(5, old.out_channels, 3, 2, 1, bias=False)
+    replaced = 0
+    for block in encoder._blocks:
+        old = block._depthwise_conv
+        if isinstance(old, StaticSameConv2d):
+            geometry = {"stride": old.stride, "padding": old.padding, "groups": old.groups}
+            block._depthwise_conv = nn.Conv2d(
+                old.in_channels, old.out_channels, old.kernel_size, bias=False, **geometry
+            )
+            replaced += 1
+    assert replaced
+    assert [item.shape[1:] for item in encoder(torch.zeros(1, 5, 64, 64))[1:]] == shapes
 
 
 @pytest.mark.parametrize("kind", [DropPath, DropConnect])

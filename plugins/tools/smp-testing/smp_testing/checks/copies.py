@@ -130,8 +130,8 @@ def first_convolution_may_be_replaced(case: EncoderCase) -> None:
     module = copy.deepcopy(case.settled())
     name = str(getattr(module, "first_convolution", ""))
     old: Any = module.get_submodule(name)
-    if not name or len(getattr(module, "further_first_convolutions", ())) or type(old) is not nn.Conv2d:
-        raise NotApplicable(f"{case.name} does not name one plain convolution that alone sees the input")
+    if not name or len(getattr(module, "further_first_convolutions", ())) or not isinstance(old, nn.Conv2d):
+        raise NotApplicable(f"{case.name} does not name one convolution that alone sees the input")
     geometry: dict[str, Any] = {"stride": old.stride, "padding": old.padding, "dilation": old.dilation}
     new = nn.Conv2d(old.in_channels + 3, old.out_channels, old.kernel_size, bias=old.bias is not None, **geometry)  # type: ignore[arg-type]
     parent, _, own = name.rpartition(".")

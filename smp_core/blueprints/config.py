@@ -37,6 +37,11 @@ def read(config: Mapping[str, Any], *, encoder: Any, title: str) -> dict[str, An
         raise CheckpointError(f"{title} has no '_model_class': not written by save_pretrained")
     details = _details(config, title)
     name = None if encoder is not None else config.get("encoder_name")
+    if encoder is None and name is None and "architecture" not in details:  # all that we or SMP write name one of these
+        raise CheckpointError(
+            f"{title} names no encoder: where {shown(config['_model_class'])} is a class of your own, its "
+            "from_pretrained loads it; where the model was created over a module, pass that as encoder="
+        )
     if encoder is None and name is None:
         raise CheckpointError("this model was created over a module, not a named encoder: pass it as encoder=")
     request = _request(config, details, is_module=name is None)

@@ -46,10 +46,11 @@ def model_card(
         "## Options": [f"- {key}: `{value}`" for key, value in sorted(config.items()) if not key.startswith("_")],
     }
     body = [line for title, lines in sections.items() for line in (title, "", *lines, "")]
-    return "\n".join([*_front_matter(), *body])
+    return "\n".join([*front_matter(), *body])
 
 
-def _front_matter() -> list[str]:
+def front_matter() -> list[str]:
+    """The lines that the Hub reads, the same for every model."""
     return [
         "---",
         "library_name: smp-core",

@@ -41,11 +41,11 @@ def what_rebuilds(model: nn.Module) -> Blueprint:
         )
     skipped = "encoder" if blueprint.encoder is None else None
     twin = _twin(model, blueprint)
-    wrong, other = list(_other_tensors(model, twin)), list(_other_layers(model, twin, skipped))
+    wrong, other = list(other_tensors(model, twin)), list(_other_layers(model, twin, skipped))
     changed = _as_it_is(model, blueprint) if wrong or other else blueprint
     if changed != blueprint:
         twin = _twin(model, changed)
-        if not any(_other_tensors(model, twin)):
+        if not any(other_tensors(model, twin)):
             blueprint, wrong, other = changed, [], list(_other_layers(model, twin, skipped))
     if wrong:
         raise CheckpointError(
@@ -71,7 +71,7 @@ def _twin(model: nn.Module, blueprint: Blueprint) -> nn.Module:
         return assemble_empty(blueprint, encoder)
 
 
-def _other_tensors(model: nn.Module, twin: nn.Module) -> Iterator[str]:
+def other_tensors(model: nn.Module, twin: nn.Module) -> Iterator[str]:
     """Every difference between two state dicts, in words."""
     found, expected = model.state_dict(), twin.state_dict()
     for key in dict.fromkeys((*found, *expected)):

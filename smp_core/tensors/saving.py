@@ -76,29 +76,55 @@ def save_pretrained(
             config[name] = config[name][: blueprint.depth]
         # There, any keyword that an architecture does not know is the encoder's.
         config |= config["_smp_core"].get("encoder_options", {})
+    tensors = to_published(model, model.state_dict())
+    if format == "smp":
+        tensors = with_unused(tensors, model, blueprint)
+    card = model_card(blueprint, config, dataset=dataset, metrics=metrics)
+    return write_folder(Path(folder), config, tensors, card, max_shard_size)
+
+
+def write_folder(
+    folder: Path,
+    config: dict[str, Any],
+    tensors: Mapping[str, Tensor],
+    card: str,
+    max_shard_size: int | str | None = None,
+) -> Path:
+    """Write what a saved model consists of, whole or not at all.
+
+    Args:
+        folder: where to; it is made where it is missing.
+        config: what can be written as JSON; ``_smp_core`` in it gets the identity of the save.
+        tensors: on any device, by the names that they get in the file.
+        card: Markdown.
+        max_shard_size: as for `save_pretrained`.
+
+    Returns:
+        The folder.
+
+    Raises:
+        CheckpointError: it could not be written; then what was in the folder is as it was.
+        OptionError: a card that is no text.
+    """
     try:
         text = _as_json(config)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"an option of this model cannot be written to {CONFIG_FILE}: {error}") from error
-    tensors = to_published(model, model.state_dict())
-    if format == "smp":
-        tensors = with_unused(tensors, model, blueprint)
     tensors = _apart(tensors)
     identity = identify(text, tensors)
-    config["_smp_core"]["identity"] = identity
+    config = {**config, "_smp_core": {**config["_smp_core"], "identity": identity}}
     shards, index = _shards(tensors, max_shard_size)
     files: dict[str, Write] = {CONFIG_FILE: _writes(_as_json(config))}
     files |= {name: _saves(part, identity) for name, part in shards.items()}
     if index is not None:
         index["metadata"] = {**index["metadata"], IDENTITY: identity}
         files[INDEX_FILE] = _writes(_as_json(index))
-    card = model_card(blueprint, config, dataset=dataset, metrics=metrics) + in_card(identity)
+    card += in_card(identity)
     try:
         card.encode()
     except UnicodeEncodeError as error:
         raise OptionError(f"dataset and metrics must be text that can be written as UTF-8: {error}") from error
     files[CARD_FILE] = _writes(card)
-    folder = Path(folder)
     # A file of an earlier save must not be taken for this one's.
     replace_files(folder, files, stale=_is_stale, is_begun=functools.partial(is_begun, folder))
     return folder

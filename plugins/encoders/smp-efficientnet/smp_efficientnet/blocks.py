@@ -43,28 +43,23 @@ class DropConnect(DropPath):
 
 
 class StaticSameConv2d(nn.Conv2d):
-    """A strided convolution that pads even sizes as TensorFlow does: one more below and right than above and left.
+    """A convolution that, strided, pads even sizes as TensorFlow does: one more below and right than above and left.
 
     It does so at every size: odd ones are rounded down, and a size of 1 stays 1. The padding is the convolution's own,
-    so that another one in its place pads as that one says; ``padding`` is what it pads below and on the right.
-    (N, in_channels, H, W) -> (N, out_channels, H // 2, W // 2).
-
-    Args:
-        in_channels, out_channels: of the maps.
-        kernel_size: an odd number.
-        groups: of the convolution.
+    so that another one in its place pads as that one says. With stride 1 it is `torch.nn.Conv2d`, whose arguments it
+    takes; ``padding`` is what it pads below and on the right. (N, in_channels, H, W) -> (N, out_channels, H // 2,
+    W // 2).
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, groups: int = 1) -> None:
-        half = kernel_size // 2
-        super().__init__(in_channels, out_channels, kernel_size, 2, half, groups=groups, bias=False)
-        self.before = half - 1
-
     def forward(self, x: Tensor) -> Tensor:
+        if self.stride[0] == 1 or self.kernel_size[0] == 1:
+            plain: Tensor = self._conv_forward(x, self.weight, self.bias)
+            return plain
+        above = self.kernel_size[0] // 2 * self.dilation[0] - 1
+        left = self.kernel_size[1] // 2 * self.dilation[1] - 1
         # 1 // size is 1 for a size of 1 and 0 for others, without a branch that an exported graph would decide on.
-        below, right = self.before + 1 + 1 // x.shape[2], self.before + 1 + 1 // x.shape[3]
-        mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
-        x = functional.pad(x, [self.before, right, self.before, below], mode)
+        padding = [left, left + 1 + 1 // x.shape[3], above, above + 1 + 1 // x.shape[2]]
+        x = functional.pad(x, padding, "constant" if self.padding_mode == "zeros" else self.padding_mode)
         return functional.conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
 
@@ -79,9 +74,8 @@ def same_conv(
         stride: 1 or 2.
         size: height and width of the input for which the padding is computed.
     """
-    if stride == 2 and size % 2 == 0:
-        return StaticSameConv2d(in_channels, out_channels, kernel_size, groups=groups)
-    return nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, groups=groups, bias=False)
+    kind = StaticSameConv2d if stride == 2 and size % 2 == 0 else nn.Conv2d
+    return kind(in_channels, out_channels, kernel_size, stride, kernel_size // 2, groups=groups, bias=False)
 
 
 class Swish(nn.Module):

@@ -41,7 +41,7 @@ def test_an_unknown_activation():
 @pytest.mark.parametrize(("size", "expected"), [(1, 1), (2, 1), (7, 3), (8, 4)])
 @pytest.mark.parametrize("kernel", [3, 5])
 def test_same_padding_is_one_more_behind(kernel, size, expected):
-    layer = StaticSameConv2d(1, 1, kernel)
+    layer = StaticSameConv2d(1, 1, kernel, 2, bias=False)
     torch.nn.init.ones_(layer.weight)
     out = layer(torch.ones(1, 1, size, size))
     assert out.shape == (1, 1, expected, expected)
@@ -50,10 +50,19 @@ def test_same_padding_is_one_more_behind(kernel, size, expected):
 
 
 def test_padding_modes_of_the_same_convolution():
-    layer, x = StaticSameConv2d(1, 1, 3), torch.rand(1, 1, 8, 8)
+    layer, x = StaticSameConv2d(1, 1, 3, 2, bias=False), torch.rand(1, 1, 8, 8)
     layer.padding_mode = "replicate"
     padded = torch.nn.functional.pad(x, (0, 1, 0, 1), mode="replicate")
     assert torch.equal(layer(x), torch.nn.functional.conv2d(padded, layer.weight, stride=2))
+
+
+@pytest.mark.parametrize("geometry", [(1,), (3, 1, 1), (3, 1, 2, 2), (1, 2)])
+def test_other_geometries_of_it_are_plain(geometry):
+    torch.manual_seed(0)
+    layer, x = StaticSameConv2d(2, 4, *geometry), torch.rand(1, 2, 9, 9)
+    plain = nn.Conv2d(2, 4, *geometry)
+    plain.load_state_dict(layer.state_dict())
+    assert torch.equal(layer(x), plain(x))
 
 
 @pytest.mark.parametrize("name", ["efficientnet-b0", "efficientnet-b1"])

@@ -65,10 +65,14 @@ class MixTransformerEncoder(EncoderBase):
             ),
         )
         self._widths, self._blocks, self._drop_path = tuple(widths), tuple(blocks), drop_path
-        self.patch_embed1, self.block1, self.norm1 = self._stage(1)
-        self.patch_embed2, self.block2, self.norm2 = self._stage(2)
-        self.patch_embed3, self.block3, self.norm3 = self._stage(3)
-        self.patch_embed4, self.block4, self.norm4 = self._stage(4)
+        first, second, third, fourth = (self._stage(number) for number in range(1, 5))
+        # Patches before blocks: the order of parameters that published models have, by which an optimizer's state goes.
+        self.patch_embed1, self.patch_embed2 = first[0], second[0]
+        self.patch_embed3, self.patch_embed4 = third[0], fourth[0]
+        self.block1, self.norm1 = first[1:]
+        self.block2, self.norm2 = second[1:]
+        self.block3, self.norm3 = third[1:]
+        self.block4, self.norm4 = fourth[1:]
         _initialise(self)
 
     def _stage(self, number: int) -> tuple[nn.Module, nn.Module, nn.Module]:

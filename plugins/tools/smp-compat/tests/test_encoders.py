@@ -128,6 +128,36 @@ def test_an_entry_that_is_changed_after_it_was_used() -> None:
     assert smp.Unet("small", encoder_weights=None).encoder.out_channels[-1] == 16
 
 
+def _of_width(width: int) -> type[Small]:
+    class Mine(Small):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(width, **options)
+
+    return Mine
+
+
+def test_a_class_that_is_defined_anew_takes_the_place_of_the_former() -> None:
+    encoders = smp.encoders.encoders
+    for width in (8, 4):
+        kind = _of_width(width)
+        encoders["mine"] = {"encoder": kind, "params": {}, "pretrained_settings": {}}
+        for model in (smp.Unet("mine", encoder_weights=None), smp_core.create("unet", "mine", encoder_weights=None)):
+            assert isinstance(model.encoder, kind)
+            assert model.encoder.out_channels == (3, width, 2 * width, 3 * width, 4 * width)
+            assert model.predict(IMAGE).shape == (1, 1, 64, 64)
+
+
+def test_the_dict_that_was_put_in_may_be_changed() -> None:
+    entry: dict[str, Any] = {"encoder": _of_width(8), "params": {}, "pretrained_settings": {}}
+    smp.encoders.encoders["mine"] = entry
+    assert smp.Unet("mine", encoder_weights=None).encoder.out_channels[-1] == 32
+    entry["encoder"] = _of_width(4)
+    assert smp.Unet("mine", encoder_weights=None).encoder.out_channels[-1] == 16
+    entry["params"] = 5
+    with pytest.raises(OptionError, match=r"^encoders\['mine'\]\['params'\]: expected a dict, got 5$"):
+        smp.Unet("mine", encoder_weights=None)
+
+
 def test_models_over_it_are_copied_and_pickled() -> None:
     model = smp.Unet("small", encoder_weights=None)
     stream = io.BytesIO()

@@ -30,6 +30,7 @@ CASES = [
     ("Unet", "resnet18", True),
     ("UnetPlusPlus", "resnet18", True),
     ("MAnet", "mobilenet_v2", True),
+    ("Segformer", "mit_b0", True),
     ("UnetPlusPlus", "efficientnet-b0", False),
     ("PSPNet", "resnet18", False),
     ("FPN", "timm-efficientnet-b0", False),

@@ -36,7 +36,6 @@ _LOSSES = "losses are one function each, and faster for it; write the loss as a 
 _NO_SUCH_MEMBER = {
     **dict.fromkeys(("get_stages", "make_dilated", "set_in_channels"), _ENCODERS),
     **dict.fromkeys(("forward", "out_channels", "output_stride", "load_state_dict"), _MADE),
-    **dict.fromkeys(("aggregate_loss", "compute_score"), _LOSSES),
 }
 
 _OURS_TAKES_MORE = "further parameters, after SMP's, with defaults"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import tempfile
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -14,10 +14,11 @@ import smp_core
 from smp_compat._errors import NotProvidedError, SizeError, keys_as_in_smp
 from smp_compat._not_provided import raises_for
 from smp_compat._strictness import are_sizes_strict
+from smp_compat.base import own_classes
 from smp_compat.base.initialization import initialize_decoder, initialize_head
 from smp_compat.base.utils import is_torch_compiling
 from smp_compat.encoders._registered import spec_of
-from smp_core.errors import CheckpointError
+from smp_core.errors import CheckpointError, OptionError, UnknownArchitectureError
 from smp_core.finetuning import Frozen
 from smp_core.registry import resolve_architecture
 from smp_core.tensors.saving import upload
@@ -46,6 +47,12 @@ class SegmentationModel(smp_core.SegmentationModel):
     _short_name: ClassVar[str] = ""
     _architecture: ClassVar[str] = ""
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """A class of the user's own that has a constructor keeps what it is called with, by which it is saved."""
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls) and own_classes.builds_itself(cls):
+            cls.__init__ = own_classes.keeping_arguments(cls.__init__)  # type: ignore[method-assign]
+
     def __init__(self) -> None:
         nn.Module.__init__(self)
         self.classification_head = None
@@ -65,10 +72,17 @@ class SegmentationModel(smp_core.SegmentationModel):
             if former[name].wins:  # others have long been ignored
                 del options[former[name].now]
                 options[name] = value
-        with keys_as_in_smp():
-            built = smp_core.create(
-                self._architecture, encoder_name, encoder_options=encoder_options or None, **options
-            )
+        try:
+            with keys_as_in_smp():
+                built = smp_core.create(
+                    self._architecture, encoder_name, encoder_options=encoder_options or None, **options
+                )
+        except OptionError as error:
+            # What is no argument of the class is taken for one of the encoder's, which knows nothing of the class's.
+            meant = [found[0] for name in encoder_options if (found := get_close_matches(name, options))]
+            if not meant or not str(error).startswith("encoder_options"):
+                raise
+            raise OptionError(f"did you mean {' and '.join(map(repr, meant))}? {error}") from error
         self._become(built)
 
     def _become(self, built: nn.Module) -> None:
@@ -129,12 +143,15 @@ class SegmentationModel(smp_core.SegmentationModel):
                 and arguments of the model that replace what was saved.
 
         Returns:
-            The model, in evaluation mode.
+            The model, in evaluation mode. A class of your own that has a constructor is called with the saved arguments
+            that it takes.
 
         Raises:
             CheckpointError: it is of another class, or see `smp_core.from_pretrained`.
             NotProvidedError: ``force_download``.
         """
+        if own_classes.builds_itself(cls):
+            return own_classes.load_own(cls, pretrained_model_name_or_path, *args, **kwargs)
         loaded = cls._load(pretrained_model_name_or_path, *args, **kwargs)
         if not issubclass(cls, type(loaded)):
             raise CheckpointError(
@@ -159,24 +176,23 @@ class SegmentationModel(smp_core.SegmentationModel):
                 "force_download is not provided: what the Hub publishes a checksum of is compared with it at each load "
                 "and fetched again where it differs; give another cache_dir to fetch the rest again"
             )
-        return smp_core.from_pretrained(
-            pretrained_model_name_or_path,
-            token=token if isinstance(token, str) else None,
-            cache_dir=cache_dir,
-            local_files_only=local_files_only,
-            revision=revision,
-            **model_kwargs,
-        )
+        try:
+            return smp_core.from_pretrained(
+                pretrained_model_name_or_path,
+                token=token if isinstance(token, str) else None,
+                cache_dir=cache_dir,
+                local_files_only=local_files_only,
+                revision=revision,
+                **model_kwargs,
+            )
+        except UnknownArchitectureError as error:
+            raise CheckpointError(
+                f"{error}; a model of a class of your own is loaded by that class's from_pretrained"
+            ) from error
 
     @classmethod
     def _of(cls: type[_Model], loaded: smp_core.SegmentationModel) -> _Model:
-        """A loaded model as one of this class: built once more only where a user's subclass builds in its own way."""
-        if cls.__init__.__module__.partition(".")[0] != __name__.partition(".")[0]:
-            config = {**loaded.config, "encoder_weights": None}
-            takes = inspect.signature(cls).parameters
-            model = cls(**{key: value for key, value in config.items() if key in takes})
-            model.load_state_dict(loaded.state_dict())
-            return model.eval()
+        """A loaded model as one of this class."""
         model = cls.__new__(cls)
         SegmentationModel.__init__(model)
         model._become(loaded)
@@ -194,6 +210,9 @@ class SegmentationModel(smp_core.SegmentationModel):
     ) -> str | None:
         """Write what both SMP and we read; see `smp_core.SegmentationModel.save_pretrained`.
 
+        Of a class of your own that has a constructor the arguments are written that it was called with, as SMP does:
+        the class loads it again.
+
         Args:
             save_directory: folder.
             config: not provided; the config is what rebuilds the model.
@@ -210,7 +229,7 @@ class SegmentationModel(smp_core.SegmentationModel):
         """
         _refuse_config(config)
         card, options = _card(model_card_kwargs, push_to_hub_kwargs)
-        super().save_pretrained(save_directory, format="smp", **card)
+        self._write(save_directory, card)
         if push_to_hub:
             return self.push_to_hub(repo_id or Path(save_directory).resolve().name, model_card_kwargs=card, **options)
         return None
@@ -249,7 +268,7 @@ class SegmentationModel(smp_core.SegmentationModel):
         """
         _refuse_config(config)
         with tempfile.TemporaryDirectory() as folder:
-            super().save_pretrained(folder, format="smp", **_card(model_card_kwargs, {})[0])
+            self._write(folder, _card(model_card_kwargs, {})[0])
             return upload(
                 Path(folder),
                 repo_id,
@@ -262,6 +281,12 @@ class SegmentationModel(smp_core.SegmentationModel):
                 ignore_patterns=ignore_patterns,
                 delete_patterns=delete_patterns,
             )
+
+    def _write(self, folder: str | Path, card: dict[str, Any]) -> None:
+        if own_classes.builds_itself(type(self)):
+            own_classes.save(self, folder, card)
+        else:
+            super().save_pretrained(folder, format="smp", **card)
 
 
 def _refuse_config(config: object) -> None:

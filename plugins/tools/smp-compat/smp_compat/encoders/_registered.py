@@ -18,8 +18,9 @@ from smp_core.registry.index import encoder_owner
 entries: dict[str, dict[str, Any]] = {}
 """By name: ``encoder`` (a class), ``params`` (its arguments) and ``pretrained_settings``."""
 
-# What was built to know them, by what the entry held then: a program may change it afterwards.
-_specs: dict[str, tuple[str, EncoderSpec]] = {}
+# What was built to know them, with what the entry held then: a program may change it afterwards. The class is kept as
+# itself: one that a notebook's cell defines anew has the same text.
+_specs: dict[str, tuple[object, str, EncoderSpec]] = {}
 
 
 def check_entry(name: object, entry: object) -> dict[str, Any]:
@@ -41,7 +42,8 @@ def check_entry(name: object, entry: object) -> dict[str, Any]:
     for part in ("params", "pretrained_settings"):
         if not isinstance(entry.get(part) or {}, Mapping):
             raise OptionError(f"encoders[{name!r}][{part!r}]: expected a dict, got {entry[part]!r}")
-    return dict(entry)
+    # The program's own, which it may change afterwards.
+    return entry if isinstance(entry, dict) else dict(entry)
 
 
 def spec_of(name: str) -> EncoderSpec | None:
@@ -49,12 +51,12 @@ def spec_of(name: str) -> EncoderSpec | None:
     entry = entries.get(name) if isinstance(name, str) else None
     if entry is None:
         return None
-    held = repr(entry)
+    kind, held = check_entry(name, entry)["encoder"], repr({key: entry[key] for key in entry if key != "encoder"})
     known = _specs.get(name)
-    if known is not None and known[0] == held:
-        return known[1]
+    if known is not None and known[0] is kind and known[1] == held:
+        return known[2]
     spec = _spec(name, entry)
-    _specs[name] = (held, spec)
+    _specs[name] = (kind, held, spec)
     return spec
 
 

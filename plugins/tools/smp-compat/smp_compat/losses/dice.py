@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from torch import Tensor
+
 import smp_losses
+from smp_compat.losses._by_methods import ByMethods
 from smp_compat.losses._functional import soft_dice_score, to_tensor
 from smp_compat.losses.constants import BINARY_MODE, MULTICLASS_MODE, MULTILABEL_MODE
 
 __all__ = ["BINARY_MODE", "MULTICLASS_MODE", "MULTILABEL_MODE", "DiceLoss", "soft_dice_score", "to_tensor"]
 
 
-class DiceLoss(smp_losses.DiceLoss):
-    """`smp_losses.DiceLoss` with ``smp_values=True``."""
+class DiceLoss(ByMethods, smp_losses.DiceLoss):
+    """`smp_losses.DiceLoss` with ``smp_values=True``; ``compute_score`` and ``aggregate_loss`` may be overridden."""
 
     def __init__(
         self,
@@ -36,3 +39,9 @@ class DiceLoss(smp_losses.DiceLoss):
             class_weights=class_weights,
             smp_values=True,
         )
+
+    def published_score(
+        self, output: Tensor, target: Tensor, smooth: float, eps: float, dims: Sequence[int] | None
+    ) -> Tensor:
+        """See `ByMethods.published_score`."""
+        return soft_dice_score(output, target, smooth, eps, dims)

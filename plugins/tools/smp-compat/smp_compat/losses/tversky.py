@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from torch import Tensor
+
 import smp_losses
+from smp_compat.losses._by_methods import ByMethods
 from smp_compat.losses._functional import soft_tversky_score
 from smp_compat.losses.constants import BINARY_MODE, MULTICLASS_MODE, MULTILABEL_MODE
 from smp_compat.losses.dice import DiceLoss
@@ -12,8 +15,8 @@ from smp_compat.losses.dice import DiceLoss
 __all__ = ["BINARY_MODE", "MULTICLASS_MODE", "MULTILABEL_MODE", "DiceLoss", "TverskyLoss", "soft_tversky_score"]
 
 
-class TverskyLoss(smp_losses.TverskyLoss):
-    """`smp_losses.TverskyLoss` with ``smp_values=True``."""
+class TverskyLoss(ByMethods, smp_losses.TverskyLoss):
+    """`smp_losses.TverskyLoss` with ``smp_values=True``; ``compute_score`` and ``aggregate_loss`` may be overridden."""
 
     def __init__(
         self,
@@ -43,3 +46,9 @@ class TverskyLoss(smp_losses.TverskyLoss):
             class_weights=class_weights,
             smp_values=True,
         )
+
+    def published_score(
+        self, output: Tensor, target: Tensor, smooth: float, eps: float, dims: Sequence[int] | None
+    ) -> Tensor:
+        """See `ByMethods.published_score`."""
+        return soft_tversky_score(output, target, self.alpha, self.beta, smooth, eps, dims)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import smp_linknet.decoder as ours
 from smp_compat._errors import NotProvidedError
 from smp_compat._not_provided import raises_for
-from smp_compat.decoders._pyramid import TakesEmpty, up_to
+from smp_compat.decoders._pyramid import TakesEmpty, of_blocks
 from smp_core.layers.norm import Norm
 
 __all__ = ["LinknetDecoder"]
@@ -29,7 +29,7 @@ class LinknetDecoder(TakesEmpty, ours.LinknetDecoder):
     ) -> None:
         if prefinal_channels != 32:
             raise NotProvidedError(f"prefinal_channels={prefinal_channels}: the last width of Linknet is 32 here")
-        super().__init__(*up_to(n_blocks, encoder_channels), norm=use_norm)
+        super().__init__(*of_blocks(n_blocks, encoder_channels), norm=use_norm)
 
 
 __getattr__ = raises_for(__name__)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import smp_manet.decoder as ours
 from smp_compat._errors import NotProvidedError
 from smp_compat._not_provided import raises_for
-from smp_compat.decoders._pyramid import TakesEmpty, up_to
+from smp_compat.decoders._pyramid import TakesEmpty, of_blocks
 from smp_core.layers.norm import Norm
 
 __all__ = ["MAnetDecoder"]
@@ -33,7 +33,7 @@ class MAnetDecoder(TakesEmpty, ours.MAnetDecoder):
         if reduction != 16:
             raise NotProvidedError(f"reduction={reduction}: the gates of MAnet reduce by 16 here")
         super().__init__(
-            *up_to(n_blocks, encoder_channels),
+            *of_blocks(n_blocks, encoder_channels),
             decoder_channels,
             pab_channels=pab_channels,
             norm=use_norm,

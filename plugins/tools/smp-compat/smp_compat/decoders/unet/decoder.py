@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import smp_unet.decoder as ours
 from smp_compat._not_provided import raises_for
-from smp_compat.decoders._pyramid import TakesEmpty, up_to
+from smp_compat.decoders._pyramid import TakesEmpty, of_blocks
 from smp_core.layers.norm import Norm
 
 __all__ = ["UnetDecoder"]
@@ -26,7 +26,7 @@ class UnetDecoder(TakesEmpty, ours.UnetDecoder):
         interpolation_mode: str = "nearest",
     ) -> None:
         super().__init__(
-            *up_to(n_blocks, encoder_channels),
+            *of_blocks(n_blocks, encoder_channels),
             decoder_channels,
             norm=use_norm,
             attention_type=attention_type,

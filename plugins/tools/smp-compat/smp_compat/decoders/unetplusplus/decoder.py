@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import smp_unetplusplus.decoder as ours
 from smp_compat._errors import NotProvidedError
 from smp_compat._not_provided import raises_for
-from smp_compat.decoders._pyramid import TakesEmpty, up_to
+from smp_compat.decoders._pyramid import TakesEmpty, of_blocks
 from smp_core.layers.norm import Norm
 
 __all__ = ["UnetPlusPlusDecoder"]
@@ -33,7 +33,7 @@ class UnetPlusPlusDecoder(TakesEmpty, ours.UnetPlusPlusDecoder):
         if center:
             raise NotProvidedError("center=True: Unet++ has no centre block here; leave it out")
         super().__init__(
-            *up_to(n_blocks, encoder_channels),
+            *of_blocks(n_blocks, encoder_channels),
             decoder_channels,
             norm=use_norm,
             attention_type=attention_type,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import fields
 from types import MappingProxyType
 from typing import Any
@@ -62,7 +64,46 @@ def is_floats(value: object) -> bool:
     return isinstance(value, tuple) and bool(value) and all(isinstance(item, (int, float)) for item in value)
 
 
-class Frozen:
+_sets_aside: ContextVar[bool] = ContextVar("sets_aside", default=False)
+
+
+@contextlib.contextmanager
+def setting_aside() -> Iterator[None]:
+    """Within it a spec whose fields are wrong becomes an `Invalid` among its neighbours, where it would be an error."""
+    token = _sets_aside.set(True)
+    try:
+        yield
+    finally:
+        _sets_aside.reset(token)
+
+
+class Invalid:
+    """Stands for a spec that contradicts itself.
+
+    Attributes:
+        error: what is wrong with it.
+    """
+
+    def __init__(self, error: InvalidSpecError) -> None:
+        self.error = error
+
+    def __repr__(self) -> str:
+        return f"<{self.error}>"
+
+
+class _Checked(type):
+    """The type of classes whose instances check themselves."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().__call__(*args, **kwargs)
+        except InvalidSpecError as error:
+            if not _sets_aside.get():
+                raise
+            return Invalid(error)
+
+
+class Frozen(metaclass=_Checked):
     """Base of the specs and of what holds them: really frozen, so copied by reference, and pickled by value."""
 
     def __post_init__(self) -> None:

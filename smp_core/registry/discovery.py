@@ -20,6 +20,7 @@ from typing import Any
 import pluggy
 
 from smp_core import plugin as plugin_api
+from smp_core._specs.checks import Invalid, setting_aside
 from smp_core._specs.registered import normalise
 from smp_core.errors import FAILURES, PluginError
 from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec
@@ -47,7 +48,8 @@ class PluginRecord:
         distribution: name of the distribution as its metadata spells it.
         version: its version.
         module: the module that its entry point names.
-        status: ``"ok"``, ``"slow"`` (works, but imports something heavy at discovery), ``"broken"`` or ``"disabled"``.
+        status: ``"ok"``, ``"slow"`` (works, but imports something heavy at discovery), ``"partial"`` (some of its specs
+            are invalid and not listed), ``"broken"`` or ``"disabled"``.
         encoders, architectures, necks: names that it provides; empty where it is broken or disabled.
         resolves_encoders: whether it also resolves names of an open family.
         load_seconds: wall time of importing its module and asking its hooks.
@@ -162,8 +164,12 @@ def _load(item: Found, siblings: Iterable[LoadedPlugin], *, strict: bool) -> Loa
     try:
         if item.problem is not None:
             raise PluginError(item.problem)
-        manager = _register(_import(item.module))
-        provided = {kind: _specs(manager, f"smp_{kind}", spec) for kind, spec in _KINDS.items()}
+        invalid: list[PluginError] = []
+        with setting_aside():
+            manager = _register(_import(item.module))
+            provided = {kind: _specs(manager, f"smp_{kind}", spec, invalid) for kind, spec in _KINDS.items()}
+        if invalid and (strict or not any(provided.values())):
+            raise invalid[0]
         _refuse_repetition(siblings, provided)
     except FAILURES as error:
         message = f"{title}: {_explain(error)}"
@@ -173,20 +179,21 @@ def _load(item: Found, siblings: Iterable[LoadedPlugin], *, strict: bool) -> Loa
         text = "".join(traceback.format_exception(error))
         return LoadedPlugin(record=_record(item, status="broken", load_seconds=seconds, error=message, traceback=text))
     heavy = tuple(module for module in absent if module in sys.modules)
-    error_text = None
+    wrong = [f"{title}: {error}; its other specs are listed" for error in invalid]
     if heavy:
-        error_text = (
+        wrong.append(
             f"{title}: imports {', '.join(heavy)} at discovery, which slows every program down; "
             "move the import into the module that a spec's target names"
         )
     record = _record(
         item,
-        status="slow" if heavy else "ok",
+        status="partial" if invalid else "slow" if heavy else "ok",
         **{kind: tuple(specs) for kind, specs in provided.items()},
         resolves_encoders=bool(manager.hook.smp_resolve_encoder.get_hookimpls()),
         load_seconds=time.perf_counter() - start,
         heavy_imports=heavy,
-        error=error_text,
+        error="\n".join(wrong) or None,
+        traceback="".join(line for error in invalid for line in traceback.format_exception(error)) or None,
     )
     return LoadedPlugin(record=record, manager=manager, **provided)
 
@@ -269,8 +276,8 @@ def _explain_hooks(manager: pluggy.PluginManager, module: ModuleType, error: Exc
     return f"{'; '.join(parts)}; the hooks are {', '.join(_HOOKS)}"
 
 
-def _specs(manager: pluggy.PluginManager, hook: str, kind: type[Any]) -> dict[str, Any]:
-    """Ask one hook of one plugin for its specs, by name."""
+def _specs(manager: pluggy.PluginManager, hook: str, kind: type[Any], invalid: list[PluginError]) -> dict[str, Any]:
+    """Ask one hook of one plugin for its specs, by name; what is wrong with the others is added to a list."""
     caller = getattr(manager.hook, hook)
     expected = f"expected a list of {kind.__name__}"
     try:
@@ -286,6 +293,11 @@ def _specs(manager: pluggy.PluginManager, hook: str, kind: type[Any]) -> dict[st
         if not isinstance(result, list):
             raise PluginError(f"hook {hook!r} returned an object of type {type(result).__name__}; {expected}")
         for spec in result:
+            if isinstance(spec, Invalid):
+                wrong = PluginError(f"hook {hook!r} raised {type(spec.error).__name__}: {spec.error}")
+                wrong.__cause__ = spec.error
+                invalid.append(wrong)
+                continue
             if not isinstance(spec, kind):
                 raise PluginError(f"hook {hook!r} returned {spec!r} among its specs; expected {kind.__name__} only")
             if spec.name in specs:

@@ -237,7 +237,9 @@ class Registry:
             raise self._conflict(kind, name, found)
         record = here[0].record
         problems = failures + [
-            item.record.error for item in here if item.record.status in ("broken", "disabled") and item.record.error
+            item.record.error
+            for item in here
+            if item.record.status in ("broken", "disabled", "partial") and item.record.error
         ]
         if problems:
             raise MissingPluginError(
@@ -316,7 +318,8 @@ class Registry:
         if kind is ENCODER:  # of an open family's many names those that only lack what they begin with
             names += [item for item in self.open_names(self.loaded) if name.casefold() in item.casefold()]
         lines = [f"unknown {kind.word} {name!r}; {_suggest(name, names, 'installed are')}"]
-        broken: list[str] = [plugin.record.error or "" for plugin in self.loaded if plugin.record.status == "broken"]
+        records = [item.record for item in self.loaded]
+        broken: list[str] = [record.error or "" for record in records if record.status in ("broken", "partial")]
         if broken or failures:
             lines.append("Plugins that failed, one of which may provide it:")
             # Of many each is cut: smp_core.plugins() tells all of it.

@@ -110,8 +110,8 @@ KINDS = {
         "  field 'reductions': expected strictly increasing ints, got (1, 4, 2)",
     ),
     "bad field at import": Kind(
-        f"{_HEADER}SPEC = {architecture('odd', target='Unet')}\n",
-        f"{_MODULE}: importing it failed: InvalidSpecError: ArchitectureSpec 'odd' is invalid:\n"
+        f"{_HEADER}SPEC = {architecture('odd', target='Unet')}\n" + _hook("return [SPEC]", "smp_architectures"),
+        f"{_MODULE}: hook 'smp_architectures' raised InvalidSpecError: ArchitectureSpec 'odd' is invalid:\n"
         "  field 'target': expected a string of the form \"package.module:attribute\", got 'Unet'",
     ),
     "missing field": Kind(
@@ -180,6 +180,57 @@ def test_strict_mode_raises(sandbox, name: str) -> None:
     assert seen["error"] == "PluginError"
     assert seen["message"].startswith(f"plugin 'acme-smp-bad' 0.9 {KINDS[name].error}")
     assert seen["message"].endswith("\n(raised because SMP_PLUGINS_STRICT=1)")
+
+
+_PARTIAL = plugin(
+    encoders=[encoder("whole"), encoder("odd", reductions=(1, 4, 2)), encoder("even")],
+    architectures=[architecture("bent", target="Unet")],
+)
+_ODD = (
+    "plugin 'acme-smp-part' 0.9 (acme_smp_part.plugin): hook 'smp_encoders' raised InvalidSpecError: EncoderSpec 'odd' "
+    "is invalid:\n  field 'reductions': expected strictly increasing ints, got (1, 4, 2); its other specs are listed"
+)
+
+
+def test_an_invalid_spec_is_set_aside_alone(sandbox) -> None:
+    sandbox.install(Dummy(name="acme-smp-part", version="0.9", source=_PARTIAL), _GOOD)
+    more = '\nreport({**json.loads(out), "whole": attempt(resolve_encoder, "whole")})'
+    script = _SCRIPT.replace("report(", "out = json.dumps(", 1).replace("Acme_SMP.bad/half", "acme-smp-part/odd") + more
+    seen = sandbox.run(f"import json\n{script}")
+    record = seen["records"]["acme-smp-part"]
+    assert record["status"] == "partial"
+    assert (record["encoders"], record["architectures"]) == (["whole", "even"], [])
+    first, second = record["error"].split("\nplugin ")
+    assert first == _ODD
+    assert second.startswith(
+        "'acme-smp-part' 0.9 (acme_smp_part.plugin): hook 'smp_architectures' raised InvalidSpecErr"
+    )
+    assert record["traceback"].count("InvalidSpecError: EncoderSpec 'odd' is invalid") == 2
+    assert seen["encoders"] == ["even", "good", "whole"]
+    assert seen["whole"] == {"value": "acme-smp-part/whole"}
+    assert f"\nPlugins that failed, one of which may provide it:\n  {_ODD}" in seen["unknown"]["message"]
+    assert seen["qualified"]["error"] == "MissingPluginError"
+    assert f"acme-smp-part is installed, but unusable: {_ODD}" in seen["qualified"]["message"]
+
+
+def test_an_invalid_spec_is_an_error_in_strict_mode(sandbox) -> None:
+    sandbox.install(Dummy(name="acme-smp-part", version="0.9", source=_PARTIAL))
+    seen = sandbox.run("import smp_core\nreport(attempt(lambda: smp_core.list_encoders()))", SMP_PLUGINS_STRICT="1")
+    assert seen["error"] == "PluginError"
+    assert "EncoderSpec 'odd' is invalid" in seen["message"]
+    assert seen["message"].endswith("\n(raised because SMP_PLUGINS_STRICT=1)")
+
+
+def test_invalid_weights_set_aside_the_spec_that_has_them(sandbox) -> None:
+    bad = encoder("odd")[:-1] + ", weights={'w': WeightsSpec(repo_id=3)}, default_weights='w')"
+    sandbox.install(Dummy(name="acme-smp-part", source=plugin(encoders=[encoder("whole"), bad])))
+    record = sandbox.run("import smp_core\nreport(records())")["acme-smp-part"]
+    assert (record["status"], record["encoders"]) == ("partial", ["whole"])
+    assert (
+        "EncoderSpec 'odd' is invalid:\n  field 'weights': expected a mapping of names to WeightsSpec"
+        in record["error"]
+    )
+    assert "WeightsSpec is invalid:\n  field 'repo_id': expected" in record["error"].replace("\\n", "\n")
 
 
 def test_strict_mode_is_silent_where_nothing_is_broken(sandbox) -> None:

@@ -26,7 +26,7 @@ from smp_core.registry import (
     resolve_neck,
 )
 
-_STATUS_STYLES = {"ok": "green", "slow": "yellow", "broken": "bold red", "disabled": "dim"}
+_STATUS_STYLES = {"ok": "green", "slow": "yellow", "partial": "yellow", "broken": "bold red", "disabled": "dim"}
 
 
 def print_encoders(
@@ -197,6 +197,10 @@ def _print_notes(names: Sequence[str], word: str, console: Console) -> None:
     """What a list cannot show, on stderr: that nothing matches, and that a plugin is missing from it."""
     if not names:
         console.print(f"No installed {word} matches.", style="dim")
-    broken = [record.distribution for record in plugins() if record.status == "broken"]
+    records = plugins()
+    partial = [record.distribution for record in records if record.status == "partial"]
+    if partial:
+        console.print(f"Listed in part: {', '.join(partial)}. See: smp plugins", style="yellow", soft_wrap=True)
+    broken = [record.distribution for record in records if record.status == "broken"]
     if broken:
         console.print(f"Broken, so not listed: {', '.join(broken)}. See: smp plugins", style="yellow", soft_wrap=True)

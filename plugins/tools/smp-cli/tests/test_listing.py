@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -244,6 +245,25 @@ def test_a_broken_plugin_is_noted_beside_a_list(smp, broken_plugin):
     assert result.returncode == 0
     assert "unet" in result.stdout.splitlines()
     assert result.stderr.strip() == "Broken, so not listed: acme-smp-broken. See: smp plugins"
+
+
+def test_a_partial_plugin_is_noted_beside_a_list(smp, broken_plugin, tmp_path):
+    source = """
+        from smp_core.plugin import EncoderSpec, hookimpl
+
+        @hookimpl
+        def smp_encoders():
+            shared = {"target": "acme:Encoder", "out_channels": (3, 8)}
+            pairs = [("acme_whole", (1, 2)), ("-", (2, 1))]
+            return [EncoderSpec(name=name, reductions=reductions, **shared) for name, reductions in pairs]
+    """
+    (tmp_path / "acme_smp_broken.py").write_text(textwrap.dedent(source))
+    result = smp("list", "encoders", environment=broken_plugin)
+    assert "acme_whole" in result.stdout.splitlines()
+    assert result.stderr.strip() == "Listed in part: acme-smp-broken. See: smp plugins"
+    line = next(line for line in smp("plugins", environment=broken_plugin).stdout.splitlines() if "acme" in line)
+    assert line.split("\t")[1:4] == ["0.3", "partial", "encoder acme_whole"]
+    assert "EncoderSpec '-' is invalid" in line
 
 
 def test_a_broken_plugin_in_strict_mode_is_an_error(smp, broken_plugin):

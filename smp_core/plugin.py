@@ -33,8 +33,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = [
+    "API_VERSION",
     "ENTRY_POINT_GROUP",
     "INTERPOLATIONS",
+    "OLDEST_API_VERSION",
     "ArchitectureSpec",
     "EncoderSpec",
     "Flag",
@@ -57,6 +59,14 @@ __all__ = [
     "smp_necks",
     "smp_resolve_encoder",
 ]
+
+API_VERSION = 1
+"""Of the hooks and specs below. A plugin module that needs a certain one says so: ``api_version = 1``.
+
+It grows where a plugin could use something that older cores do not have; ``OLDEST_API_VERSION`` grows where something
+is gone.
+"""
+OLDEST_API_VERSION = 1
 
 PROJECT_NAME = "smp_core"
 ENTRY_POINT_GROUP = "smp_core"

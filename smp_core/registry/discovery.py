@@ -22,6 +22,7 @@ import pluggy
 from smp_core import plugin as plugin_api
 from smp_core._specs.checks import Invalid, setting_aside
 from smp_core._specs.registered import normalise
+from smp_core._version import __version__
 from smp_core.errors import FAILURES, PluginError
 from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec
 from smp_core.registry.metadata import Found, find_plugins
@@ -166,7 +167,7 @@ def _load(item: Found, siblings: Iterable[LoadedPlugin], *, strict: bool) -> Loa
             raise PluginError(item.problem)
         invalid: list[PluginError] = []
         with setting_aside():
-            manager = _register(_import(item.module))
+            manager = _register(_import(item.module), item.distribution)
             provided = {kind: _specs(manager, f"smp_{kind}", spec, invalid) for kind, spec in _KINDS.items()}
         if invalid and (strict or not any(provided.values())):
             raise invalid[0]
@@ -248,8 +249,23 @@ class _PluginManager(pluggy.PluginManager):
         return super().parse_hookspec_opts(module_or_class, name) if name in _HOOKS else None
 
 
-def _register(module: ModuleType) -> pluggy.PluginManager:
+def _check_api(module: ModuleType, distribution: str) -> None:
+    """Refuse a module that was written for hooks and specs that are not these."""
+    asked: Any = getattr(module, "api_version", plugin_api.API_VERSION)
+    oldest, newest = plugin_api.OLDEST_API_VERSION, plugin_api.API_VERSION
+    if not isinstance(asked, int) or isinstance(asked, bool):
+        raise PluginError(f"module {module.__name__!r}: api_version must be an int, got {asked!r}")
+    if not oldest <= asked <= newest:
+        has = str(newest) if oldest == newest else f"{oldest} to {newest}"
+        remedy = "pip install -U smp-core" if asked > newest else f"pip install -U {distribution}"
+        raise PluginError(
+            f"it is written for version {asked} of the plugin API, and smp-core {__version__} has {has}: {remedy}"
+        )
+
+
+def _register(module: ModuleType, distribution: str) -> pluggy.PluginManager:
     """Register the module in a plugin manager of its own, refusing unknown hooks and modules without any."""
+    _check_api(module, distribution)
     manager = _PluginManager(plugin_api.PROJECT_NAME)
     manager.add_hookspecs(_HOOK_SPECS)
     try:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import pytest
 from dummy_distributions import Dummy, architecture, encoder, plugin
 
+from smp_core._version import __version__
+
 _GOOD = Dummy(name="acme-smp-good", source=plugin(encoders=[encoder("good")], architectures=[architecture("neat")]))
 _HEADER = plugin()
 
@@ -113,6 +115,20 @@ KINDS = {
         f"{_HEADER}SPEC = {architecture('odd', target='Unet')}\n" + _hook("return [SPEC]", "smp_architectures"),
         f"{_MODULE}: hook 'smp_architectures' raised InvalidSpecError: ArchitectureSpec 'odd' is invalid:\n"
         "  field 'target': expected a string of the form \"package.module:attribute\", got 'Unet'",
+    ),
+    "of a newer plugin API": Kind(
+        "api_version = 2\n" + _hook("return []", "smp_heads"),
+        f"{_MODULE}: it is written for version 2 of the plugin API, and smp-core {__version__} has 1: "
+        "pip install -U smp-core",
+    ),
+    "of an older plugin API": Kind(
+        "api_version = 0\n" + _hook("return []"),
+        f"{_MODULE}: it is written for version 0 of the plugin API, and smp-core {__version__} has 1: "
+        "pip install -U Acme_SMP.bad",
+    ),
+    "of no plugin API": Kind(
+        "api_version = '1'\n" + _hook("return []"),
+        f"{_MODULE}: module 'acme_smp_bad.plugin': api_version must be an int, got '1'",
     ),
     "missing field": Kind(
         _hook("return [EncoderSpec(name='bare')]"), f"{_MODULE}: hook 'smp_encoders' raised TypeError: EncoderSpec."
@@ -237,6 +253,11 @@ def test_strict_mode_is_silent_where_nothing_is_broken(sandbox) -> None:
     sandbox.install(_GOOD)
     script = "import smp_core\nreport(smp_core.list_encoders())"
     assert sandbox.run(script, SMP_PLUGINS_STRICT="1") == ["good"]
+
+
+def test_a_plugin_says_which_api_it_needs(sandbox) -> None:
+    sandbox.install(Dummy(name="acme-smp-new", source=plugin(encoders=[encoder("new")]) + "\napi_version = 1\n"))
+    assert sandbox.run("import smp_core\nreport(records())")["acme-smp-new"]["status"] == "ok"
 
 
 def test_interrupting_is_not_a_failure(sandbox) -> None:

@@ -81,7 +81,8 @@ def test_names_for_plugin_authors_are_pinned() -> None:
     from smp_core import plugin
 
     assert plugin.__all__ == [
-        *("ENTRY_POINT_GROUP", "INTERPOLATIONS", "ArchitectureSpec", "EncoderSpec", "Flag", "FormerOption"),
+        *("API_VERSION", "ENTRY_POINT_GROUP", "INTERPOLATIONS", "OLDEST_API_VERSION"),
+        *("ArchitectureSpec", "EncoderSpec", "Flag", "FormerOption"),
         *("Migration", "NeckSpec", "NormKind", "Number", "OneOf", "OptionKind", "WeightsSpec", "Whole", "Wholes"),
         *("hookimpl", "hookspec"),
         *("smp_architectures", "smp_encoder_names", "smp_encoders", "smp_model_created", "smp_necks"),

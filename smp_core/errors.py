@@ -7,6 +7,7 @@
     │   ├── UnknownEncoderError         (LookupError) nobody provides this encoder
     │   ├── UnknownArchitectureError    (LookupError) nobody provides this architecture
     │   ├── UnknownNeckError            (LookupError) nobody provides this neck
+    │   ├── UnknownCommandError         (LookupError) nobody provides this command
     │   ├── MissingPluginError          (LookupError) a known plugin provides it, but is not installed or disabled
     │   └── NameConflictError           several plugins provide it
     ├── PluginError                     a plugin is broken
@@ -40,6 +41,7 @@ __all__ = [
     "RegistryError",
     "SmpError",
     "UnknownArchitectureError",
+    "UnknownCommandError",
     "UnknownEncoderError",
     "UnknownNeckError",
     "WeightsError",
@@ -88,6 +90,10 @@ class UnknownArchitectureError(RegistryError, LookupError):
 
 class UnknownNeckError(RegistryError, LookupError):
     """No installed plugin and no first-party distribution provides this neck."""
+
+
+class UnknownCommandError(RegistryError, LookupError):
+    """No installed plugin provides this command."""
 
 
 class MissingPluginError(RegistryError, LookupError):

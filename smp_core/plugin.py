@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pluggy
 
 from smp_core._specs.architecture import ArchitectureSpec
+from smp_core._specs.command import CommandSpec
 from smp_core._specs.encoder import EncoderSpec
 from smp_core._specs.former import FormerOption, Migration
 from smp_core._specs.kinds import INTERPOLATIONS, Flag, NormKind, Number, OneOf, OptionKind, Whole, Wholes
@@ -38,6 +39,7 @@ __all__ = [
     "INTERPOLATIONS",
     "OLDEST_API_VERSION",
     "ArchitectureSpec",
+    "CommandSpec",
     "EncoderSpec",
     "Flag",
     "FormerOption",
@@ -53,6 +55,7 @@ __all__ = [
     "hookimpl",
     "hookspec",
     "smp_architectures",
+    "smp_commands",
     "smp_encoder_names",
     "smp_encoders",
     "smp_model_created",
@@ -91,6 +94,11 @@ def smp_architectures() -> Iterable[ArchitectureSpec]:  # type: ignore[empty-bod
 @hookspec
 def smp_necks() -> Iterable[NeckSpec]:  # type: ignore[empty-body]
     """Return the specs of the necks that this plugin provides."""
+
+
+@hookspec
+def smp_commands() -> Iterable[CommandSpec]:  # type: ignore[empty-body]
+    """Return the specs of the commands that this plugin adds to the program ``smp`` of smp-cli."""
 
 
 @hookspec

@@ -7,12 +7,18 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from smp_core._specs.architecture import ArchitectureSpec
+from smp_core._specs.command import CommandSpec
 from smp_core._specs.encoder import EncoderSpec
 from smp_core._specs.neck import NeckSpec
 
-Spec = TypeVar("Spec", EncoderSpec, ArchitectureSpec, NeckSpec)
+Spec = TypeVar("Spec", EncoderSpec, ArchitectureSpec, NeckSpec, CommandSpec)
 
-_WORDS: dict[type, str] = {EncoderSpec: "encoder", ArchitectureSpec: "architecture", NeckSpec: "neck"}
+_WORDS: dict[type, str] = {
+    EncoderSpec: "encoder",
+    ArchitectureSpec: "architecture",
+    NeckSpec: "neck",
+    CommandSpec: "command",
+}
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,7 @@ class Registered(Generic[Spec]):
 
     @property
     def kind(self) -> str:
-        """``"encoder"``, ``"architecture"`` or ``"neck"``."""
+        """``"encoder"``, ``"architecture"``, ``"neck"`` or ``"command"``."""
         return _WORDS[type(self.spec)]
 
     @property

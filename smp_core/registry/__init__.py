@@ -14,21 +14,23 @@ from typing import Any
 
 from smp_core._specs.registered import Registered, normalise
 from smp_core.errors import OptionError, RegistryError, UnknownEncoderError
-from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec
+from smp_core.plugin import ArchitectureSpec, CommandSpec, EncoderSpec, NeckSpec
 from smp_core.registry import index
 from smp_core.registry.discovery import PluginRecord, Settings, discover
-from smp_core.registry.resolution import ARCHITECTURE, ENCODER, NECK, Kind, Parts, Registry, check_name
+from smp_core.registry.resolution import ARCHITECTURE, COMMAND, ENCODER, NECK, Kind, Parts, Registry, check_name
 
 __all__ = [
     "PluginRecord",
     "Registered",
     "describe",
     "list_architectures",
+    "list_commands",
     "list_encoders",
     "list_necks",
     "plugins",
     "refresh",
     "resolve_architecture",
+    "resolve_command",
     "resolve_encoder",
     "resolve_neck",
 ]
@@ -70,6 +72,11 @@ def resolve_architecture(name: str) -> Registered[ArchitectureSpec]:
 def resolve_neck(name: str) -> Registered[NeckSpec]:
     """The spec that the name of a neck means; raises as `resolve_encoder`, with `UnknownNeckError`."""
     return _registry.resolve(NECK, name)
+
+
+def resolve_command(name: str) -> Registered[CommandSpec]:
+    """The spec that the name of a plugin's command means; raises as `resolve_encoder`, with `UnknownCommandError`."""
+    return _registry.resolve(COMMAND, name)
 
 
 def resolve_parts(arch: str, encoder: str | None, neck: str | None) -> Parts:
@@ -166,6 +173,11 @@ def list_architectures(
 def list_necks(*, provider: str | None = None) -> list[str]:
     """Names of the installed necks, sorted; ``provider`` as for `list_encoders`."""
     return _registry.names(NECK, _filter(provider, None, None))
+
+
+def list_commands(*, provider: str | None = None) -> list[str]:
+    """Names of the commands that plugins add to ``smp``, sorted; ``provider`` as for `list_encoders`."""
+    return _registry.names(COMMAND, _filter(provider, None, None))
 
 
 def describe(name: str) -> Registered[Any]:

@@ -17,10 +17,11 @@ from smp_core.errors import (
     OptionError,
     RegistryError,
     UnknownArchitectureError,
+    UnknownCommandError,
     UnknownEncoderError,
     UnknownNeckError,
 )
-from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec
+from smp_core.plugin import ArchitectureSpec, CommandSpec, EncoderSpec, NeckSpec
 from smp_core.registry import index
 from smp_core.registry.discovery import LoadedPlugin
 
@@ -32,7 +33,7 @@ _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _OF_A_FILE = " if you trust its author: the name is the file's, and installing a distribution runs its code"
 
 
-def _is_former_name(spec: EncoderSpec | NeckSpec, name: str) -> bool:
+def _is_former_name(spec: EncoderSpec | NeckSpec | CommandSpec, name: str) -> bool:
     return name in spec.former_names
 
 
@@ -47,7 +48,7 @@ def _is_former_spelling(spec: ArchitectureSpec, name: str) -> bool:
 
 @dataclass(frozen=True)
 class Kind(Generic[Spec]):
-    """What differs between resolving an encoder, an architecture and a neck.
+    """What differs between resolving an encoder, an architecture, a neck and a command.
 
     Attributes:
         word: how people call it.
@@ -90,6 +91,14 @@ NECK: Kind[NeckSpec] = Kind(
     owner=index.neck_owner,
     known_names=index.neck_names,
     unknown=UnknownNeckError,
+)
+# smp-cli's own commands are its own to protect.
+COMMAND: Kind[CommandSpec] = Kind(
+    word="command",
+    specs=lambda plugin: plugin.commands,
+    owner=lambda _: None,
+    known_names=lambda: (),
+    unknown=UnknownCommandError,
 )
 
 

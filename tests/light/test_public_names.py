@@ -36,6 +36,7 @@ _ERRORS = {
     "RegistryError": (errors.SmpError,),
     "UnknownEncoderError": (errors.RegistryError, LookupError),
     "UnknownArchitectureError": (errors.RegistryError, LookupError),
+    "UnknownCommandError": (errors.RegistryError, LookupError),
     "UnknownNeckError": (errors.RegistryError, LookupError),
     "MissingPluginError": (errors.RegistryError, LookupError),
     "NameConflictError": (errors.RegistryError,),
@@ -82,10 +83,10 @@ def test_names_for_plugin_authors_are_pinned() -> None:
 
     assert plugin.__all__ == [
         *("API_VERSION", "ENTRY_POINT_GROUP", "INTERPOLATIONS", "OLDEST_API_VERSION"),
-        *("ArchitectureSpec", "EncoderSpec", "Flag", "FormerOption"),
+        *("ArchitectureSpec", "CommandSpec", "EncoderSpec", "Flag", "FormerOption"),
         *("Migration", "NeckSpec", "NormKind", "Number", "OneOf", "OptionKind", "WeightsSpec", "Whole", "Wholes"),
         *("hookimpl", "hookspec"),
-        *("smp_architectures", "smp_encoder_names", "smp_encoders", "smp_model_created", "smp_necks"),
+        *("smp_architectures", "smp_commands", "smp_encoder_names", "smp_encoders", "smp_model_created", "smp_necks"),
         "smp_resolve_encoder",
     ]
     assert (plugin.ENTRY_POINT_GROUP, plugin.PROJECT_NAME) == ("smp_core", "smp_core")
@@ -97,8 +98,9 @@ def test_names_of_the_registry_are_pinned() -> None:
     from smp_core import registry
 
     assert registry.__all__ == [
-        *("PluginRecord", "Registered", "describe", "list_architectures", "list_encoders", "list_necks"),
-        *("plugins", "refresh", "resolve_architecture", "resolve_encoder", "resolve_neck"),
+        *("PluginRecord", "Registered", "describe", "list_architectures", "list_commands"),
+        *("list_encoders", "list_necks"),
+        *("plugins", "refresh", "resolve_architecture", "resolve_command", "resolve_encoder", "resolve_neck"),
     ]
 
 

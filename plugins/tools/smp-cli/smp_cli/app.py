@@ -9,11 +9,13 @@ from typing import Annotated
 
 import typer
 
+from smp_cli.commands import WithPlugins
 from smp_cli.errors import Debug, guarded
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
+    cls=WithPlugins,
     help="Semantic-segmentation models from separately installed encoders, necks and architectures.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

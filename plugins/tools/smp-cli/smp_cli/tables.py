@@ -152,7 +152,10 @@ def _print_plugin_lines(records: Sequence[PluginRecord], *, verbose: bool) -> No
 def provides(record: PluginRecord, *, verbose: bool = False) -> str:
     """What a plugin provides, in short: names where there are few or all are wanted, otherwise how many."""
     parts = []
-    provided = (("architecture", record.architectures), ("neck", record.necks), ("encoder", record.encoders))
+    provided = (
+        *(("architecture", record.architectures), ("neck", record.necks)),
+        *(("encoder", record.encoders), ("command", record.commands)),
+    )
     for word, names in provided:
         if names and (verbose or len(names) <= 2):
             parts.append(f"{word}{'s' if len(names) > 1 else ''} {', '.join(names)}")

@@ -271,6 +271,11 @@ def test_a_broken_plugin_in_strict_mode_is_an_error(smp, broken_plugin):
     assert result.returncode == 1
     assert result.stderr.startswith("error: plugin 'acme-smp-broken' 0.3 (acme_smp_broken): importing it failed")
     assert "Traceback" not in result.stderr
+    for arguments, status in ((["--help"], 0), (["another"], 1)):
+        result = smp(*arguments, environment={**broken_plugin, "SMP_PLUGINS_STRICT": "1"})
+        assert result.returncode == status
+        assert result.stderr.startswith("error: plugin 'acme-smp-broken' 0.3 (acme_smp_broken): importing it failed")
+        assert "Traceback" not in result.stderr
 
 
 def test_no_plugins(smp):

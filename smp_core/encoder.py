@@ -7,14 +7,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from smp_core.errors import EncoderProtocolError, OptionError
-from smp_core.layers.cutting import cut
+from smp_core.layers.cutting import cut_features, whole_patches
 from smp_core.tensors.channels import patch_first_convolution
 from smp_core.tensors.renaming import Renames, change_keys_under, to_own, to_published
 
-__all__ = ["Encoder", "EncoderBase", "EncoderWithNeck", "check_encoder", "patch_first_convolution"]
+__all__ = [
+    "Encoder",
+    "EncoderBase",
+    "EncoderWithNeck",
+    "check_encoder",
+    "cut_features",
+    "patch_first_convolution",
+    "whole_patches",
+]
 
 
 @runtime_checkable
@@ -279,20 +286,9 @@ class EncoderWithNeck(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """See `Encoder.forward`."""
-        whole = self._pad(x)
+        whole = whole_patches(x, self._step)
         if self._tokens:
             levels: list[Tensor] = self.neck(self.encoder(whole)[0])
         else:
             levels = self.neck(self.encoder(whole))
-        features: list[Tensor] = []
-        for number, level in enumerate(levels):
-            reduction = self._reductions[number]
-            height, width = (x.shape[2] + reduction - 1) // reduction, (x.shape[3] + reduction - 1) // reduction
-            features.append(cut(level, height, width))
-        return features
-
-    def _pad(self, x: Tensor) -> Tensor:
-        """Zeros, right and bottom, up to whole patches: an encoder may drop what is left over."""
-        height = (x.shape[2] + self._step - 1) // self._step * self._step
-        width = (x.shape[3] + self._step - 1) // self._step * self._step
-        return functional.pad(x, [0, width - x.shape[3], 0, height - x.shape[2]])
+        return cut_features(levels, x, self._reductions)

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from smp_core.encoder import whole_patches
+
 
 def _width(reduction: int) -> int:
     """16, 24, 32, ...: all different, so that channels of one level cannot pass for those of another."""
@@ -110,7 +112,7 @@ class TinyTransformer(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """(N, in_channels, H, W) -> features (N, C, H / 16, W / 16), rounded up, and prefix tokens (N, 1, C)."""
-        x = self.embedding(functional.pad(x, [0, -x.shape[3] % self.patch, 0, -x.shape[2] % self.patch]))
+        x = self.embedding(whole_patches(x, self.patch))
         height, width = x.shape[2], x.shape[3]
         x = torch.cat([self.class_token.expand(x.shape[0], -1, -1), x.flatten(2).transpose(1, 2)], dim=1)
         features: list[Tensor] = []

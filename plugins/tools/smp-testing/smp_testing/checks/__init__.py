@@ -9,12 +9,14 @@ from smp_testing.checks import (
     copies,
     distributed,
     encoder,
+    hidden,
     module,
     neck,
     plugin,
     process,
     stages,
     surgery,
+    tokens,
     tracing,
 )
 from smp_testing.necks import NeckCase
@@ -65,6 +67,16 @@ CHECKS: tuple[Check, ...] = (
     Check(function=stages.stages_name_every_parameter_once, kind=EncoderCase),
     Check(function=stages.features_end_their_stages, kind=EncoderCase),
     Check(function=stages.gradient_checkpointing_only_saves_memory, kind=EncoderCase, needs_numbers=True),
+    *(
+        Check(function=function, kind=EncoderCase, applies=lambda case: case.spec.tokens)
+        for function in (tokens.prefix_tokens_are_counted, tokens.wrong_output_indices_are_refused)
+    ),
+    Check(
+        function=tokens.output_indices_are_honoured,
+        kind=EncoderCase,
+        needs_numbers=True,
+        applies=lambda case: case.spec.tokens,
+    ),
     # Architectures
     Check(function=architecture.any_image_size, kind=ArchitectureCase),
     Check(function=architecture.every_depth_builds, kind=ArchitectureCase),
@@ -95,6 +107,19 @@ CHECKS: tuple[Check, ...] = (
         traces=True,
         applies=lambda _: tracing.SCRIPT_IS_SUPPORTED,
     ),
+    # What they depend on and keep
+    *(
+        Check(function=function, kind=ModuleCase, needs_numbers=True, surgery=True, applies=_is_main)
+        for function in (
+            hidden.evaluation_changes_nothing,
+            hidden.keeps_no_tensors,
+            hidden.flat_images_are_finite,
+            hidden.float64_is_kept,
+            hidden.tensors_follow_the_device,
+            hidden.seeds_are_the_users,
+        )
+    ),
+    Check(function=hidden.every_input_channel_counts, kind=EncoderCase, needs_numbers=True, surgery=True),
     # What people do to them
     *(
         Check(function=function, kind=ModuleCase, needs_numbers=True, surgery=True)

@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from smp_core.encoder import EncoderBase
+from smp_core.errors import OptionError
 from smp_testing.encoders import TinyTransformer
 
 CHANNELS = (8, 12, 16, 20, 24)
@@ -49,8 +50,23 @@ class Right(EncoderBase):
 
 
 class Tokens(TinyTransformer):
-    def __init__(self, *, in_channels=3, depth=4, output_stride=32):
-        super().__init__(depth, in_channels=in_channels)
+    """A transformer of 4 blocks that gives the features that it is asked for."""
+
+    def __init__(self, *, in_channels=3, depth=4, output_stride=32, output_indices=None):
+        super().__init__(4, in_channels=in_channels)
+        chosen = range(4 - depth, 4) if output_indices is None else self.checked(output_indices)
+        self.chosen = [index % 4 for index in chosen]
+        self.out_channels, self.reductions = self.out_channels[:depth], self.reductions[:depth]
+        del self.blocks[max(self.chosen) + 1 :]
+
+    def checked(self, indices):
+        if any(not -4 <= index < 4 for index in indices) or len({index % 4 for index in indices}) < len(indices):
+            raise OptionError(f"expected different indices of 4 blocks, got {indices}")
+        return indices
+
+    def forward(self, x):
+        features, prefix_tokens = super().forward(x)
+        return [features[index] for index in self.chosen], [prefix_tokens[index] for index in self.chosen]
 
     def stage_modules(self):
         return [["embedding", "class_token"], *([f"blocks.{index}"] for index in range(len(self.blocks)))]

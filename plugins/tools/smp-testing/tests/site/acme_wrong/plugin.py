@@ -47,6 +47,7 @@ def tokens(target):
         reductions=(16, 16, 16, 16),
         max_depth=4,
         tokens=True,
+        scriptable=False,
     )
 
 

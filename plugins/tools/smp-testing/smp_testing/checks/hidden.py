@@ -1,0 +1,149 @@
+"""Checks of what a module's results depend on beside its input and weights, and what it keeps: nothing."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from smp_testing.cases import EncoderCase, ModuleCase
+from smp_testing.expectations import ConformanceError, beginning, expect, expect_finite, expect_runs, some
+
+
+def evaluation_changes_nothing(case: ModuleCase) -> None:
+    """``forward`` in evaluation mode leaves every parameter and buffer as it is."""
+    module = case.build().eval()
+    before = {name: tensor.detach().clone() for name, tensor in _tensors(module)}
+    with torch.no_grad():
+        case.run(module, case.image())
+    changed = [name for name, tensor in _tensors(module) if not _same(tensor, before.get(name))]
+    expect(
+        not changed,
+        f"{case.name}: forward in evaluation mode changes {some(changed)}; expected it to change nothing, as several "
+        "threads and processes may run it at once",
+    )
+
+
+def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
+    return [*module.named_parameters(), *module.named_buffers()]
+
+
+def _same(tensor: Tensor, other: Tensor | None) -> bool:
+    return other is not None and tensor.shape == other.shape and torch.equal(tensor.nan_to_num(), other.nan_to_num())
+
+
+def keeps_no_tensors(case: ModuleCase) -> None:
+    """When ``forward`` has returned, and its result is gone, so is its input."""
+    module = case.settled()
+    x = case.image()
+    refs = [weakref.ref(x)]
+    with torch.no_grad():
+        outputs = case.run(module, x)
+    refs += [weakref.ref(item) for item in outputs]
+    del x, outputs
+    gc.collect()
+    kept = sum(ref() is not None for ref in refs)
+    expect(
+        not kept,
+        f"{case.name}: the input or {'a feature' if isinstance(case, EncoderCase) else 'a result'} of the last call is "
+        "still referred to; expected nothing to be kept, which costs its memory until the next call",
+    )
+
+
+def flat_images_are_finite(case: ModuleCase) -> None:
+    """An image that is the same everywhere, black or white, gives finite numbers, and in training finite gradients."""
+    module = case.settled()
+    for value in (0.0, 1.0):
+        x = torch.full_like(case.image(), value)
+        with torch.no_grad():
+            expect_finite(case.run(module, x), f"{case.name}: of an image that is {value:g} everywhere")
+    trained = case.build().train()
+    outputs = [item for item in case.run(trained, torch.zeros_like(case.image())) if item.requires_grad]
+    if outputs:
+        sum(item.float().sum() for item in outputs).backward()  # type: ignore[union-attr]
+    bad = [
+        name for name, item in trained.named_parameters() if item.grad is not None and not item.grad.isfinite().all()
+    ]
+    expect(
+        not bad,
+        f"{case.name}: the gradient of {some(bad)} holds NaN or infinity for an image that is 0 everywhere; expected "
+        "finite values",
+    )
+
+
+def float64_is_kept(case: ModuleCase) -> None:
+    """In float64 it computes in float64: a change of the input by one part in 10^8 is seen, and twice that as twice."""
+    module, x = case.build().double().eval(), case.image(1).double()
+    direction = torch.randn(x.shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    step = 1e-8
+    with torch.no_grad():
+        start, once, twice = (_results(case, module, x + factor * step * direction) for factor in (0, 1, 2))
+    for index, (a, b, c) in enumerate(zip(start, once, twice, strict=True)):
+        expect(a.dtype == torch.float64, f"{case.name} in float64: output {index} is {a.dtype}, expected torch.float64")
+        moved = (b - a).norm().item()
+        # What float32 rounds, relative to the numbers themselves, is ten times what they move by here.
+        bent = (c - 2 * b + a).norm().item()
+        expect(
+            bent <= 0.1 * moved or moved <= 1e-13 * a.norm().item(),
+            f"{case.name} in float64: output {index} does not follow its input smoothly (it moves by {moved:.2g}, and "
+            f"by {bent:.2g} otherwise than twice that for twice the change); expected float64 throughout: no .float(), "
+            "no buffer or constant of another dtype",
+        )
+
+
+def _results(case: ModuleCase, module: nn.Module, x: Tensor) -> list[Tensor]:
+    results: list[Tensor] = expect_runs(lambda: case.run(module, x), f"{case.name} in float64")
+    return results
+
+
+def tensors_follow_the_device(case: ModuleCase) -> None:
+    """What ``forward`` makes itself lies on the device of its input: it runs on the meta device."""
+    module = case.build_on_meta()
+    x = torch.empty(case.image().shape, device="meta")
+    try:
+        outputs = case.run(module, x)
+    except (RuntimeError, NotImplementedError) as error:
+        raise ConformanceError(
+            f"{case.name}: forward fails on another device than the CPU: {beginning(error)}; expected it to make its "
+            "tensors with device=x.device, or to register them as buffers"
+        ) from error
+    stray = [index for index, item in enumerate(outputs) if not item.is_meta]
+    expect(not stray, f"{case.name}: outputs {stray} are on the CPU for an input that is not; expected its device")
+
+
+def seeds_are_the_users(case: ModuleCase) -> None:
+    """Building it draws random numbers from the generator as it finds it: two builds from two seeds differ."""
+    states: list[Any] = []
+    for seed in (11, 12):
+        case.build(depth=case.shallow_depth, seed=seed)
+        states.append((torch.initial_seed(), torch.get_rng_state()))
+    expect(
+        [state[0] for state in states] == [11, 12],
+        f"{case.name}: building it sets torch's seed (to {states[0][0]}); expected it to leave that to the user",
+    )
+
+
+def every_input_channel_counts(case: EncoderCase) -> None:
+    """Each of 3, and of 5, input channels has an effect on every feature but the input itself."""
+    for channels in (3, 5):
+        module = case.build(in_channels=channels, depth=case.shallow_depth).eval()
+        x = case.image(1, channels=channels)
+        with torch.no_grad():
+            expected = case.features(module, x)
+            for channel in range(channels):
+                other = x.clone()
+                other[:, channel] += 1 + other[:, channel].flip(-1)
+                found = case.features(module, other)
+                unmoved = [
+                    index
+                    for index, (before, after) in enumerate(zip(expected, found, strict=True))
+                    if torch.equal(before, after)
+                ]
+                expect(
+                    not unmoved,
+                    f"{case.name} with in_channels={channels}: channel {channel} of the input changes nothing in "
+                    f"features {unmoved}; expected every channel to be used",
+                )

@@ -1,0 +1,1 @@
+"""Encoders with one fault each, which no shape shows."""

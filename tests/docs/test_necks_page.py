@@ -1,8 +1,6 @@
 """What the page on necks shows works: its code runs, and its plugin is found, used, and passes the checks."""
 
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -17,19 +15,21 @@ def block(part):
     return found
 
 
-def run(code, folder, *, path=""):
-    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (path, os.environ.get("PYTHONPATH"))))}
-    command = [sys.executable, "-W", "error", "-c", code]
-    done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def run(warmed, tmp_path):
+    def of(code, *path):
+        done = warmed.run(code, cwd=tmp_path, path=[*path, *sys.path])
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return of
 
 
-def test_using_one(tmp_path):
+def test_using_one(run):
     code = block("import smp_core\n")
     shown = re.findall(r"^(model.*?)  # (.*)$", code, flags=re.MULTILINE)
     assert len(shown) == 2
-    run("\n".join([code, *(f"assert str(({expression})) == {value!r}" for expression, value in shown)]), tmp_path)
+    run("\n".join([code, *(f"assert str(({expression})) == {value!r}" for expression, value in shown)]))
 
 
 @pytest.fixture
@@ -49,13 +49,13 @@ def installed(tmp_path):
     return str(site)
 
 
-def test_the_plugin_is_found_and_used(installed, tmp_path):
+def test_the_plugin_is_found_and_used(installed, run):
     code = block("import smp_core\n").replace('neck="simple_pyramid"', 'neck="ladder"')
-    assert run(code + "print(model.encoder.out_channels)", tmp_path, path=installed) == "(128, 128, 128, 128)\n"
+    assert run(code + "print(model.encoder.out_channels)", installed) == "(128, 128, 128, 128)\n"
 
 
 @pytest.mark.slow
-def test_the_plugin_passes_the_checks(installed, tmp_path):
+def test_the_plugin_passes_the_checks(installed, run):
     quick = (
         "from smp_testing import collect\n"
         "checks = [item for item in collect('acme-smp-ladder') if not item.check.traces or 'scripts' in item.id]\n"
@@ -63,5 +63,5 @@ def test_the_plugin_passes_the_checks(installed, tmp_path):
         "print(len(checks) > 20)\n"
     )
     # torch deprecates TorchScript.
-    run("import warnings; warnings.simplefilter('ignore')\n" + quick, tmp_path, path=installed)
+    run("import warnings; warnings.simplefilter('ignore')\n" + quick, installed)
     assert 'conformance("acme-smp-ladder")' in block("conformance(")

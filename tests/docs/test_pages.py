@@ -1,8 +1,6 @@
 """What the pages on fine-tuning, on changing models and on moving show works."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,11 +17,10 @@ def blocks(page):
     "code",
     [pytest.param(code, id=f"{page}-{number}") for page in NUM_BLOCKS for number, code in enumerate(blocks(page))],
 )
-def test_the_code_runs(code, tmp_path):
+def test_the_code_runs(code, warmed, tmp_path):
     shown = re.findall(r"^(\S.*\.stage_modules\(\))  # (\[.*\])$", code, flags=re.MULTILINE)
     checks = [f"assert {expression} == {value}, {expression}" for expression, value in shown]
-    command = [sys.executable, "-W", "error", "-c", "\n".join([code, *checks])]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = warmed.run("\n".join([code, *checks]), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
 

@@ -1,6 +1,5 @@
 """What the README shows works: its code runs, and its plugin is installed and used."""
 
-import os
 import re
 import subprocess
 import sys
@@ -16,31 +15,27 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
-def run(code, tmp_path, *, path=""):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (path, os.environ.get("PYTHONPATH"))))}
-    result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
+@pytest.fixture
+def run(warmed, tmp_path):
+    def of(code, *path):
+        done = warmed.run(code, cwd=tmp_path, path=[*path, *sys.path])
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return of
 
 
-def test_quick_start(tmp_path):
+def test_quick_start(run):
     code = next(block for block in blocks("python") if block.startswith("import smp_core"))
     assert "torch.Size([2, 3, 500, 333])" in code
     code = code.replace("model(torch.zeros(2, 4, 500, 333)).shape", "print(model(torch.zeros(2, 4, 500, 333)).shape)")
-    assert run(code, tmp_path).strip() == "torch.Size([2, 3, 500, 333])"
+    assert run(code).strip() == "torch.Size([2, 3, 500, 333])"
 
 
 @pytest.mark.slow
-def test_training(tmp_path):
+def test_training(run):
     code = next(block for block in blocks("python") if "MicrographDataset" in block)
-    rows = run(code + "print(matrix.score('iou_score', 'none')[1].item())\n", tmp_path).splitlines()
+    rows = run(code + "print(matrix.score('iou_score', 'none')[1].item())\n").splitlines()
     assert any("nucleus" in row for row in rows)
     assert float(rows[-1]) > 0.6  # twenty steps; the demo takes eighty, with random crops
 
@@ -65,7 +60,7 @@ def installed_plugin(tmp_path):
     return target
 
 
-def test_plugin_in_forty_lines(installed_plugin, tmp_path):
+def test_plugin_in_forty_lines(installed_plugin, run):
     code = """
 import smp_core, torch
 assert "tiny" in smp_core.list_encoders(provider="acme-smp-tiny")
@@ -75,7 +70,7 @@ x = torch.rand(1, 2, 37, 64)
 assert torch.equal(smp_core.from_pretrained("out").predict(x), model.predict(x))
 print(tuple(model(x.repeat(2, 1, 1, 1)).shape))
 """
-    assert run(code, tmp_path, path=str(installed_plugin)).strip() == "(2, 1, 37, 64)"
+    assert run(code, str(installed_plugin)).strip() == "(2, 1, 37, 64)"
 
 
 def test_ci_runs_the_command_of_the_readme():

@@ -2,8 +2,6 @@
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,12 +11,11 @@ BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
 
 
 @pytest.mark.parametrize("code", BLOCKS)
-def test_the_code_runs(code, tmp_path):
+def test_the_code_runs(code, warmed, tmp_path):
     shown = re.findall(r"^(\S.*\.shape)  # ((?:torch\.Size)?\([^)]*\))", code, flags=re.MULTILINE)
     checks = [f"assert str({expression}) == {shape!r}, {expression}" for expression, shape in shown]
     variables = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")}
-    command = [sys.executable, "-W", "error", "-c", "\n".join([code, *checks])]
-    done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
+    done = warmed.run("\n".join([code, *checks]), environment=variables, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
 

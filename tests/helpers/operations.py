@@ -61,10 +61,11 @@ def called(model: nn.Module, x: Tensor) -> Tensor:
 
 
 def pruned(model: nn.Module) -> nn.Module:
-    """The model, a fifth of whose weights are zero by `torch.nn.utils.prune`."""
+    """The model, about a fifth of whose weights are zero by `torch.nn.utils.prune`."""
     for layer in model.modules():
         if isinstance(layer, (nn.Conv2d, nn.Linear)) and layer.weight.numel():
-            prune.random_unstructured(layer, "weight", amount=0.2)
+            # A mask of our own: choosing exactly a fifth takes longer than training.
+            prune.custom_from_mask(layer, "weight", torch.rand_like(layer.weight) >= 0.2)
     return model
 
 

@@ -85,6 +85,49 @@ def test_a_name_bound_again_later_is_ours_before():
     assert uses("import SMP as smp\nsmp.Unet\nsmp = other\nsmp.FPN") == [(2, "Unet")]
 
 
+@pytest.mark.parametrize(
+    ("code", "names"),
+    [
+        ("import SMP as smp\nU = smp.Unet\nU()", "Unet Unet"),
+        ("import SMP as smp\nL = M = smp.losses\nM.DiceLoss('binary')", "losses losses.DiceLoss"),
+        ("import SMP as smp\nU = smp.Unet\nV = U\ndef f(): return V()", "Unet Unet Unet"),
+        ("import SMP as smp\nU = smp.Unet\nU = other\nU()", "Unet"),
+        ("import SMP as smp\nsmp = smp.losses\nsmp.DiceLoss('binary')", "losses losses.DiceLoss"),
+        ("import SMP as smp\nmode = smp.losses.BINARY_MODE\nprint(mode)", "losses.BINARY_MODE"),
+        ("import SMP as smp\ndef f():\n    a = b\n    b = a\n    return a", ""),
+        ("import SMP as smp\ndef f():\n    global U\n    U = smp.Unet\ndef g(): return U()", "Unet Unet"),
+        ("import SMP as smp\nif (U := smp.Unet)(): U", "Unet"),
+    ],
+)
+def test_other_names_for_what_was_imported(code, names):
+    assert [found for _, found in uses(code)] == names.split()
+
+
+def test_names_in_formatted_strings():
+    assert uses("import SMP as smp\nf'{smp.__version__} {smp.Unet(1)!r:>{smp.x}}'") == [
+        (2, "__version__"),
+        (2, "Unet"),
+        (2, "x"),
+    ]
+
+
+def test_scopes_of_their_own():
+    code = """
+        import SMP as smp
+        @smp.a
+        def smp2(x=smp.b, *smp, y: smp.c = smp.d) -> smp.e: return smp.no
+        class C(smp.f, metaclass=smp.g):
+            smp = smp.h
+            x = smp.i
+            def f(self): return smp.j
+        match x:
+            case {'a': other, **rest}: smp.k
+        [smp for y in smp.l if smp.m]
+        for smp in smp.n: smp.no
+    """
+    assert [name for _, name in uses(code)] == [*"abcdefgh", "h.i", *"jk", "", *"lmn"]
+
+
 def test_a_name_that_is_imported_for_others_is_a_use():
     assert uses("from SMP import Unet, FPN as F\nUnet") == [(1, "FPN"), (2, "Unet")]
 
@@ -105,17 +148,26 @@ def test_modules_imported_by_a_string():
 
 
 def test_a_program_that_does_not_parse():
-    with pytest.raises(UnreadableError, match=r"^does not parse: unexpected syntax, line 2$"):
-        find(f"import {SMP}\nprint 'a'\n")
+    with pytest.raises(UnreadableError, match=r"^does not parse: unmatched '\)', line 2$"):
+        find(f"import {SMP}\nx = )\n")
 
 
+@pytest.mark.parametrize("times", [900, 100_000])
 @pytest.mark.parametrize(
     "deep",
-    ["x = " + "(" * 5000, "x = a" + " + b" * 3000, "x = a" + ".b" * 3000, "if a: pass\n" + "elif b: pass\n" * 900],
-    ids=["brackets", "sums", "attributes", "branches"],
+    [
+        lambda times: "x = " + "(" * times,
+        lambda times: "x = a" + " + b" * times,
+        lambda times: "x = smp" + ".b" * times,
+        lambda times: "x = smp.a" + ".b()" * times,
+        lambda times: "x = " + "not " * times + "smp",
+        lambda times: "x = smp" + "[smp]" * times,
+        lambda times: "if a: pass\n" + "elif b: pass\n" * times,
+    ],
+    ids=["brackets", "sums", "attributes", "calls", "signs", "subscripts", "branches"],
 )
-def test_deep_programs_are_read_or_refused(deep):
-    code = f"import {SMP} as smp\nsmp.Unet()\n{deep}\n"
+def test_deep_programs_are_read_or_refused(deep, times):
+    code = f"import {SMP} as smp\nsmp.Unet()\n{deep(times)}\n"
     try:
         said = " ".join(use.name for use in find(code).uses)
     except UnreadableError as error:

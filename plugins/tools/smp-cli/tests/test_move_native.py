@@ -74,7 +74,19 @@ def test_the_parameters_of_an_architecture_are_those_of_the_plugin():
             "smp.Unet(name, decoder_use_batchnorm=False)",
             'smp_core.create("unet", name, decoder_use_norm="identity")',
         ),
-        ("smp.Unet(name, drop=0.1)", 'smp_core.create("unet", name, encoder_options={"drop": 0.1})'),
+        ("smp.Unet(name, drop=0.1)", 'smp_core.create("unet", name, drop=0.1)'),
+        (
+            "smp.Unet('tu-resnet18', drop_rate=0.1)",
+            'smp_core.create("unet", \'tu-resnet18\', encoder_options={"drop_rate": 0.1})',
+        ),
+        ("smp.Unet('tu-resnet18', clases=3)", "smp_core.create(\"unet\", 'tu-resnet18', clases=3)"),
+        ("smp.PAN(name, encoder_dilation=True)", 'smp_core.create("pan", name, encoder_dilation=True)'),
+        ("smp.Unet(encoder_name=(n := name))", 'smp_core.create("unet", (n := name))'),
+        (
+            "smp.Unet(name, aux_params=f(\n smp.FPN(a,\n classes=smp.losses)))",
+            'smp_core.create("unet", name, aux_params=f(smp_core.create("fpn", a, classes=smp_losses)))',
+        ),
+        ("smp.unet.Unet(name)", 'smp_core.create("unet", name)'),
         (
             'smp.create_model("fpn", "mit_b0", None, decoder_dropout=0.1)',
             'smp_core.create("fpn", "mit_b0", encoder_weights=None, decoder_dropout=0.1)',
@@ -116,6 +128,38 @@ def test_an_expression_of_several_lines_is_one_line():
 @pytest.mark.parametrize(
     ("expression", "note"),
     [
+        (
+            "smp.Unet('resnet18', clases=3)",
+            "clases is no parameter of Unet in segmentation_models_pytorch 0.6.0; did you mean classes?",
+        ),
+        (
+            "smp.Unet('resnet18', drop=0.1)",
+            "drop is no parameter of Unet in segmentation_models_pytorch 0.6.0, and the encoder resnet18 takes no "
+            "options: leave it out",
+        ),
+        (
+            "smp.create_model(a, b, drop=0.1)",
+            "drop is no parameter of create_model in segmentation_models_pytorch 0.6.0, and nothing says that the "
+            "encoder takes it; if it does, write encoder_options={...}",
+        ),
+        (
+            "smp.encoders.get_encoder('acme/x', drop=0.1)",
+            "and the encoder acme/x is not known; if it takes it, write options={...}",
+        ),
+        (
+            "smp.Unet('tu-resnet18', drop_rate=1)",
+            "drop_rate is for the encoder: it must be an argument of timm's model",
+        ),
+        ("smp.losses.DiceLoss('binary', smoth=1)", "smoth is no parameter of losses.DiceLoss in"),
+        ("smp.fpn.FPN", "fpn.FPN has been decoders.fpn.FPN since segmentation_models_pytorch 0.2"),
+        (
+            "smp.decoders.unet.decoder.UnetDecoderBlock(1, 2)",
+            "not provided, nor by smp-compat: smp_core.layers.UnetBlock takes their place",
+        ),
+        (
+            "smp.base.hub_mixin.SMPHubMixin",
+            "not provided, nor by smp-compat: every smp_core.SegmentationModel is saved and loaded without it",
+        ),
         ("smp.Unet(*a)", "arguments given by * cannot be told apart: name them"),
         ("smp.losses.MCCLoss(*a)", "smp_values=True keeps segmentation_models_pytorch's values"),
         ("smp.get_encoder()", "get_encoder is unknown to segmentation_models_pytorch 0.6.0"),

@@ -83,10 +83,10 @@ def test_lines_that_are_cut_otherwise_than_strings(tmp_path):
 
 def test_a_cell_that_does_not_parse_is_named_and_the_others_are_done(tmp_path):
     path = tmp_path / "a.ipynb"
-    path.write_text(json.dumps(notebook([f"import {SMP} as smp"], ["def (:\n"], ["smp.Unet()"])))
+    path.write_text(json.dumps(notebook([f"import {SMP} as smp"], ["x = )\n"], ["smp.Unet()"])))
     document = read(path)
     assert document is not None
-    assert document.failures == ["cell 3 does not parse: unexpected syntax, line 1"]
+    assert document.failures == ["cell 3 does not parse: unmatched ')', line 1"]
     assert [line.place for line in file_report(document, find(document.code)).lines] == ["cell 2:1", "cell 4:1"]
 
 
@@ -99,8 +99,19 @@ def test_a_cell_magic_of_another_language_names_the_library(tmp_path):
 
 
 def test_a_notebook_in_another_language_has_no_uses(tmp_path):
-    cells = notebook([f"import {SMP} as smp"], language_info={"name": "julia"})
-    assert report(tmp_path / "a.ipynb", json.dumps(cells)).lines == []
+    for metadata in (
+        {"language_info": {"name": "julia"}},
+        {"kernelspec": {"name": "ir", "language": "R"}},
+        {"kernelspec": {"name": "julia-1.10"}},
+    ):
+        cells = notebook([f"import {SMP} as smp"], **metadata)
+        assert report(tmp_path / "a.ipynb", json.dumps(cells)).lines == []
+
+
+def test_a_notebook_whose_kernel_has_a_name_of_its_own_is_python(tmp_path):
+    for metadata in ({"kernelspec": {"name": "my-env"}}, {"kernelspec": {"name": "x", "language": "python"}}, {"a": 1}):
+        cells = notebook([f"import {SMP} as smp"], **metadata)
+        assert len(report(tmp_path / "a.ipynb", json.dumps(cells)).lines) == 1
 
 
 @pytest.mark.parametrize(

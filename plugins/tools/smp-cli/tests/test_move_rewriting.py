@@ -46,6 +46,11 @@ def rewrite(path: Path, raw: bytes) -> bytes:
         ("x = 'import SMP'  # import SMP", "x = 'import SMP'  # import SMP"),
         ("from .SMP import Unet", "from .SMP import Unet"),
         ("import smp_compat as smp", "import smp_compat as smp"),
+        ("from SMP.unet.model import Unet", "from smp_compat.decoders.unet.model import Unet"),
+        ("from SMP import unet, fpn as f", "from smp_compat.decoders import unet, fpn as f"),
+        ("import SMP.fpn as f, SMP", "import smp_compat.decoders.fpn as f, smp_compat as SMP"),
+        ("from SMP.common.blocks import Conv2dReLU", "from smp_compat.base.modules import Conv2dReLU"),
+        ("from SMP.united import a", "from smp_compat.united import a"),
     ],
 )
 def test_imports(tmp_path, before, after):
@@ -84,7 +89,7 @@ def test_bytes_stay(tmp_path, raw):
         (b"import SMP\nx = '\xff'\n", "cannot be decoded as utf-8"),
         (b"# coding: nonsense\nimport SMP\n", "unknown encoding: nonsense"),
         (b"# coding: utf-7\nimport SMP\nx = '+AGE-'\n", "decoding it as utf-7 and encoding it again gives other bytes"),
-        (b"import SMP\nprint 'a'\n", "does not parse: unexpected syntax, line 2"),
+        (b"import SMP\nx = )\n", "does not parse: unmatched ')', line 2"),
         (b"import SMP\nx = 1\0\n", "does not parse"),
     ],
 )

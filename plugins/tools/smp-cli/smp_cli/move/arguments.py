@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import ast
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-
-import libcst
 
 from smp_cli.move.entries import Arguments
 
-Code = Callable[[libcst.CSTNode], str]
+Code = Callable[[ast.expr], str]
 
 
 class ByHandError(Exception):
@@ -28,28 +27,32 @@ class Given:
 
     name: str
     keyword: bool
-    value: libcst.BaseExpression
+    value: ast.expr
 
 
-def bind(call: libcst.Call, names: Sequence[str]) -> list[Given]:
+def bind(call: ast.Call, names: Sequence[str]) -> list[Given]:
     """The arguments of a call by their parameters, whose names are given in their order."""
-    found = []
-    for number, argument in enumerate(call.args):
-        if argument.star or argument.keyword is not None:
-            name = argument.keyword.value if argument.keyword is not None else argument.star
-            found.append(Given(name, argument.keyword is not None, argument.value))
+    found: list[tuple[tuple[int, int], Given]] = []
+    for number, value in enumerate(call.args):
+        if isinstance(value, ast.Starred):
+            given = Given("*", False, value.value)
         else:
-            found.append(Given(names[number] if number < len(names) else "", False, argument.value))
-    return found
+            given = Given(names[number] if number < len(names) else "", False, value)
+        found.append(((value.lineno, value.col_offset), given))
+    for item in call.keywords:
+        place = (item.value.lineno, item.value.col_offset)
+        found.append((place, Given("**" if item.arg is None else item.arg, item.arg is not None, item.value)))
+    return [given for _, given in sorted(found, key=lambda pair: pair[0])]
 
 
-def carry(given: Sequence[Given], arguments: Arguments | None, code: Code) -> list[str]:
+def carry(given: Sequence[Given], arguments: Arguments | None, code: Code, others: Collection[str] = ()) -> list[str]:
     """The arguments as they are written here.
 
     Args:
         given: those of the call.
         arguments: how they are carried over; None where they stay as they are.
         code: gives the code of a value.
+        others: keywords that go into the dict of `Arguments.rest`.
 
     Raises:
         ByHandError: nobody can tell which parameter gets which value.
@@ -57,7 +60,7 @@ def carry(given: Sequence[Given], arguments: Arguments | None, code: Code) -> li
     if arguments is None or not (arguments.positional or arguments.first):
         written = [_as_it_is(item, code) for item in given]
     else:
-        written = [*_reordered(given, arguments, code)]
+        written = [*_reordered(given, arguments, code, others)]
     if arguments is not None and arguments.added is not None and is_added(given, arguments):
         written.append("=".join(arguments.added))
     return written
@@ -76,7 +79,7 @@ def _as_it_is(item: Given, code: Code) -> str:
     return (item.name if item.name.startswith("*") else "") + code(item.value)
 
 
-def _reordered(given: Sequence[Given], arguments: Arguments, code: Code) -> Iterator[str]:
+def _reordered(given: Sequence[Given], arguments: Arguments, code: Code, others: Collection[str]) -> Iterator[str]:
     if any(item.name == "*" for item in given):
         raise ByHandError("arguments given by * cannot be told apart: name them")
     if any(not item.name for item in given):
@@ -93,18 +96,13 @@ def _reordered(given: Sequence[Given], arguments: Arguments, code: Code) -> Iter
         if value is None:
             break
         yield value
-    others = []
+    in_dict = [f'"{name}": {value}' for name, value in values.items() if name in others]
     for name, value in values.items():
-        if name in arguments.dropped:
+        if name in arguments.dropped or name in others:
             continue
-        if name in arguments.former:
-            now, meanings = arguments.former[name]
-            yield f"{now}={meanings.get(value, value)}"
-        elif name in arguments.names or not arguments.rest:
-            yield f"{arguments.renamed.get(name, name)}={value}"
-        else:
-            others.append(f'"{name}": {value}')
+        now, meanings = arguments.former.get(name, (arguments.renamed.get(name, name), {}))
+        yield f"{now}={meanings.get(value, value)}"
     yield from (f"{name}={value}" for name, value in missing.items())
-    if others:
-        yield f"{arguments.rest}={{{', '.join(others)}}}"
+    if in_dict:
+        yield f"{arguments.rest}={{{', '.join(in_dict)}}}"
     yield from (f"**{code(item.value)}" for item in given if item.name == "**")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from smp_cli.move import notebooks
 from smp_cli.move.notebooks import Cell
-from smp_cli.move.parsing import deeply, parse
+from smp_cli.move.parsing import parse
 from smp_cli.move.sources import Edit, Text, UnreadableError, apply, decode, parsable, split_lines
 
 NAMED = re.compile(rb"segmentation[_-]models[_-]pytorch|smp_compat")
@@ -42,6 +42,7 @@ class Document:
         cells: of a notebook, by their numbers.
         failures: cells that do not parse, and why.
         mentions: lines that are not Python and name the library, with what they say.
+        left: why it was left alone, where it was.
     """
 
     path: Path
@@ -51,6 +52,7 @@ class Document:
     cells: dict[int, Cell] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     mentions: list[tuple[Place, str]] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
 
     def place(self, line: int, column: int = 0) -> Place:
         """Where a line and column of the program stand in the file."""
@@ -79,7 +81,7 @@ def read(path: Path) -> Document | None:
     raw = path.read_bytes()
     if not NAMED.search(raw):
         return None
-    return _notebook(path, raw) if path.suffix == ".ipynb" else _module(path, raw)
+    return _notebook(path, raw) if path.suffix.lower() == ".ipynb" else _module(path, raw)
 
 
 def _module(path: Path, raw: bytes) -> Document:
@@ -102,7 +104,10 @@ def _notebook(path: Path, raw: bytes) -> Document:
     except UnicodeDecodeError as error:
         raise UnreadableError(f"cannot be decoded as utf-8: {error}") from error
     document = Document(path, Text(tuple(split_lines(text)), "utf-8", mark))
-    for cell in notebooks.read_cells(text):
+    language, cells = notebooks.read_cells(text)
+    if language is not None:
+        document.left.append(f"is a notebook in {language}, not in Python: left alone")
+    for cell in cells:
         document.cells[cell.number] = cell
         _add_cell(document, cell)
     return document
@@ -117,7 +122,7 @@ def _add_cell(document: Document, cell: Cell) -> None:
     if not python:
         return
     try:
-        deeply(lambda: parse(parsable(python).code))
+        parse(parsable(python).code)
     except UnreadableError as error:
         document.failures.append(f"cell {cell.number} {error}")
     else:
@@ -127,7 +132,7 @@ def _add_cell(document: Document, cell: Cell) -> None:
 def _parses(lines: Sequence[str]) -> bool:
     """Whether lines are Python as they are; one of an expression may begin as a magic does."""
     try:
-        deeply(lambda: parse(parsable(lines).code))
+        parse(parsable(lines).code)
     except UnreadableError:
         return False
     return True

@@ -17,7 +17,8 @@ class Arguments:
         defaults: what is written where a call leaves a parameter out, as the default there is another one.
         renamed: parameters that are called otherwise here.
         former: spellings that segmentation_models_pytorch deprecated: what they are called, and their values.
-        rest: the parameter here that takes all other keywords as a dict.
+        rest: the parameter here that takes as a dict what a call has for the encoder.
+        closed: whether segmentation_models_pytorch has no other parameters; then other keywords are said to be unknown.
         dropped: parameters without a counterpart.
         added: a keyword that is written in addition, where any of ``added_with`` is given, or always.
     """
@@ -29,6 +30,7 @@ class Arguments:
     renamed: Mapping[str, str] = field(default_factory=dict)
     former: Mapping[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
     rest: str = ""
+    closed: bool = False
     dropped: tuple[str, ...] = ()
     added: tuple[str, str] | None = None
     added_with: tuple[str, ...] = ()

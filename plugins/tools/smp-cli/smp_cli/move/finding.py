@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 
-import libcst
-from libcst.helpers import get_full_name_for_node
-from libcst.metadata import (
-    ExpressionContext,
-    ExpressionContextProvider,
-    MetadataWrapper,
-    ParentNodeProvider,
-    PositionProvider,
-    ScopeProvider,
+from smp_cli.move.bindings import (
+    NEW,
+    OLD,
+    Bindings,
+    below_root,
+    imported_module,
+    is_star,
+    names_that_matter,
 )
+from smp_cli.move.program import Program
+from smp_cli.move.scopes import Collector, Read, attributes, bound_name, last_name
+from smp_cli.move.surface import FORMER_MODULES, moved, public_names
 
-from smp_cli.move.bindings import OLD, Bindings, below_root, bound_name, imported_module
-from smp_cli.move.parsing import deeply, parse
-from smp_cli.move.surface import public_names
+_FROM = re.compile(r"from(?:\s|\\\n)+")
+_BY_STRING = ("import_module", "__import__")
 
 
 @dataclass(frozen=True)
@@ -28,19 +31,31 @@ class Use:
 
     Attributes:
         name: what is used, below the package: ``losses.DiceLoss``; empty for the package itself.
-        node: the reference, or the whole call or subscript where the reference is what is called or subscripted.
-        reference: the reference alone.
+        node: the reference, or the whole call or subscript where the reference is what is called or subscripted; the
+            alias of an import where nothing else uses it.
         line: of the program, from 1.
         column: from 0.
         stored: whether it is assigned to, or deleted.
+        role: see `smp_cli.move.scopes.Read`.
+        in_string: whether it stands in a formatted string.
     """
 
     name: str
-    node: libcst.CSTNode
-    reference: libcst.CSTNode
+    node: ast.expr | ast.alias
     line: int
     column: int
     stored: bool = False
+    role: str = ""
+    in_string: bool = False
+
+
+class Root(NamedTuple):
+    """Where the library's name stands in an import (line from 1, column from 0), and what it becomes."""
+
+    line: int
+    column: int
+    old: str
+    new: str
 
 
 @dataclass(frozen=True)
@@ -50,12 +65,14 @@ class Import:
     Attributes:
         node: the statement.
         line: of the program, from 1.
-        roots: where the library's name stands in it, and what it becomes; none where it is today's already.
+        roots: where the library's name stands in it; none where it is today's already.
+        former: modules in it that were moved before segmentation_models_pytorch 0.2, and are not rewritten.
     """
 
-    node: libcst.Import | libcst.ImportFrom
+    node: ast.Import | ast.ImportFrom
     line: int
-    roots: tuple[tuple[int, int, str], ...]
+    roots: tuple[Root, ...]
+    former: tuple[str, ...] = ()
 
 
 @dataclass
@@ -63,13 +80,13 @@ class Found:
     """What a program has of the library.
 
     Attributes:
-        dynamic: imports of modules by a string: the name and the line.
+        dynamic: imports of modules by a string: the name, the call, and the line.
     """
 
-    module: libcst.Module
+    program: Program
     uses: list[Use] = field(default_factory=list)
     imports: list[Import] = field(default_factory=list)
-    dynamic: list[tuple[str, libcst.Call, int]] = field(default_factory=list)
+    dynamic: list[tuple[str, ast.Call, int]] = field(default_factory=list)
 
 
 def find(code: str) -> Found:
@@ -78,136 +95,104 @@ def find(code: str) -> Found:
     Raises:
         UnreadableError: it does not parse.
     """
-    return deeply(lambda: _find(code))
-
-
-def _find(code: str) -> Found:
-    # A tree that the parser made has no node twice, so that it need not be copied.
-    wrapper = MetadataWrapper(parse(code), unsafe_skip_copy=True)
-    imports = _Imports(wrapper)
-    wrapper.module.visit(imports)
-    found = Found(wrapper.module, imports=imports.found)
-    if not imports.found and f'"{OLD}' not in code and f"'{OLD}" not in code:
+    program = Program.read(code)
+    found = Found(program, imports=[*_imports(program)])
+    if not found.imports and f'"{OLD}' not in code and f"'{OLD}" not in code:
         return found
-    uses = _Uses(wrapper, imports)
-    wrapper.module.visit(uses)
-    found.uses, found.dynamic = [*uses.found, *uses.unused()], uses.dynamic
+    stars = {}
+    for item in found.imports:
+        if isinstance(item.node, ast.ImportFrom) and is_star(item.node):
+            module = imported_module(item.node) or ""
+            stars[module] = public_names(below_root(module) or "")
+    collector = Collector(names_that_matter(program.tree, stars))
+    collector.collect(program.tree)
+    bindings = Bindings(stars, collector.sources)
+    used: set[str] = set()
+    for read in collector.reads:
+        meaning = bindings.meaning(read)
+        if meaning is not None:
+            used.add(read.name.id)
+            found.uses.append(_use(program, read, meaning))
+    found.uses += _unused(program, found.imports, used)
     found.uses.sort(key=lambda use: (use.line, use.column))
+    found.dynamic = [*_dynamic(collector.calls)]
     return found
 
 
-class _Imports(libcst.CSTVisitor):
+def _use(program: Program, read: Read, meaning: str) -> Use:
+    name = below_root(".".join([meaning, *attributes(read.reference)])) or ""
+    stored = isinstance(getattr(read.node, "ctx", None), ast.Store | ast.Del)
+    line, column = program.line_and_column(program.place(read.reference))
+    return Use(name, read.node, line, column, stored, read.role, read.in_string)
+
+
+def _unused(program: Program, imports: list[Import], used: set[str]) -> Iterator[Use]:
+    """Names that are imported and not used in the program: others may import them from it."""
+    for item in imports:
+        if not isinstance(item.node, ast.ImportFrom) or is_star(item.node):
+            continue
+        module = below_root(imported_module(item.node) or "")
+        for alias in item.node.names:
+            if bound_name(alias) not in used:
+                place = program.line_and_column(program.place(alias))
+                yield Use(f"{module}.{alias.name}".lstrip("."), alias, *place)
+
+
+def _dynamic(calls: list[ast.Call]) -> Iterator[tuple[str, ast.Call, int]]:
+    for call in calls:
+        if last_name(call.func) not in _BY_STRING or not call.args or not isinstance(call.args[0], ast.Constant):
+            continue
+        value = call.args[0].value
+        if isinstance(value, str) and below_root(value) is not None:
+            yield value, call, call.lineno
+
+
+def _imports(program: Program) -> Iterator[Import]:
     """The imports of the library."""
-
-    def __init__(self, wrapper: MetadataWrapper) -> None:
-        super().__init__()
-        self.positions = wrapper.resolve(PositionProvider)
-        self.found: list[Import] = []
-        self.stars: dict[str, frozenset[str]] = {}
-
-    def visit_Import(self, node: libcst.Import) -> None:  # noqa: N802
-        ours = [alias for alias in node.names if below_root(get_full_name_for_node(alias.name) or "") is not None]
+    for node in ast.walk(program.tree):
+        if isinstance(node, ast.Import):
+            ours = [alias for alias in node.names if below_root(alias.name) is not None]
+            roots = [_root(program, program.place(alias), alias.name, _plain(alias)) for alias in ours]
+            former = [alias.name for alias in ours if alias.asname is None and moved(below_root(alias.name) or "")]
+        elif isinstance(node, ast.ImportFrom) and imported_module(node) is not None:
+            ours = node.names
+            roots, former = _from(program, node)
+        else:
+            continue
         if ours:
-            self._add(node, [root for alias in ours for root in self._roots(alias.name, _plain_import(alias))])
-
-    def visit_ImportFrom(self, node: libcst.ImportFrom) -> None:  # noqa: N802
-        module = imported_module(node)
-        if module is None:
-            return
-        assert node.module is not None
-        self._add(node, [*self._roots(node.module, "smp_compat")])
-        if isinstance(node.names, libcst.ImportStar):
-            self.stars[module] = public_names(below_root(module) or "")
-
-    def _add(self, node: libcst.Import | libcst.ImportFrom, roots: list[tuple[int, int, str]]) -> None:
-        self.found.append(Import(node, self.positions[node].start.line, tuple(roots)))
-
-    def _roots(self, name: libcst.BaseExpression, new: str) -> Iterator[tuple[int, int, str]]:
-        while isinstance(name, libcst.Attribute):
-            name = name.value
-        if isinstance(name, libcst.Name) and name.value == OLD:
-            start = self.positions[name].start
-            yield start.line, start.column, new
+            found = tuple(root for root in roots if root is not None)
+            yield Import(node, node.lineno, found, tuple(former))
 
 
-def _plain_import(alias: libcst.ImportAlias) -> str:
+def _from(program: Program, node: ast.ImportFrom) -> tuple[list[Root | None], list[str]]:
+    """What becomes of ``from module import names``, and which of the names are modules that must be moved by hand."""
+    begin = _FROM.match(program.code, program.place(node))
+    assert begin is not None
+    assert node.module is not None
+    former = [alias.name for alias in node.names if node.module in (OLD, NEW) and alias.name in FORMER_MODULES]
+    if former and len(former) == len(node.names) and all(moved(name) == f"decoders.{name}" for name in former):
+        return [_root(program, begin.end(), node.module, f"{NEW}.decoders")], []
+    return [_root(program, begin.end(), node.module, NEW)], [f"{node.module}.{name}" for name in former]
+
+
+def _root(program: Program, place: int, name: str, new: str) -> Root | None:
+    """The library's name at a place, with a module behind it that has another name today."""
+    if name.partition(".")[0] != OLD:
+        return None
+    below = name.partition(".")[2]
+    first = next((former for former in FORMER_MODULES if f"{below}.".startswith(f"{former}.")), "")
+    old = f"{OLD}.{first}" if first else OLD
+    if first and program.code.startswith(old, place):
+        return Root(*program.line_and_column(place), old, f"{new}.{FORMER_MODULES[first]}")
+    return Root(*program.line_and_column(place), OLD, new)
+
+
+def _plain(alias: ast.alias) -> str:
     """What the library's name becomes in an ``import`` without from: whatever the program calls it keeps its name.
 
     ``import segmentation_models_pytorch.losses`` binds the package and imports the module, so both are imported.
     """
     if alias.asname is not None:
-        return "smp_compat"
-    whole = f"smp_compat as {OLD}"
-    return f"{whole}, smp_compat" if isinstance(alias.name, libcst.Attribute) else whole
-
-
-class _Uses(libcst.CSTVisitor):
-    """The references to what was imported."""
-
-    def __init__(self, wrapper: MetadataWrapper, imports: _Imports) -> None:
-        super().__init__()
-        self.imports = imports
-        self.positions = imports.positions
-        self.parents = wrapper.resolve(ParentNodeProvider)
-        self.contexts = wrapper.resolve(ExpressionContextProvider)
-        self.bindings = Bindings(wrapper.resolve(ScopeProvider), self.positions, self.parents, imports.stars)
-        self.found: list[Use] = []
-        self.dynamic: list[tuple[str, libcst.Call, int]] = []
-        self.used: set[str] = set()
-
-    def visit_Import(self, node: libcst.Import) -> bool:  # noqa: N802, ARG002
-        return False
-
-    def visit_ImportFrom(self, node: libcst.ImportFrom) -> bool:  # noqa: N802, ARG002
-        return False
-
-    def visit_Attribute(self, node: libcst.Attribute) -> bool:  # noqa: N802
-        first: Any = node
-        while isinstance(first, libcst.Attribute):
-            first = first.value
-        if not isinstance(first, libcst.Name):
-            return True
-        self._consider(first, node)
-        return False
-
-    def visit_Name(self, node: libcst.Name) -> None:  # noqa: N802
-        if self.contexts.get(node) is ExpressionContext.LOAD:
-            self._consider(node, node)
-
-    def visit_Call(self, node: libcst.Call) -> None:  # noqa: N802
-        called = (get_full_name_for_node(node.func) or "").rpartition(".")[2]
-        if called not in ("import_module", "__import__") or not node.args:
-            return
-        name = node.args[0].value
-        value = name.evaluated_value if isinstance(name, libcst.SimpleString) else None
-        if isinstance(value, str) and below_root(value) is not None:
-            self.dynamic.append((value, node, self.positions[node].start.line))
-
-    def _consider(self, first: libcst.Name, node: libcst.Name | libcst.Attribute) -> None:
-        meaning = self.bindings.meaning(first)
-        if meaning is None:
-            return
-        self.used.add(first.value)
-        after = (get_full_name_for_node(node) or "")[len(first.value) :]
-        start, whole = self.positions[node].start, self._whole(node)
-        stored = self.contexts.get(whole) in (ExpressionContext.STORE, ExpressionContext.DEL)
-        self.found.append(Use(below_root(meaning + after) or "", whole, node, start.line, start.column, stored))
-
-    def _whole(self, node: libcst.CSTNode) -> libcst.CSTNode:
-        parent: Any = self.parents.get(node)
-        called = isinstance(parent, libcst.Call) and parent.func is node
-        subscripted = isinstance(parent, libcst.Subscript) and parent.value is node
-        return parent if called or subscripted else node
-
-    def unused(self) -> Iterator[Use]:
-        """Names that are imported and not used in the program: others may import them from it."""
-        for item in self.imports.found:
-            if not isinstance(item.node, libcst.ImportFrom) or isinstance(item.node.names, libcst.ImportStar):
-                continue
-            module = below_root(imported_module(item.node) or "")
-            for alias in item.node.names:
-                if bound_name(alias) in self.used:
-                    continue
-                start = self.positions[alias].start
-                name = f"{module}.{get_full_name_for_node(alias.name)}".lstrip(".")
-                yield Use(name, alias.name, alias.name, start.line, start.column)
+        return NEW
+    whole = f"{NEW} as {OLD}"
+    return f"{whole}, {NEW}" if "." in alias.name else whole

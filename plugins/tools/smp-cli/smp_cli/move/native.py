@@ -16,8 +16,10 @@ _REGION = "mode classes log_loss from_logits smooth ignore_index eps"
 
 
 def _loss(name: str, names: str, differs_with: str = "") -> Native:
-    added = Arguments(names=tuple(names.split()), added=("smp_values", "True"), added_with=tuple(differs_with.split()))
-    return Native(f"smp_losses.{name}", arguments=added, needs=_LOSSES)
+    given = Arguments(
+        tuple(names.split()), closed=True, added=("smp_values", "True"), added_with=tuple(differs_with.split())
+    )
+    return Native(f"smp_losses.{name}", arguments=given, needs=_LOSSES)
 
 
 _MASK_LOSSES = {
@@ -47,7 +49,9 @@ _SCORE = "tp fp fn tn reduction class_weights zero_division"
 
 
 def _score(name: str, names: str = _SCORE) -> Native:
-    arguments = Arguments(names=tuple(names.split()), added=("smp_values", "True"), added_with=("class_weights",))
+    arguments = Arguments(
+        tuple(names.split()), closed=True, added=("smp_values", "True"), added_with=("class_weights",)
+    )
     return Native(f"smp_metrics.{name}", arguments=arguments, needs=("smp-metrics",))
 
 
@@ -56,7 +60,9 @@ _MEASURES: dict[str, Native] = {
     "metrics.fbeta_score": _score("fbeta_score", _SCORE.replace("reduction", "beta reduction")),
     "metrics.get_stats": Native(
         "smp_metrics.get_stats",
-        arguments=Arguments(names=("output", "target", "mode", "ignore_index", "threshold", "num_classes")),
+        arguments=Arguments(
+            names=("output", "target", "mode", "ignore_index", "threshold", "num_classes"), closed=True
+        ),
         needs=("smp-metrics",),
         with_note=(
             ("threshold",),
@@ -71,6 +77,7 @@ _BUILD = Arguments(
     positional=1,
     defaults={"weights": "None"},
     rest="options",
+    closed=True,
 )
 _BASE_ENCODER = Native(
     "smp_core.EncoderBase",
@@ -205,12 +212,12 @@ _BASE: dict[str, Native] = {
     "base.is_torch_compiling": Native("torch.compiler.is_compiling", needs=()),
 }
 
-_STAYS = "stays with smp-compat, which has it under the same name"
+STAYS = "stays with smp-compat, which has it under the same name"
 _INTERNAL = "an internal part of segmentation_models_pytorch, without a counterpart to rely on"
 _COMPAT = ("smp-compat",)
 _DECODER = Native(
     needs=_COMPAT,
-    note=f"{_STAYS}; the decoders here (smp_unet.decoder and so on) have the same keys, and arguments of their own",
+    note=f"{STAYS}; the decoders here (smp_unet.decoder and so on) have the same keys, and arguments of their own",
 )
 _HOMES = sorted({name.lower() for name in PARAMETERS} - {"deeplabv3plus"})
 _PRIVATE_FAMILIES = ("dpn", "efficientnet", "inceptionresnetv2", "inceptionv4", "senet", "xception")
@@ -229,9 +236,9 @@ MODULES: dict[str, Native] = {
     "base": Native(note="smp_core.SegmentationModel, smp_core.heads and smp_core.layers"),
     "utils": Native(
         needs=_COMPAT,
-        note=f"{_STAYS}, deprecated there and here; natively: a training loop of your own, smp_losses and smp_metrics",
+        note=f"{STAYS}, deprecated there and here; natively: a training loop of your own, smp_losses and smp_metrics",
     ),
-    "encoders._utils": Native(needs=_COMPAT, note=_STAYS),
+    "encoders._utils": Native(needs=_COMPAT, note=STAYS),
     "losses._functional": Native(note=f"{_INTERNAL}; use the classes of smp_losses"),
     "base.hub_mixin": Native(note="models save and load themselves: model.save_pretrained, smp_core.from_pretrained"),
     **{f"decoders.{home}.decoder": _DECODER for home in _HOMES},
@@ -256,6 +263,11 @@ TABLE: dict[str, Native] = {
     **_families(),
     **_ENCODERS,
     **_BASE,
+    **{
+        f"decoders.{home}.decoder.{name}": Native(note="base.modules by another name: see smp_core.layers")
+        for home in _HOMES
+        for name in ("md", "modules")
+    },
 }
 
 

@@ -46,6 +46,13 @@ _FORMER: dict[str, tuple[str, Mapping[str, str]]] = {
     "decoder_use_batchnorm": ("decoder_use_norm", _BATCHNORM),
     "psp_use_batchnorm": ("decoder_use_norm", _BATCHNORM),
     "upscale_mode": ("decoder_interpolation", {}),
+    "encoder_dilation": ("encoder_dilation", {}),
+}
+_HAD = {
+    "decoder_use_batchnorm": ("Unet", "UnetPlusPlus", "MAnet", "Linknet"),
+    "psp_use_batchnorm": ("PSPNet",),
+    "upscale_mode": ("PAN",),
+    "encoder_dilation": ("PAN",),
 }
 _IN_A_DICT = "what the dict has for the encoder itself belongs into encoder_options"
 
@@ -61,8 +68,9 @@ def _architecture(name: str) -> Native:
             positional=1,
             first=f'"{name.lower()}"',
             defaults={"encoder_name": encoder},
-            former=_FORMER,
+            former={old: now for old, now in _FORMER.items() if name in _HAD[old]},
             rest="encoder_options",
+            closed=True,
         ),
         needs=("smp-core", f"smp-{home}"),
         dict_note=_IN_A_DICT,
@@ -76,6 +84,14 @@ CLASS_NOTE = (
     "good for isinstance and annotations (or smp_core.SegmentationModel, for any model); it takes a built encoder, so "
     'models are made by smp_core.create("{}", ...)'
 )
+ROLE_NOTES = {
+    "partial": 'in place of the class write: smp_core.create, "{}"; the other arguments follow by their names',
+    "base": (
+        "a subclass of it takes a built encoder: super().__init__(smp_core.create_encoder(...), classes=...); or build "
+        'a model by smp_core.create("{}", ...) and wrap it'
+    ),
+}
+"""What to know of a class by what is done with it, see `smp_cli.move.scopes.Read`."""
 
 _FROM_PRETRAINED = Native(
     "smp_core.from_pretrained",
@@ -94,6 +110,7 @@ MODELS: dict[str, Native] = {
             defaults={"encoder_name": '"resnet34"'},
             former=_FORMER,
             rest="encoder_options",
+            closed=True,
         ),
         dict_note=_IN_A_DICT,
     ),

@@ -43,8 +43,8 @@ class Cell:
         return split_lines("".join(piece.text for piece in self.pieces))
 
 
-def read_cells(text: str) -> list[Cell]:
-    """The code cells of a notebook in Python; none where it is in another language.
+def read_cells(text: str) -> tuple[str | None, list[Cell]]:
+    """The code cells of a notebook in Python; another language, and no cells, where it is in one.
 
     Args:
         text: of the file.
@@ -61,14 +61,24 @@ def read_cells(text: str) -> list[Cell]:
         raise UnreadableError("is a notebook of format 3 or older; open and save it with a Jupyter of today")
     if not isinstance(whole, dict) or not isinstance(whole.get("cells"), list):
         raise UnreadableError("is no notebook: expected a JSON object with a list of 'cells'")
-    return found if _is_python(whole) else []
+    language = _other_language(whole)
+    return language, found if language is None else []
 
 
-def _is_python(notebook: dict[str, Any]) -> bool:
-    metadata = notebook.get("metadata")
-    language = metadata.get("language_info") if isinstance(metadata, dict) else None
-    name = language.get("name") if isinstance(language, dict) else None
-    return not isinstance(name, str) or name.casefold() in ("python", "ipython")
+def _other_language(notebook: dict[str, Any]) -> str | None:
+    """The language of a notebook that is not Python, by what it says of itself, or by its kernel."""
+    for table, key in (("language_info", "name"), ("kernelspec", "language"), ("kernelspec", "name")):
+        metadata = notebook.get("metadata")
+        of_table = metadata.get(table) if isinstance(metadata, dict) else None
+        name = of_table.get(key) if isinstance(of_table, dict) else None
+        if not isinstance(name, str) or not name:
+            continue
+        if key == "name" and table == "kernelspec":
+            # A kernel may have any name: a few are known to be of other languages.
+            kernel = re.match(r"(ir|julia|scala|almond|bash|rust|evcxr|xcpp)\b|julia-", name.casefold())
+            return name if kernel is not None else None
+        return None if re.match(r"i?python\d*$", name.casefold()) else name
+    return None
 
 
 def _cells(text: str) -> Iterator[Cell]:

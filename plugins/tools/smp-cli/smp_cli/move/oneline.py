@@ -1,81 +1,90 @@
-"""An expression on one line, with parts of it replaced."""
+"""Code on one line: without its line breaks and comments."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import io
+import keyword
+import tokenize
 
-import libcst
+_SILENT = frozenset({tokenize.NL, tokenize.COMMENT, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT})
+_PAIRS = {"(": ")", "[": "]", "{": "}"}
 
-Replaced = Callable[[libcst.CSTNode], "str | None"]
+
+def one_line(code: str) -> str:
+    r"""The code of an expression or of an import on one line; strings of several lines keep theirs.
+
+    >>> one_line("f(\n    [1,\n     2,  # two\n    ],\n)")
+    'f([1, 2])'
+    """
+    if "\n" not in code:
+        return code
+    # In brackets every line break is one that may go.
+    wrapped = f"({code}\n)"
+    try:
+        tokens = [*tokenize.generate_tokens(io.StringIO(wrapped).readline)]
+    except (tokenize.TokenError, SyntaxError):
+        return " ".join(code.split())
+    return _Joined(wrapped.split("\n")).join(tokens)[1:-1]
 
 
-def one_line(module: libcst.Module, node: libcst.CSTNode, replaced: Replaced) -> str:
-    """The code of a node without its line breaks and comments; strings of several lines keep theirs.
+class _Joined:
+    """Puts tokens on one line.
 
     Args:
-        module: which has the node.
-        node: an expression.
-        replaced: what stands in place of a node, or None.
+        lines: of the code.
     """
-    own = replaced(node)
-    if own is not None:
-        return own
-    changed = node.visit(_OneLine(replaced))
-    assert isinstance(changed, libcst.CSTNode)
-    return module.code_for_node(changed).strip()
 
+    def __init__(self, lines: list[str]) -> None:
+        self._lines = lines
+        self._written: list[str] = []
+        self._before: tokenize.TokenInfo | None = None
+        self._broken = False
+        self._open: list[tuple[bool, int]] = []
 
-class _OneLine(libcst.CSTTransformer):
-    def __init__(self, replaced: Replaced) -> None:
-        super().__init__()
-        self._replaced = replaced
-        self._lines: dict[libcst.CSTNode, str] = {}
+    def join(self, tokens: list[tokenize.TokenInfo]) -> str:
+        for token in tokens:
+            if token.type in _SILENT or token.type == tokenize.ENDMARKER:
+                self._broken = True
+            else:
+                self._add(token)
+        return "".join(self._written)
 
-    def on_visit(self, node: libcst.CSTNode) -> bool:
-        line = self._replaced(node)
-        if line is None:
-            return super().on_visit(node)
-        self._lines[node] = line
-        return False
+    def _add(self, token: tokenize.TokenInfo) -> None:
+        before = self._before
+        closes = token.string in _PAIRS.values()
+        if closes and self._open:
+            listed, commas = self._open.pop()
+            if self._broken and before is not None and before.string == "," and (listed or commas > 1):
+                # It stood there for the sake of the line break.
+                self._written.pop()
+        if before is not None:
+            self._written.append(self._gap(before, token, closes))
+        if token.string in _PAIRS:
+            self._open.append((self._is_listed(token.string), 0))
+        elif token.string == "," and self._open:
+            listed, commas = self._open[-1]
+            self._open[-1] = (listed, commas + 1)
+        self._written.append(self._slice(token.start, token.end))
+        self._before = token
+        self._broken = False
 
-    def on_leave(self, original_node: Any, updated_node: Any) -> Any:
-        line = self._lines.get(original_node)
-        if line is not None:
-            return libcst.parse_expression(line)
-        if isinstance(updated_node, libcst.ParenthesizedWhitespace):
-            return libcst.SimpleWhitespace(" ")
-        if isinstance(updated_node, libcst.SimpleWhitespace) and "\n" in updated_node.value:
-            return libcst.SimpleWhitespace(" ")
-        if isinstance(updated_node, _OPENING):
-            return updated_node.with_changes(whitespace_after=_tight(updated_node.whitespace_after))
-        if isinstance(updated_node, _CLOSING):
-            return updated_node.with_changes(whitespace_before=_tight(updated_node.whitespace_before))
-        return super().on_leave(original_node, _without_last_comma(original_node, updated_node))
+    def _gap(self, before: tokenize.TokenInfo, token: tokenize.TokenInfo, closes: bool) -> str:
+        if not self._broken and before.end[0] == token.start[0]:
+            return self._slice(before.end, token.start)
+        return "" if before.string in _PAIRS or closes else " "
 
+    def _is_listed(self, opens: str) -> bool:
+        """Whether a last comma means nothing: not in tuples, nor in subscripts, which may be tuples."""
+        before = self._before
+        if opens == "{" or before is None:
+            return opens == "{"
+        name = before.type == tokenize.NAME and not keyword.iskeyword(before.string)
+        behind = name or before.type == tokenize.STRING or before.string in _PAIRS.values()
+        return (behind or before.string == "import") if opens == "(" else not behind
 
-_OPENING = (libcst.LeftSquareBracket, libcst.LeftCurlyBrace, libcst.LeftParen)
-_CLOSING = (libcst.RightSquareBracket, libcst.RightCurlyBrace, libcst.RightParen)
-_LISTS = (libcst.List, libcst.Dict, libcst.Set)
-
-
-def _tight(space: Any) -> Any:
-    """No space where there was a line break: the break inside of a bracket has become a space by now."""
-    return libcst.SimpleWhitespace("") if space.value == " " else space
-
-
-def _without_last_comma(original: Any, node: Any) -> Any:
-    """A list that ended with a comma, for the sake of its line break, ends without one."""
-    several = isinstance(original, _LISTS) or (isinstance(original, libcst.Tuple) and len(original.elements) > 1)
-    if several and node.elements and isinstance(node.elements[-1].comma, libcst.Comma):
-        last = node.elements[-1].with_changes(comma=libcst.MaybeSentinel.DEFAULT)
-        return node.with_changes(elements=[*node.elements[:-1], last])
-    if isinstance(original, libcst.Call):
-        node = node.with_changes(whitespace_before_args=_tight(node.whitespace_before_args))
-        if node.args and isinstance(node.args[-1].comma, libcst.Comma):
-            last = node.args[-1].with_changes(comma=libcst.MaybeSentinel.DEFAULT)
-            return node.with_changes(args=[*node.args[:-1], last])
-        if node.args:
-            last = node.args[-1].with_changes(whitespace_after_arg=_tight(node.args[-1].whitespace_after_arg))
-            return node.with_changes(args=[*node.args[:-1], last])
-    return node
+    def _slice(self, start: tuple[int, int], end: tuple[int, int]) -> str:
+        (first, begin), (last, stop) = start, end
+        if first == last:
+            return self._lines[first - 1][begin:stop]
+        middle = self._lines[first : last - 1]
+        return "\n".join([self._lines[first - 1][begin:], *middle, self._lines[last - 1][:stop]])

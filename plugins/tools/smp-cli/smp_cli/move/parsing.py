@@ -2,29 +2,55 @@
 
 from __future__ import annotations
 
-import sys
+import ast
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
-
-import libcst
 
 from smp_cli.move.sources import UnreadableError
 
 Result = TypeVar("Result")
 
-# The parser recurses on the stack of its thread, and the tree is walked by recursion, some frames a level.
-_STACK_BYTES = 512 * 2**20
-_FRAMES = 50_000
+# The parser recurses on the stack of its thread. Python bounds most of it, Python 3.10 not all.
+_STACK_BYTES = 256 * 2**20
 
 
-def deeply(function: Callable[[], Result]) -> Result:
-    """Call a function where there is much room for recursion.
+def parse(code: str) -> ast.Module:
+    """The syntax tree of a program; its nodes' columns are in bytes of UTF-8.
 
     Raises:
-        UnreadableError: the room was not enough.
+        UnreadableError: says what the parser did not take, and on which line.
     """
+    try:
+        return _with_room(lambda: _parse(code))
+    except (RecursionError, MemoryError) as error:  # the parser says either where it goes too deep
+        raise UnreadableError("is nested too deeply") from error
+    except SyntaxError as error:
+        raise UnreadableError(f"does not parse: {error.msg}, line {error.lineno or 1}") from error
+    except UnicodeError as error:  # a string of a notebook may hold half a character
+        raise UnreadableError("holds characters that no encoding has") from error
+    except ValueError as error:
+        raise UnreadableError(f"does not parse: {error}") from error
+
+
+def is_expression(text: str) -> bool:
+    """Whether a text is one expression."""
+    try:
+        (statement,) = _parse(text).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return isinstance(statement, ast.Expr)
+
+
+def _parse(code: str) -> ast.Module:
+    with warnings.catch_warnings():  # of the program that is read: it is not ours to judge
+        warnings.simplefilter("ignore")
+        return ast.parse(code)
+
+
+def _with_room(function: Callable[[], Result]) -> Result:
     results: list[Result] = []
     errors: list[BaseException] = []
 
@@ -34,50 +60,19 @@ def deeply(function: Callable[[], Result]) -> Result:
         except BaseException as error:
             errors.append(error)
 
-    with _room():
+    with _stack():
         thread = threading.Thread(target=run)
         thread.start()
-        thread.join()
-    if errors and isinstance(errors[0], RecursionError):
-        raise UnreadableError("is nested too deeply") from errors[0]
+    thread.join()
     if errors:
         raise errors[0]
     return results[0]
 
 
 @contextmanager
-def _room() -> Iterator[None]:
-    frames, size = sys.getrecursionlimit(), threading.stack_size(_STACK_BYTES)
-    sys.setrecursionlimit(max(frames, _FRAMES))
+def _stack() -> Iterator[None]:
+    size = threading.stack_size(_STACK_BYTES)
     try:
         yield
     finally:
-        sys.setrecursionlimit(frames)
         threading.stack_size(size)
-
-
-def parse(code: str) -> libcst.Module:
-    """The syntax tree of a program.
-
-    Raises:
-        UnreadableError: says what the parser did not take, and on which line.
-    """
-    try:
-        module = libcst.parse_module(code)
-    except libcst.ParserSyntaxError as error:
-        raise UnreadableError(f"does not parse: {_reason(error)}, line {error.editor_line}") from error
-    except UnicodeError as error:  # a string of a notebook may hold half a character
-        raise UnreadableError("holds characters that no encoding has") from error
-    # The parser drops blanks on the last lines of a file; anything else would put its places in doubt.
-    if module.code.rstrip() != code.rstrip():
-        raise UnreadableError("the parser does not give back what it read")
-    return module
-
-
-def _reason(error: libcst.ParserSyntaxError) -> str:
-    """What the parser says, in a few words: after its own coordinates, before the list of what it expected."""
-    said = " ".join(str(error.message).split())
-    said = said.partition(": expected one of ")[0] if ": expected one of " in said else said
-    for begin in ("parser error: ", "tokenizer error: "):
-        said = said.removeprefix(begin)
-    return "unexpected syntax" if said.startswith("error at ") else said

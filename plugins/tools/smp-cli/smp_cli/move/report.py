@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from smp_cli.move.calls import Answer, Translator
+from smp_cli.move.bindings import below_root
+from smp_cli.move.calls import UNKNOWN, Answer, Translator
 from smp_cli.move.documents import Document, Place
-from smp_cli.move.finding import Found
+from smp_cli.move.finding import Found, Import
+from smp_cli.move.native import STAYS
+from smp_cli.move.oneline import one_line
 from smp_cli.move.rewriting import becomes, rewritten
 from smp_cli.move.sources import Text
+from smp_cli.move.surface import known_part, moved
+
+_COMPAT = "smp-compat"
 
 
 @dataclass(frozen=True)
@@ -19,8 +27,8 @@ class Line:
 
     Attributes:
         line, cell: where.
-        kind: ``import``, ``use``, ``string`` (a module imported by the name in a string) or ``text`` (a line of a
-            notebook that is not Python).
+        kind: ``import``, ``use``, ``class`` (a use of a model's class that is not called), ``string`` (a module
+            imported by the name in a string) or ``text`` (a line of a notebook that is not Python).
         text: what stands there, on one line.
         becomes: what it becomes: of an import with smp-compat, of a use natively; None where nothing can be written.
         notes: what to know.
@@ -62,12 +70,13 @@ class Report:
     read: int = 0
     files: list[FileReport] = field(default_factory=list)
     failures: list[tuple[Path, str]] = field(default_factory=list)
+    left: list[tuple[Path, str]] = field(default_factory=list)
     written: list[Path] = field(default_factory=list)
 
     @property
     def uses(self) -> int:
         """How often something of the library is used."""
-        return sum(line.kind == "use" for file in self.files for line in file.lines)
+        return sum(line.kind in ("use", "class") for file in self.files for line in file.lines)
 
     @property
     def imports(self) -> list[Line]:
@@ -77,12 +86,22 @@ class Report:
     @property
     def native(self) -> list[str]:
         """The distributions to install for the native lines."""
-        return _ordered({name for answer in self._answers() for name in answer.needs})
+        return _ordered({name for answer in self._answers() for name in answer.needs} - {_COMPAT})
 
     @property
     def compat(self) -> list[str]:
-        """The distributions to install where the imports alone are rewritten: it brings every encoder that SMP has."""
-        return ["smp-compat"]
+        """The distributions that rewritten imports need; none where nothing is imported, as by a string alone."""
+        return [_COMPAT] if self.imports else []
+
+    @property
+    def staying(self) -> list[str]:
+        """The places of uses that have no native form, and that smp-compat has."""
+        return [
+            f"{file.path}:{line.place}"
+            for file in self.files
+            for line in file.lines
+            if line.becomes is None and any(note.startswith(STAYS) for note in line.notes)
+        ]
 
     @property
     def modules(self) -> list[str]:
@@ -104,9 +123,11 @@ class Report:
                 {"path": str(file.path), "changes": file.changes, "lines": [asdict(line) for line in file.lines]}
                 for file in self.files
             ],
-            "install": {"native": self.native, "compat": self.compat if self.files else []},
+            "install": {"native": self.native, "compat": self.compat},
             "imports": self.modules,
+            "staying": self.staying,
             "failures": [{"path": str(path), "reason": reason} for path, reason in self.failures],
+            "left": [{"path": str(path), "reason": reason} for path, reason in self.left],
             "written": [str(path) for path in self.written],
         }
 
@@ -126,16 +147,39 @@ def file_report(document: Document, found: Found) -> FileReport:
         placed.append((number, Line(place.line, place.cell, kind, text, becomes, notes)))
 
     for item in found.imports:
-        text = translator.written(item.node)
-        add(item.line, "import", text, becomes(item, text), *(() if item.roots else ("already moved",)))
+        text = one_line(found.program.text(item.node))
+        add(item.line, "import", text, becomes(item, text), *_of_import(item))
     for use in found.uses:
         answer = translator.answer(use)
         report.answers.append(answer)
-        add(use.line, "use", translator.written(use.node), answer.line, *answer.notes)
+        kind = "class" if answer.of_class else "use"
+        add(use.line, kind, translator.written(use), answer.line, *answer.notes)
     for name, call, number in found.dynamic:
-        add(number, "string", translator.written(call), None, f"{name!r} is a string, which is never rewritten")
+        add(
+            number,
+            "string",
+            one_line(found.program.text(call)),
+            None,
+            f"{name!r} is a string, which is never rewritten",
+        )
     placed.sort(key=lambda pair: pair[0])
     report.lines = [line for _, line in placed]
     for place, text in document.mentions:
         report.lines.append(Line(place.line, place.cell, "text", text, None, ("not Python: by hand",)))
     return report
+
+
+def _of_import(item: Import) -> Iterator[str]:
+    """Notes on an import."""
+    if not item.roots:
+        yield "already moved"
+    node = item.node
+    for name in [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]:
+        below = below_root(name)
+        today = moved(below) if below else None
+        if below and today is not None:
+            yield f"{below} has been {today} since segmentation_models_pytorch 0.2"
+        elif below and known_part(below) is None:
+            yield f"{below} is {UNKNOWN}"
+    for name in item.former:
+        yield f"by hand: {name} is {moved(below_root(name) or '')} today, also where it is used"

@@ -5,26 +5,22 @@ from __future__ import annotations
 import difflib
 import re
 
-from smp_cli.move.bindings import OLD
 from smp_cli.move.documents import Document
 from smp_cli.move.finding import Found, Import
 from smp_cli.move.sources import Text
-
-# Not the name that an import gives: import segmentation_models_pytorch as segmentation_models_pytorch.
-_ROOT = re.compile(rf"(?<!as )\b{OLD}\b")
 
 
 def rewritten(document: Document, found: Found) -> Text:
     """A file whose imports are those of smp_compat."""
     roots = [root for item in found.imports for root in item.roots]
-    return document.changed([(document.place(line, column), OLD, new) for line, column, new in roots])
+    return document.changed([(document.place(root.line, root.column), root.old, root.new) for root in roots])
 
 
 def becomes(item: Import, written: str) -> str:
     """An import statement, as it is written on one line, rewritten."""
-    for _, _, new in item.roots:
-        # What is put in has the old name behind "as", where it is not found again.
-        written = _ROOT.sub(new, written, count=1)
+    for root in item.roots:
+        # Not the name that an import gives, behind "as": what is put in has the old name there, too.
+        written = re.sub(rf"(?<!as )\b{re.escape(root.old)}\b", root.new, written, count=1)
     return written
 
 

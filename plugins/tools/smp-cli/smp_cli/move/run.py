@@ -63,6 +63,7 @@ def examine(paths: Sequence[Path]) -> Report:
             if document is None:
                 continue
             report.failures += [(path, reason) for reason in document.failures]
+            report.left += [(path, reason) for reason in document.left]
             found = file_report(document, find(document.code))
         except UnreadableError as error:
             report.failures.append((path, str(error)))

@@ -192,6 +192,10 @@ _NAMES: dict[str, str] = {
 
 _KNOWN = {module: frozenset(names.split()) for module, names in _NAMES.items()}
 
+_HOMES = ("unet", "linknet", "fpn", "pspnet", "pan", "deeplabv3", "manet", "unetplusplus")
+FORMER_MODULES: dict[str, str] = {**{home: f"decoders.{home}" for home in _HOMES}, "common.blocks": "base.modules"}
+"""Modules as they were called before segmentation_models_pytorch 0.2, and what they have been called since."""
+
 
 def is_module(name: str) -> bool:
     """Whether a name below the package is a module; the empty name is the package itself."""
@@ -201,6 +205,18 @@ def is_module(name: str) -> bool:
 def public_names(module: str) -> frozenset[str]:
     """What a star import of a module binds, as far as it is the package's own."""
     return frozenset(name for name in _KNOWN.get(module, ()) if not name.startswith("_"))
+
+
+def moved(name: str) -> str | None:
+    """A dotted name below the package as it is called since 0.2; None where it was never called otherwise.
+
+    >>> moved("unet.model.Unet"), moved("losses")
+    ('decoders.unet.model.Unet', None)
+    """
+    for former, today in FORMER_MODULES.items():
+        if f"{name}.".startswith(f"{former}."):
+            return today + name[len(former) :]
+    return None
 
 
 def known_part(name: str) -> str | None:

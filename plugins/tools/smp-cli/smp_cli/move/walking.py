@@ -15,8 +15,9 @@ _SKIPPED = frozenset({"node_modules", "__pycache__"})
 def files_of(paths: Iterable[Path]) -> list[Path]:
     """The files below paths, each once, in the order of the paths and then of their names.
 
-    A file that is named is read whatever its name; in folders, those that end as Python files and notebooks do. Hidden
-    folders, virtual environments and installed packages are passed over, unless they are named themselves.
+    A file that is named is read whatever its name; in folders, those that end as Python files and notebooks do, in
+    upper or lower case. Hidden folders, virtual environments and installed packages are passed over, unless they are
+    named themselves.
 
     Raises:
         CliError: a path does not exist.
@@ -35,7 +36,7 @@ def _below(folder: Path) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if not _is_skipped(Path(here, name)))
         for name in sorted(files):
             path = Path(here, name)
-            if path.suffix in SUFFIXES and path.is_file():
+            if path.suffix.lower() in SUFFIXES and path.is_file():
                 yield path
 
 

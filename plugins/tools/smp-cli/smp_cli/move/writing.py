@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -22,6 +23,10 @@ def replace_file(path: Path, old: bytes, new: bytes) -> None:
         OSError: the file cannot be written; then the old one is as it was.
     """
     target = Path(os.path.realpath(path))
+    # A superuser may write to anything; that nobody is to write to it is what the mode says.
+    mode = target.stat().st_mode
+    if not mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH):
+        raise CliError(f"is read-only (mode {stat.S_IMODE(mode):04o}) and was left alone; chmod u+w makes it writable")
     if not os.access(target, os.W_OK):
         raise CliError("may not be written to")
     if target.read_bytes() != old:
@@ -32,7 +37,7 @@ def replace_file(path: Path, old: bytes, new: bytes) -> None:
             file.write(new)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, target.stat().st_mode & 0o7777)
+        os.chmod(name, stat.S_IMODE(mode))
         os.replace(name, target)
     except BaseException:
         Path(name).unlink(missing_ok=True)

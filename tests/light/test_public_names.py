@@ -25,6 +25,7 @@ _EXPORTS = {
     "list_architectures": "smp_core.registry",
     "list_encoders": "smp_core.registry",
     "list_necks": "smp_core.registry",
+    "optimize": "smp_core.inference.optimizing",
     "plugins": "smp_core.registry",
     "preprocessing": "smp_core.inputs",
     "refresh": "smp_core.registry",

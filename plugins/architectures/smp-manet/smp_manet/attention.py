@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from smp_core.inference import Walk
 from smp_core.layers import ChannelGate, ConvNormAct, UpsampleConcatBlock, is_stock, may_fuse
 from smp_core.layers.norm import Norm
 
@@ -74,6 +75,7 @@ class FusionBlock(UpsampleConcatBlock):
         squeeze: int = 16,
     ) -> None:
         super().__init__(interpolation)
+        self.skip_channels = skip_channels
         self.hl_conv = nn.Sequential(
             ConvNormAct(in_channels, in_channels, kernel_size=3, padding=1, norm=norm),
             ConvNormAct(in_channels, skip_channels, kernel_size=1, norm=norm),
@@ -84,6 +86,10 @@ class FusionBlock(UpsampleConcatBlock):
         self.conv1 = self.join(2 * skip_channels, out_channels, norm)
         self.conv2 = ConvNormAct(out_channels, out_channels, kernel_size=3, padding=1, norm=norm)
         self.pools_upsampled = interpolation not in _KEEP_THE_MEAN
+
+    def inference_form(self, walk: Walk) -> nn.Module:
+        """See `smp_core.inference.HasInferenceForm`: with its kernel at hand."""
+        return self.prepared(walk, self.skip_channels)
 
     def forward(self, x: Tensor, skip: Tensor | None, height: int, width: int) -> Tensor:
         """(N, in_channels, h, w) and (N, skip_channels, height, width) -> (N, out_channels, height, width)."""

@@ -56,7 +56,7 @@ def can_share_buffer(layers: Sequence[DenseLayer], kind: type[nn.Module], x: Ten
         kind: the class that they were built with.
         x: its input, (N, C, H, W).
     """
-    if not is_eager(x) or not may_fuse(x) or type(x) is not Tensor or x.device.type != _DEVICE or _is_transformed(x):
+    if not may_fuse(x) or not is_eager(x) or type(x) is not Tensor or x.device.type != _DEVICE or _is_transformed(x):
         return False
     if x.dtype not in (torch.float32, torch.float64) or torch.is_autocast_enabled(_DEVICE):
         return False

@@ -5,9 +5,13 @@ Published weights come under two sets of module names; there is a block for each
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from smp_core.inference import Walk
 
 
 class DropPath(nn.Module):
@@ -55,6 +59,8 @@ class StaticSameConv2d(nn.Conv2d):
         groups: of the convolution.
     """
 
+    folds_norms: ClassVar[bool] = True
+
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, groups: int = 1) -> None:
         half = kernel_size // 2
         super().__init__(in_channels, out_channels, kernel_size, 2, half, groups=groups, bias=False)
@@ -89,6 +95,10 @@ class Swish(nn.Module):
 
     Normalisation by small batches, and gates of large maps, amplify that: the product repeats what published models do.
     """
+
+    def inference_form(self, walk: Walk) -> nn.Module:  # noqa: ARG002
+        """See `smp_core.inference.HasInferenceForm`: torch's own, which reads and writes the map once."""
+        return nn.SiLU()
 
     def forward(self, x: Tensor) -> Tensor:
         return x * torch.sigmoid(x)

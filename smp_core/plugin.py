@@ -22,6 +22,7 @@ import pluggy
 
 from smp_core._specs.architecture import ArchitectureSpec
 from smp_core._specs.encoder import EncoderSpec
+from smp_core._specs.form import FormRule
 from smp_core._specs.former import FormerOption, Migration
 from smp_core._specs.kinds import INTERPOLATIONS, Flag, NormKind, Number, OneOf, OptionKind, Whole, Wholes
 from smp_core._specs.neck import NeckSpec
@@ -38,6 +39,7 @@ __all__ = [
     "ArchitectureSpec",
     "EncoderSpec",
     "Flag",
+    "FormRule",
     "FormerOption",
     "Migration",
     "NeckSpec",
@@ -53,6 +55,7 @@ __all__ = [
     "smp_architectures",
     "smp_encoder_names",
     "smp_encoders",
+    "smp_forms",
     "smp_model_created",
     "smp_necks",
     "smp_resolve_encoder",
@@ -81,6 +84,14 @@ def smp_architectures() -> Iterable[ArchitectureSpec]:  # type: ignore[empty-bod
 @hookspec
 def smp_necks() -> Iterable[NeckSpec]:  # type: ignore[empty-body]
     """Return the specs of the necks that this plugin provides."""
+
+
+@hookspec
+def smp_forms() -> Iterable[FormRule]:  # type: ignore[empty-body]
+    """Return rules of which form of a fused layer runs where; they come before the core's own.
+
+    For who has measured a device that the core has not.
+    """
 
 
 @hookspec

@@ -22,6 +22,7 @@ from torch.nn import functional
 from smp_core._specs.kinds import INTERPOLATIONS
 from smp_core.errors import OptionError
 from smp_core.layers.conv import ConvNormAct
+from smp_core.layers.forms import form_for
 from smp_core.layers.norm import Norm
 from smp_core.layers.recording import is_recording
 from smp_core.layers.stock import CONV3X3, Fusing, is_stock
@@ -84,9 +85,13 @@ def upsample_concat(
 
 def is_transposed(x: Tensor, height: int, width: int, mode: str) -> bool:
     """Whether `convolve_transposed` may stand for a convolution of what `upsample_concat` makes, and is faster."""
-    # An exported graph keeps the plain form: it holds for every size, and runtimes differ in what they do fast. So do
-    # devices on which the transposed form has not been measured to be faster.
-    if mode != "nearest" or is_recording(x) or x.device.type != "cpu":
+    # An exported graph keeps the plain form: it holds for every size, and runtimes differ in what they do fast.
+    if mode != "nearest" or is_recording(x):
+        return False
+    if not torch.jit.is_scripting():
+        if form_for("upsample_conv3x3", x, height * width) != "transposed":
+            return False
+    elif x.device.type != "cpu":
         return False
     # Twofold, or one less where the skip's size is odd. One comparison an axis, so that a compiled graph has one
     # guard for both.

@@ -22,15 +22,20 @@ import pluggy
 from smp_core import plugin as plugin_api
 from smp_core._specs.registered import normalise
 from smp_core.errors import FAILURES, PluginError
-from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec
+from smp_core.plugin import ArchitectureSpec, EncoderSpec, FormRule, NeckSpec
 from smp_core.registry.metadata import Found, find_plugins
 
 # A plugin that imports one of these at discovery makes every program slow that merely has it installed.
 _HEAVY_MODULES = ("torch", "torchvision", "timm", "numpy", "transformers", "tensorflow", "jax")
 # Hook "smp_<kind>" returns specs of this type; plugins and their records have an attribute of the kind's name.
-_KINDS: dict[str, type[Any]] = {"encoders": EncoderSpec, "architectures": ArchitectureSpec, "necks": NeckSpec}
+_KINDS: dict[str, type[Any]] = {
+    "encoders": EncoderSpec,
+    "architectures": ArchitectureSpec,
+    "necks": NeckSpec,
+    "forms": FormRule,
+}
 _HOOKS = (
-    *("smp_encoders", "smp_architectures", "smp_necks"),
+    *("smp_encoders", "smp_architectures", "smp_necks", "smp_forms"),
     *("smp_resolve_encoder", "smp_encoder_names", "smp_model_created"),
 )
 # The hook specifications alone: pluggy inspects every name of the module that it is given, here once a plugin.
@@ -48,7 +53,7 @@ class PluginRecord:
         version: its version.
         module: the module that its entry point names.
         status: ``"ok"``, ``"slow"`` (works, but imports something heavy at discovery), ``"broken"`` or ``"disabled"``.
-        encoders, architectures, necks: names that it provides; empty where it is broken or disabled.
+        encoders, architectures, necks, forms: names that it provides; empty where it is broken or disabled.
         resolves_encoders: whether it also resolves names of an open family.
         load_seconds: wall time of importing its module and asking its hooks.
         heavy_imports: heavy modules that its import pulled in.
@@ -63,6 +68,7 @@ class PluginRecord:
     encoders: tuple[str, ...] = ()
     architectures: tuple[str, ...] = ()
     necks: tuple[str, ...] = ()
+    forms: tuple[str, ...] = ()
     resolves_encoders: bool = False
     load_seconds: float = 0.0
     heavy_imports: tuple[str, ...] = ()
@@ -78,6 +84,7 @@ class LoadedPlugin:
     encoders: Mapping[str, EncoderSpec] = field(default_factory=dict)
     architectures: Mapping[str, ArchitectureSpec] = field(default_factory=dict)
     necks: Mapping[str, NeckSpec] = field(default_factory=dict)
+    forms: Mapping[str, FormRule] = field(default_factory=dict)
     manager: pluggy.PluginManager | None = None
 
 

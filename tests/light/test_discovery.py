@@ -23,7 +23,9 @@ class Kind(NamedTuple):
     entry_points: str | None = None
 
 
-_HOOKS = "smp_encoders, smp_architectures, smp_necks, smp_resolve_encoder, smp_encoder_names, smp_model_created"
+_HOOKS = (
+    "smp_encoders, smp_architectures, smp_necks, smp_forms, smp_resolve_encoder, smp_encoder_names, smp_model_created"
+)
 _MODULE = "(acme_smp_bad.plugin)"
 _RETURNED = f"{_MODULE}: hook 'smp_encoders' returned an object of type"
 _EXPECTED = "expected a list of EncoderSpec"

@@ -82,10 +82,11 @@ def test_names_for_plugin_authors_are_pinned() -> None:
     from smp_core import plugin
 
     assert plugin.__all__ == [
-        *("ENTRY_POINT_GROUP", "INTERPOLATIONS", "ArchitectureSpec", "EncoderSpec", "Flag", "FormerOption"),
-        *("Migration", "NeckSpec", "NormKind", "Number", "OneOf", "OptionKind", "WeightsSpec", "Whole", "Wholes"),
+        *("ENTRY_POINT_GROUP", "INTERPOLATIONS", "ArchitectureSpec", "EncoderSpec", "Flag", "FormRule"),
+        *("FormerOption", "Migration", "NeckSpec", "NormKind", "Number", "OneOf", "OptionKind", "WeightsSpec"),
+        *("Whole", "Wholes"),
         *("hookimpl", "hookspec"),
-        *("smp_architectures", "smp_encoder_names", "smp_encoders", "smp_model_created", "smp_necks"),
+        *("smp_architectures", "smp_encoder_names", "smp_encoders", "smp_forms", "smp_model_created", "smp_necks"),
         "smp_resolve_encoder",
     ]
     assert (plugin.ENTRY_POINT_GROUP, plugin.PROJECT_NAME) == ("smp_core", "smp_core")

@@ -17,6 +17,7 @@ from smp_core.layers import (
     LayerNorm2d,
     PooledConvNormAct,
     convolve_resized,
+    form_for,
     initialise_decoder,
     is_stock,
     may_fuse,
@@ -145,8 +146,7 @@ def _fusion(branch_channels: Sequence[int], out_channels: int, norm: Norm) -> Co
 
 def _fuses(block: nn.Module, x: Tensor) -> bool:
     """Whether `_fused` gives what the block makes of the concatenation, and is faster."""
-    # The matrix products have been measured on the CPU; other devices keep the plain form until they are.
-    if not may_fuse(x) or not is_eager(x) or x.device.type != "cpu":
+    if not may_fuse(x) or not is_eager(x) or form_for("resized_conv3x3", x) != "matrices":
         return False
     return is_stock(block, ConvNormAct) and is_stock(block[0], nn.Conv2d, CONV3X3)  # type: ignore[index]
 
@@ -166,4 +166,6 @@ def _wants_rows(x: Tensor) -> bool:
 
     The fusion multiplies rows and columns; and a graph for every size would test for the layout at each convolution.
     """
-    return is_recording(x) or (is_eager(x) and x.device.type == "cpu")
+    if not torch.jit.is_scripting():  # TorchScript skips a branch only under this very condition
+        return is_recording(x) or (is_eager(x) and form_for("resized_conv3x3", x) == "matrices")
+    return False

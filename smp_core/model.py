@@ -24,7 +24,8 @@ from smp_core.finetuning import (
 )
 from smp_core.input_checks import check_input, too_small
 from smp_core.inputs import Preprocessing
-from smp_core.layers import channels_innermost, rows_innermost
+from smp_core.layers import rows_innermost
+from smp_core.layers.layout import image_layout
 from smp_core.predicting import evaluating
 from smp_core.tensors.fitting import fitting
 from smp_core.tensors.saving import Format, push_to_hub, save_pretrained, upload
@@ -109,7 +110,7 @@ class SegmentationModel(nn.Module):
         if not torch.jit.is_scripting():
             check_input(self, x)
         image = self._pad(x)
-        return channels_innermost(image) if self._channels_last else image
+        return image_layout(image) if self._channels_last else image
 
     def _results(self, decoded: Tensor, features: list[Tensor], x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """What `forward` returns, of the decoder's output, the encoder's features and the input."""

@@ -8,6 +8,7 @@ from smp_core._specs.checks import Frozen, Violations, is_int, is_text
 
 LAYERS: dict[str, tuple[str, ...]] = {
     "upsample_conv3x3": ("plain", "transposed"),
+    "known_upsample_conv3x3": ("plain", "transposed"),
     "resized_conv3x3": ("plain", "matrices"),
     "enlarge": ("plain", "matrix"),
     "dense_block": ("plain", "buffer"),
@@ -16,6 +17,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
 """The fused layers and their forms.
 
 ``upsample_conv3x3``: a 3x3 convolution of an upsampled map and skips (`smp_core.layers.upsample`);
+``known_upsample_conv3x3``: the same, the kernel of whose transposed form has been computed already;
 ``resized_conv3x3``: of maps resized to one size (`smp_core.layers.resized_concat3x3`); ``enlarge``: small maps enlarged
 bilinearly (`smp_core.layers.enlarging`); ``dense_block``: that of `smp_densenet`; ``layout``: of a model's input.
 """
@@ -39,7 +41,7 @@ class FormRule(Frozen):
         gradient: whether gradients are wanted (`torch.is_grad_enabled`); None for both.
         compiled: whether torch compiles the call; None for both. A compiled call knows no sizes and no memory format:
             rules that ask for these do not hold for it.
-        least_pixels: of the result, height times width.
+        least_pixels: of the result, all images together.
         most_channels: of the input; None for any number.
 
     Raises:

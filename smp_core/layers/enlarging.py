@@ -24,7 +24,7 @@ def enlarges_by_matrix(x: Tensor, height: int, width: int) -> bool:
     # A script keeps the interpolation, as a recorded graph does, of which runtimes know what it is.
     if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
         if is_eager(x) and x.shape[2] * x.shape[3] <= _MOST_PIXELS:
-            return form_for("enlarge", x, height * width) == "matrix"
+            return form_for("enlarge", x, x.shape[0] * height * width) == "matrix"
     return False
 
 

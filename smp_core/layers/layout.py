@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import torch
 from torch import Tensor
 
@@ -17,7 +19,7 @@ def channels_innermost(x: Tensor) -> Tensor:
     for it.
     """
     if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
-        if is_eager(x) and form_for("layout", x) == "channels_last":
+        if is_eager(x) and form_for("layout", x, sys.maxsize) == "channels_last":
             return x.contiguous(memory_format=torch.channels_last)
     return x
 
@@ -28,6 +30,17 @@ def rows_innermost(x: Tensor) -> Tensor:
     Where `channels_innermost` changes the layout.
     """
     if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
-        if is_eager(x) and form_for("layout", x) == "channels_last":
+        if is_eager(x) and form_for("layout", x, sys.maxsize) == "channels_last":
             return x.contiguous()
+    return x
+
+
+def image_layout(x: Tensor) -> Tensor:
+    """An image, (N, C, H, W), same out, laid out as a model is fastest with, that likes its channels innermost.
+
+    torch then lays out each weight like the maps, at each call: as long as a small image takes itself.
+    """
+    if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
+        if is_eager(x) and form_for("layout", x, x.shape[0] * x.shape[2] * x.shape[3]) == "channels_last":
+            return x.contiguous(memory_format=torch.channels_last)
     return x

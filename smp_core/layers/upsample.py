@@ -83,13 +83,19 @@ def upsample_concat(
     return x if len(maps) == 1 else torch.cat(maps, dim=1)
 
 
-def is_transposed(x: Tensor, height: int, width: int, mode: str) -> bool:
-    """Whether `convolve_transposed` may stand for a convolution of what `upsample_concat` makes, and is faster."""
+def is_transposed(x: Tensor, height: int, width: int, mode: str, is_known: bool = False) -> bool:
+    """Whether `convolve_transposed` may stand for a convolution of what `upsample_concat` makes, and is faster.
+
+    Args:
+        x, height, width, mode: as for `upsample_concat`.
+        is_known: whether the kernel has been computed already.
+    """
     # An exported graph keeps the plain form: it holds for every size, and runtimes differ in what they do fast.
     if mode != "nearest" or is_recording(x):
         return False
     if not torch.jit.is_scripting():
-        if form_for("upsample_conv3x3", x, height * width) != "transposed":
+        layer = "known_upsample_conv3x3" if is_known else "upsample_conv3x3"
+        if form_for(layer, x, x.shape[0] * height * width) != "transposed":
             return False
     elif x.device.type != "cpu":
         return False
@@ -248,11 +254,12 @@ class UpsampleConcatBlock(Fusing):
 
     def fused(self, x: Tensor, skip: Tensor | None, height: int, width: int, dense: list[Tensor] | None) -> Tensor:
         """What ``conv1`` makes of the concatenation, by the fast form where that is faster."""
-        if not is_transposed(x, height, width, self.interpolation):
+        transposed = self.known_kernel()
+        if not is_transposed(x, height, width, self.interpolation, transposed is not None):
             plain: Tensor = self.conv1(self.concat(x, skip, height, width, dense))
             return plain
         conv = self.conv1[0]
-        out = convolve_transposed(x, skip, height, width, dense, conv.weight, conv.bias, self.known_kernel())  # type: ignore[arg-type]
+        out = convolve_transposed(x, skip, height, width, dense, conv.weight, conv.bias, transposed)  # type: ignore[arg-type]
         for index, layer in enumerate(self.conv1):
             if index > 0:
                 out = layer(out)

@@ -34,13 +34,15 @@ def test_every_row_says_where_it_was_measured() -> None:
     assert {rule.layer for rule in TABLE} == set(LAYERS)
     assert all(len(rule.measured) > 20 and rule.form != "plain" for rule in TABLE)
     assert len({rule.name for rule in TABLE}) == len(TABLE)
+    assert TABLE[0].name == "upsample_conv3x3=transposed cpu compiled"
 
 
 def test_forms_by_device_layout_and_size() -> None:
     x = torch.zeros(1, 8, 4, 4)
+    assert [form_for("upsample_conv3x3", x, pixels) for pixels in (1024, 4096)] == ["plain", "transposed"]
+    assert [form_for("known_upsample_conv3x3", x, pixels) for pixels in (64, 256)] == ["plain", "transposed"]
     last = x.contiguous(memory_format=torch.channels_last)
-    assert form_for("upsample_conv3x3", x) == "transposed"
-    assert form_for("upsample_conv3x3", x.to("meta")) == "plain"
+    assert form_for("upsample_conv3x3", x.to("meta"), 4096) == "plain"
     assert form_for("enlarge", x) == "matrix"
     assert [form_for("enlarge", last, pixels) for pixels in (1024, 4096)] == ["plain", "matrix"]
     assert form_for("dense_block", x) == "buffer"
@@ -52,7 +54,7 @@ def test_a_compiled_call_asks_for_no_sizes() -> None:
         return x + (form_for("enlarge", x, 10**6) == "plain") + 2 * (form_for("upsample_conv3x3", x) == "transposed")
 
     x = torch.zeros(1, 8, 4, 4)
-    assert asked(x).unique().tolist() == [2]
+    assert asked(x).unique().tolist() == [0]
     compiled = torch.compile(asked, backend="eager", fullgraph=True)
     assert compiled(x).unique().tolist() == [3]
 
@@ -68,7 +70,7 @@ def test_an_override_holds_within_its_block() -> None:
             assert form_for("enlarge", x.to("meta")) == "matrix"
             assert form_for("layout", x) == "plain"
         assert form_for("enlarge", x) == "plain"
-        assert form_for("layout", x) == "channels_last"
+        assert form_for("layout", x, 512 * 512) == "channels_last"
     assert form_for("enlarge", x) == "matrix"
 
 
@@ -154,14 +156,15 @@ def test_large_maps_are_interpolated() -> None:
 @pytest.mark.parametrize(
     ("architecture", "layer", "form"),
     [
-        ("unet", "upsample_conv3x3", "plain"),
-        ("manet", "upsample_conv3x3", "plain"),
-        ("fpn", "upsample_conv3x3", "plain"),
+        ("unet", "upsample_conv3x3", "transposed"),
+        ("unetplusplus", "upsample_conv3x3", "transposed"),
+        ("manet", "upsample_conv3x3", "transposed"),
+        ("fpn", "upsample_conv3x3", "transposed"),
         ("upernet", "resized_conv3x3", "plain"),
         ("upernet", "enlarge", "matrix"),
         ("pspnet", "enlarge", "plain"),
         ("pspnet", "enlarge", "matrix"),
-        ("deeplabv3", "layout", "plain"),
+        ("deeplabv3", "layout", "channels_last"),
     ],
 )
 def test_every_form_gives_the_same(architecture: str, layer: str, form: str) -> None:

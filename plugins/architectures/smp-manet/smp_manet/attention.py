@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from smp_core.inference import Walk
-from smp_core.layers import ChannelGate, ConvNormAct, UpsampleConcatBlock, is_stock, may_fuse
+from smp_core.layers import ChannelGate, ConvNormAct, UpsampleConcatBlock, channels_innermost, is_stock, may_fuse
 from smp_core.layers.norm import Norm
+from smp_core.layers.recording import is_eager
 
 # Upsampled twofold in these modes, a map has the mean that it had, borders included; bicubic weighs borders otherwise.
 _KEEP_THE_MEAN = ("nearest", "nearest-exact", "area", "bilinear")
@@ -95,6 +96,9 @@ class FusionBlock(UpsampleConcatBlock):
         """(N, in_channels, h, w) and (N, skip_channels, height, width) -> (N, out_channels, height, width)."""
         assert skip is not None
         x = self.hl_conv(x)
+        if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
+            if is_eager(x) and not skip.is_contiguous():
+                x = channels_innermost(x)  # again; it has few channels now
         if not torch.jit.is_scripting():
             fuses = may_fuse(x) and self.has_stock_parts()
             x = self.gated(x, skip, height, width) if fuses else self.plain(x, skip, height, width)

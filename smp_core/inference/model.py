@@ -69,10 +69,7 @@ class OptimizedModel(nn.Module):
                 "an optimized model gives no gradients, and its input has requires_grad=True: give x.detach(), or use "
                 "the original model"
             )
-        if x.is_floating_point():
-            x = x.to(self.dtype)
-        if x.dim() == 4:
-            x = x.contiguous(memory_format=MEMORY_FORMATS[self._memory_format])
+        x = self._prepared(x)
         if self._graphs is not None and x.is_cuda and is_eager(x) and not torch.cuda.is_current_stream_capturing():
             result = self._graphs(self.model, x, state_of(self.model))
         else:
@@ -80,10 +77,19 @@ class OptimizedModel(nn.Module):
         return result
 
     @torch.inference_mode()
-    def predict(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """`forward`, as `smp_core.SegmentationModel.predict` is called."""
-        result: Tensor | tuple[Tensor, Tensor] = self(x)
-        return result
+    def predict(self, x: Tensor, *, labels: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+        """`forward`, as `smp_core.SegmentationModel.predict` is called; labels take no part in graphs."""
+        if not labels:
+            masks: Tensor | tuple[Tensor, Tensor] = self(x)
+            return masks
+        found: Tensor | tuple[Tensor, Tensor] = self.model.predict(self._prepared(x), labels=True)  # type: ignore[operator]
+        return found
+
+    def _prepared(self, x: Tensor) -> Tensor:
+        """The input in the model's precision and layout."""
+        if x.is_floating_point():
+            x = x.to(self.dtype)
+        return x.contiguous(memory_format=MEMORY_FORMATS[self._memory_format]) if x.dim() == 4 else x
 
     @property
     def dtype(self) -> torch.dtype:

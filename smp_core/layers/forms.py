@@ -33,8 +33,8 @@ TABLE: tuple[FormRule, ...] = (
         compiled=False,
         least_pixels=1100,
         measured="1 CPU core, float32, channels-last, (1280, 96) to 256 channels: 45 ms for 5 to 8x8, where to compute "
-        "the kernel takes longer than the convolution, 64 for 58 to 32x32, 138 for 251 to 64x64; (128, 64) to 64: 0.8 for "
-        "0.3, 2.4 for 2.4, 6.6 for 8.6",
+        "the kernel takes longer than the convolution, 64 for 58 to 32x32, 138 for 251 to 64x64; (128, 64) to 64: 0.8 "
+        "for 0.3, 2.4 for 2.4, 6.6 for 8.6",
     ),
     FormRule(
         layer="known_upsample_conv3x3",

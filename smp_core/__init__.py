@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from smp_core.checkpoint import from_pretrained
     from smp_core.encoder import Encoder, EncoderBase
     from smp_core.factory import create, create_encoder
+    from smp_core.inference.optimizing import optimize
     from smp_core.inputs import preprocessing
     from smp_core.model import SegmentationModel
     from smp_core.registry import (
@@ -43,6 +44,7 @@ __all__ = [
     "list_architectures",
     "list_encoders",
     "list_necks",
+    "optimize",
     "plugins",
     "preprocessing",
     "refresh",
@@ -63,6 +65,7 @@ _HOME = {
     "list_architectures": "registry",
     "list_encoders": "registry",
     "list_necks": "registry",
+    "optimize": "inference.optimizing",
     "plugins": "registry",
     "preprocessing": "inputs",
     "refresh": "registry",

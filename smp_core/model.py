@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +25,9 @@ from smp_core.finetuning import (
 )
 from smp_core.input_checks import check_input, too_small
 from smp_core.inputs import Preprocessing
-from smp_core.layers import channels_innermost, rows_innermost
+from smp_core.labelling import labels_of_head, labels_of_masks, wanting_labels
+from smp_core.layers import rows_innermost
+from smp_core.layers.layout import image_layout
 from smp_core.predicting import evaluating
 from smp_core.tensors.fitting import fitting
 from smp_core.tensors.saving import Format, push_to_hub, save_pretrained, upload
@@ -109,10 +112,20 @@ class SegmentationModel(nn.Module):
         if not torch.jit.is_scripting():
             check_input(self, x)
         image = self._pad(x)
-        return channels_innermost(image) if self._channels_last else image
+        return image_layout(image) if self._channels_last else image
 
     def _results(self, decoded: Tensor, features: list[Tensor], x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """What `forward` returns, of the decoder's output, the encoder's features and the input."""
+        if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
+            if not torch.compiler.is_compiling():
+                labels = labels_of_head(self, decoded)
+                if labels is not None:
+                    cropped = self._crop(labels.unsqueeze(1), x.shape[2], x.shape[3])[:, 0]
+                    return (
+                        cropped
+                        if self.classification_head is None
+                        else (cropped, self.classification_head(features[-1]))
+                    )
         masks = self.segmentation_head(decoded)
         if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
             if isinstance(masks, (tuple, list, dict)):  # of a head that somebody put there: as it is
@@ -151,14 +164,28 @@ class SegmentationModel(nn.Module):
         return channels_of(encoder_of(self)[0])
 
     @torch.inference_mode()
-    def predict(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+    def predict(self, x: Tensor, *, labels: bool = False) -> Tensor | tuple[Tensor, Tensor]:
         """`forward` in evaluation mode and without gradients; every module's training flag is restored afterwards.
 
         Several threads may predict at once. A thread that trains the same model meanwhile trains in evaluation mode.
+
+        Args:
+            x: as for `forward`.
+            labels: give the index of the largest score of each pixel, (N, H, W), int64, in place of masks; of one class
+                1 where the score is above 0, or with a sigmoid above 0.5. Where the head enlarges its scores they are
+                never all held at full resolution.
+
+        Raises:
+            InputError: as `forward`.
+            OptionError: labels of one class with another activation, or of a head that gives no tensor.
         """
-        with evaluating(self):
+        with evaluating(self), wanting_labels() if labels else contextlib.nullcontext():
             result: Tensor | tuple[Tensor, Tensor] = self(x)
-        return result
+        if not labels:
+            return result
+        if isinstance(result, tuple):
+            return labels_of_masks(self, result[0]), result[1]
+        return labels_of_masks(self, result)
 
     def freeze_encoder(self, stages: int | None = None) -> None:
         """Keep the encoder as it is: its parameters get no gradient, its normalisation statistics do not move.

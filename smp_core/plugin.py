@@ -23,6 +23,7 @@ import pluggy
 from smp_core._specs.architecture import ArchitectureSpec
 from smp_core._specs.command import CommandSpec
 from smp_core._specs.encoder import EncoderSpec
+from smp_core._specs.form import FormRule
 from smp_core._specs.former import FormerOption, Migration
 from smp_core._specs.kinds import INTERPOLATIONS, Flag, NormKind, Number, OneOf, OptionKind, Whole, Wholes
 from smp_core._specs.neck import NeckSpec
@@ -42,6 +43,7 @@ __all__ = [
     "CommandSpec",
     "EncoderSpec",
     "Flag",
+    "FormRule",
     "FormerOption",
     "Migration",
     "NeckSpec",
@@ -58,6 +60,7 @@ __all__ = [
     "smp_commands",
     "smp_encoder_names",
     "smp_encoders",
+    "smp_forms",
     "smp_model_created",
     "smp_necks",
     "smp_resolve_encoder",
@@ -99,6 +102,14 @@ def smp_necks() -> Iterable[NeckSpec]:  # type: ignore[empty-body]
 @hookspec
 def smp_commands() -> Iterable[CommandSpec]:  # type: ignore[empty-body]
     """Return the specs of the commands that this plugin adds to the program ``smp`` of smp-cli."""
+
+
+@hookspec
+def smp_forms() -> Iterable[FormRule]:  # type: ignore[empty-body]
+    """Return rules of which form of a fused layer runs where; they come before the core's own.
+
+    For who has measured a device that the core has not.
+    """
 
 
 @hookspec

@@ -4,6 +4,8 @@ from smp_core.layers.activation import build_activation
 from smp_core.layers.attention import SCSE, build_attention
 from smp_core.layers.channel_gate import ChannelGate
 from smp_core.layers.conv import ConvNormAct
+from smp_core.layers.enlarging import add_enlarged
+from smp_core.layers.forms import form_for, use_form
 from smp_core.layers.initialisation import initialise_decoder, initialise_encoder, initialise_head
 from smp_core.layers.layout import channels_innermost, rows_innermost
 from smp_core.layers.levels import DEFAULT_DECODER_CHANNELS, decoder_widths, skip_indices
@@ -36,12 +38,14 @@ __all__ = [
     "SeparableConv2d",
     "UnetBlock",
     "UpsampleConcatBlock",
+    "add_enlarged",
     "build_activation",
     "build_attention",
     "build_norm",
     "channels_innermost",
     "convolve_resized",
     "decoder_widths",
+    "form_for",
     "initialise_decoder",
     "initialise_encoder",
     "initialise_head",
@@ -50,4 +54,5 @@ __all__ = [
     "resize_concat",
     "rows_innermost",
     "skip_indices",
+    "use_form",
 ]

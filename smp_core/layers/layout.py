@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+import sys
+
 import torch
 from torch import Tensor
 
+from smp_core.layers.forms import form_for
 from smp_core.layers.recording import is_eager
 
 
 def channels_innermost(x: Tensor) -> Tensor:
     """(N, C, H, W), same out, with the channels innermost in memory where that makes convolutions faster.
 
-    On the CPU the convolutions of torch take such maps as they are, and rearrange others before and after each layer.
-    Other devices have not been measured. A compiler chooses by itself, and a recorded graph has no use for it.
+    On the CPU the convolutions of torch take such maps as they are, and rearrange others before and after each layer;
+    where else it is so, `smp_core.layers.forms` says. A compiler chooses by itself, and a recorded graph has no use
+    for it.
     """
     if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
-        if is_eager(x) and x.device.type == "cpu":
+        if is_eager(x) and form_for("layout", x, sys.maxsize) == "channels_last":
             return x.contiguous(memory_format=torch.channels_last)
     return x
 
 
 def rows_innermost(x: Tensor) -> Tensor:
-    """(N, C, H, W), same out, with its rows innermost in memory again, as everyone expects of a result."""
+    """(N, C, H, W), same out, with its rows innermost in memory again, as everyone expects of a result.
+
+    Where `channels_innermost` changes the layout.
+    """
     if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
-        if is_eager(x) and x.device.type == "cpu":
+        if is_eager(x) and form_for("layout", x, sys.maxsize) == "channels_last":
             return x.contiguous()
+    return x
+
+
+def image_layout(x: Tensor) -> Tensor:
+    """An image, (N, C, H, W), same out, laid out as a model is fastest with, that likes its channels innermost.
+
+    torch then lays out each weight like the maps, at each call: as long as a small image takes itself.
+    """
+    if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
+        if is_eager(x) and form_for("layout", x, x.shape[0] * x.shape[2] * x.shape[3]) == "channels_last":
+            return x.contiguous(memory_format=torch.channels_last)
     return x

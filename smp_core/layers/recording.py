@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.fx import Proxy
@@ -56,10 +58,20 @@ def may_fuse(x: Tensor) -> bool:
         x: any input of the module that asks.
     """
     if not torch.jit.is_scripting():
-        if is_proxy(x) or _has_global_hooks() or _is_patched():
+        if is_proxy(x):
+            _note_fast_form(x)
+            return False
+        if _has_global_hooks() or _is_patched():
             return False
         return torch.compiler.is_compiling() or _transforms() is None
     return True
+
+
+def _note_fast_form(symbol: Any) -> None:
+    """Tell whoever follows the calls of a module that this one also computes without calling its parts."""
+    note = getattr(symbol.tracer, "note_fast_form", None)
+    if note is not None:
+        note()
 
 
 # What calling a convolution or a linear layer runs.

@@ -19,6 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from smp_core.layers.enlarging import add_enlarged, enlarges_by_matrix
+
 RESIZINGS = ("none", "after", "before", "broadcast")
 
 
@@ -91,11 +93,15 @@ class ResizedConcat(nn.Module):
         """
         pixels: Tensor | None = None
         out: Tensor | None = None
+        small: list[Tensor] = []  # to be enlarged together
         for index, x in enumerate(maps):
             resizing, weight = self.resizing[index], weights[index]
             if resizing == "broadcast":
                 x = functional.conv2d(x, weight)
                 pixels = x if pixels is None else pixels + x
+                continue
+            if resizing == "after" and enlarges_by_matrix(x, height, width):
+                small.append(functional.conv2d(x, weight))
                 continue
             if resizing == "before":
                 x = self._resize(x, height, width)
@@ -109,6 +115,11 @@ class ResizedConcat(nn.Module):
             else:
                 out += x
         assert out is not None
+        if len(small) > 0:
+            # A single pixel is enlarged by a matrix of ones: one pass over the result less.
+            if pixels is not None:
+                small.append(pixels)
+            return add_enlarged(out, small, align_corners=self.align_corners)
         if pixels is not None:
             out += pixels
         return out

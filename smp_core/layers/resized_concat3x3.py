@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from smp_core.layers.enlarging import enlarged, enlarges_by_matrix
+
 # A map this much smaller, in height and in width, is projected at its own size.
 _WORTHWHILE = 2
 
@@ -97,4 +99,6 @@ def _interpolation_matrix(length: int, resized: int, like: Tensor) -> Tensor:
 
 
 def _resize(x: Tensor, height: int, width: int) -> Tensor:
+    if enlarges_by_matrix(x, height, width):
+        return enlarged(x, height, width, align_corners=False)
     return functional.interpolate(x, size=[height, width], mode="bilinear", align_corners=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +13,9 @@ from smp_core.layers.norm import Norm
 from smp_core.layers.recording import may_fuse
 from smp_core.layers.stock import is_stock
 from smp_core.layers.upsample import UpsampleConcatBlock
+
+if TYPE_CHECKING:
+    from smp_core.inference.protocol import Walk
 
 
 class UnetBlock(UpsampleConcatBlock):
@@ -36,6 +41,7 @@ class UnetBlock(UpsampleConcatBlock):
         interpolation: str,
     ) -> None:
         super().__init__(interpolation)
+        self.in_channels = in_channels
         self.conv1 = self.join(in_channels + skip_channels, out_channels, norm)
         self.attention1 = build_attention(attention_type, in_channels + skip_channels)
         self.conv2 = ConvNormAct(out_channels, out_channels, kernel_size=3, padding=1, norm=norm)
@@ -49,6 +55,10 @@ class UnetBlock(UpsampleConcatBlock):
         if not is_stock(attention, Attention) or not is_stock(attention.attention, nn.Identity):
             return False
         return super().has_stock_parts()
+
+    def inference_form(self, walk: Walk) -> nn.Module:
+        """See `smp_core.inference.HasInferenceForm`: with its kernel at hand."""
+        return self.prepared(walk, self.in_channels)
 
     def forward(
         self, x: Tensor, skip: Tensor | None, height: int, width: int, dense: list[Tensor] | None = None

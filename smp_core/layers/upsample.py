@@ -13,7 +13,7 @@ The parameters stay those of the plain 3x3 convolution, so every checkpoint fits
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -22,9 +22,13 @@ from torch.nn import functional
 from smp_core._specs.kinds import INTERPOLATIONS
 from smp_core.errors import OptionError
 from smp_core.layers.conv import ConvNormAct
+from smp_core.layers.forms import form_for
 from smp_core.layers.norm import Norm
 from smp_core.layers.recording import is_recording
 from smp_core.layers.stock import CONV3X3, Fusing, is_stock
+
+if TYPE_CHECKING:
+    from smp_core.inference.protocol import Walk
 
 
 def check_interpolation(mode: str) -> str:
@@ -79,11 +83,21 @@ def upsample_concat(
     return x if len(maps) == 1 else torch.cat(maps, dim=1)
 
 
-def is_transposed(x: Tensor, height: int, width: int, mode: str) -> bool:
-    """Whether `convolve_transposed` may stand for a convolution of what `upsample_concat` makes, and is faster."""
-    # An exported graph keeps the plain form: it holds for every size, and runtimes differ in what they do fast. So do
-    # devices on which the transposed form has not been measured to be faster.
-    if mode != "nearest" or is_recording(x) or x.device.type != "cpu":
+def is_transposed(x: Tensor, height: int, width: int, mode: str, is_known: bool = False) -> bool:
+    """Whether `convolve_transposed` may stand for a convolution of what `upsample_concat` makes, and is faster.
+
+    Args:
+        x, height, width, mode: as for `upsample_concat`.
+        is_known: whether the kernel has been computed already.
+    """
+    # An exported graph keeps the plain form: it holds for every size, and runtimes differ in what they do fast.
+    if mode != "nearest" or is_recording(x):
+        return False
+    if not torch.jit.is_scripting():
+        layer = "known_upsample_conv3x3" if is_known else "upsample_conv3x3"
+        if form_for(layer, x, x.shape[0] * height * width) != "transposed":
+            return False
+    elif x.device.type != "cpu":
         return False
     # Twofold, or one less where the skip's size is odd. One comparison an axis, so that a compiled graph has one
     # guard for both.
@@ -98,6 +112,7 @@ def convolve_transposed(
     dense: list[Tensor] | None,
     kernel: Tensor,
     bias: Tensor | None,
+    transposed: Tensor | None = None,
 ) -> Tensor:
     """A 3x3 convolution, padded by 1, of what `upsample_concat` makes with ``nearest``, where `is_transposed`.
 
@@ -105,15 +120,16 @@ def convolve_transposed(
         x, skip, height, width, dense: as for `upsample_concat`.
         kernel: (out_channels, up + skip channels, 3, 3).
         bias: (out_channels,), or None.
+        transposed: `transposed_kernel` of the part of ``kernel`` for ``x``, where it is known already.
 
     Returns:
         (N, out_channels, height, width)
     """
     start = x.shape[1]
     weight = kernel[:, :start]
-    out = functional.conv_transpose2d(
-        x, transposed_kernel(weight), None if skip is not None else bias, stride=2, padding=1
-    )
+    if transposed is None:
+        transposed = transposed_kernel(weight)
+    out = functional.conv_transpose2d(x, transposed, None if skip is not None else bias, stride=2, padding=1)
     out = _crop(out, x, weight, height, width)
     # One convolution for each: cheaper than a concatenation of them, and none is kept for the backward pass.
     if dense is not None:
@@ -171,12 +187,19 @@ class UpsampleConcatBlock(Fusing):
         OptionError: another interpolation.
     """
 
+    # TorchScript needs to know of no more than the kernel.
+    __jit_ignored_attributes__: ClassVar[list[str]] = ["_transposed_of"]
+
     if TYPE_CHECKING:  # TorchScript would take it for an attribute's type
         conv1: ConvNormAct
+        transposed: Tensor | None
 
     def __init__(self, interpolation: str) -> None:
         super().__init__()
         self.interpolation = check_interpolation(interpolation)
+        # Of the inference form: the kernel of the fast form, and the weight, in which version, that it was made of.
+        self.register_buffer("transposed", None, persistent=False)
+        self._transposed_of: tuple[Tensor, int] | None = None
 
     @staticmethod
     def join(channels: int, out_channels: int, norm: Norm) -> ConvNormAct:
@@ -187,17 +210,56 @@ class UpsampleConcatBlock(Fusing):
         """See `Fusing`: the convolution in ``conv1`` is read, not called, and so is ``conv1``."""
         return is_stock(self.conv1, ConvNormAct) and is_stock(self.conv1[0], nn.Conv2d, CONV3X3)
 
+    def prepared(self, walk: Walk, up_channels: int) -> nn.Module:
+        """For the ``inference_form`` of a subclass: the block, with the kernel of its fast form at hand.
+
+        Args:
+            walk: as that is given.
+            up_channels: channels of the map that is upsampled.
+        """
+        walk.parts(self)
+        if self.interpolation == "nearest" and self.has_stock_parts():
+            weight = self.conv1[0].weight
+            assert isinstance(weight, Tensor)
+            self.transposed = transposed_kernel(weight[:, :up_channels]).contiguous()
+            self._transposed_of = weight, weight._version
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[no-untyped-call]
+        if self._transposed_of is not None and self.known_kernel() is None:
+            state["_transposed_of"] = None  # a copy cannot tell that the weight was written into
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        if self._transposed_of is not None:  # a copy of a tensor counts its versions anew
+            self._transposed_of = self._transposed_of[0], self._transposed_of[0]._version
+
+    def known_kernel(self) -> Tensor | None:
+        """The kernel of the fast form, where it is there and is that of the weight as it is now."""
+        if torch.jit.is_scripting():
+            return self.transposed
+        if self._transposed_of is None:
+            return None
+        weight, version = self._transposed_of
+        if torch.compiler.is_compiling():  # a compiled graph has its weights for good
+            return self.transposed
+        now = self.conv1[0].weight
+        return self.transposed if now is weight and weight._version == version else None
+
     def concat(self, x: Tensor, skip: Tensor | None, height: int, width: int, dense: list[Tensor] | None) -> Tensor:
         """What ``conv1`` is called with; see `upsample_concat`."""
         return upsample_concat(x, skip, height, width, dense, self.interpolation)
 
     def fused(self, x: Tensor, skip: Tensor | None, height: int, width: int, dense: list[Tensor] | None) -> Tensor:
         """What ``conv1`` makes of the concatenation, by the fast form where that is faster."""
-        if not is_transposed(x, height, width, self.interpolation):
+        transposed = self.known_kernel()
+        if not is_transposed(x, height, width, self.interpolation, transposed is not None):
             plain: Tensor = self.conv1(self.concat(x, skip, height, width, dense))
             return plain
         conv = self.conv1[0]
-        out: Tensor = convolve_transposed(x, skip, height, width, dense, conv.weight, conv.bias)  # type: ignore[arg-type]
+        out = convolve_transposed(x, skip, height, width, dense, conv.weight, conv.bias, transposed)  # type: ignore[arg-type]
         for index, layer in enumerate(self.conv1):
             if index > 0:
                 out = layer(out)

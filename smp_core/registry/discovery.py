@@ -24,7 +24,7 @@ from smp_core._specs.checks import Invalid, setting_aside
 from smp_core._specs.registered import normalise
 from smp_core._version import __version__
 from smp_core.errors import FAILURES, PluginError
-from smp_core.plugin import ArchitectureSpec, CommandSpec, EncoderSpec, NeckSpec
+from smp_core.plugin import ArchitectureSpec, CommandSpec, EncoderSpec, FormRule, NeckSpec
 from smp_core.registry.metadata import Found, find_plugins
 
 # A plugin that imports one of these at discovery makes every program slow that merely has it installed.
@@ -35,9 +35,10 @@ _KINDS: dict[str, type[Any]] = {
     "architectures": ArchitectureSpec,
     "necks": NeckSpec,
     "commands": CommandSpec,
+    "forms": FormRule,
 }
 _HOOKS = (
-    *("smp_encoders", "smp_architectures", "smp_necks", "smp_commands"),
+    *("smp_encoders", "smp_architectures", "smp_necks", "smp_commands", "smp_forms"),
     *("smp_resolve_encoder", "smp_encoder_names", "smp_model_created"),
 )
 # The hook specifications alone: pluggy inspects every name of the module that it is given, here once a plugin.
@@ -56,7 +57,7 @@ class PluginRecord:
         module: the module that its entry point names.
         status: ``"ok"``, ``"slow"`` (works, but imports something heavy at discovery), ``"partial"`` (some of its specs
             are invalid and not listed), ``"broken"`` or ``"disabled"``.
-        encoders, architectures, necks, commands: names that it provides; empty where it is broken or disabled.
+        encoders, architectures, necks, commands, forms: names that it provides; empty where it is broken or disabled.
         resolves_encoders: whether it also resolves names of an open family.
         load_seconds: wall time of importing its module and asking its hooks.
         heavy_imports: heavy modules that its import pulled in.
@@ -72,6 +73,7 @@ class PluginRecord:
     architectures: tuple[str, ...] = ()
     necks: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
+    forms: tuple[str, ...] = ()
     resolves_encoders: bool = False
     load_seconds: float = 0.0
     heavy_imports: tuple[str, ...] = ()
@@ -88,6 +90,7 @@ class LoadedPlugin:
     architectures: Mapping[str, ArchitectureSpec] = field(default_factory=dict)
     necks: Mapping[str, NeckSpec] = field(default_factory=dict)
     commands: Mapping[str, CommandSpec] = field(default_factory=dict)
+    forms: Mapping[str, FormRule] = field(default_factory=dict)
     manager: pluggy.PluginManager | None = None
 
 

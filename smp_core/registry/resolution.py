@@ -121,6 +121,8 @@ class Registry:
 
     def __init__(self, loaded: Iterable[LoadedPlugin]) -> None:
         self.loaded = tuple(loaded)
+        # Asked at every call of a fused layer, so collected once.
+        self.forms = tuple(rule for plugin in self.loaded for rule in plugin.forms.values())
 
     def of(self, distribution: str) -> list[LoadedPlugin]:
         """The plugins of one distribution; more than one where it has several entry points."""

@@ -6,7 +6,7 @@ from torch import nn
 from toy_models import ToyEncoder
 
 import smp_core
-from smp_core.layers import MapDropout
+from smp_core.layers import MapDropout, use_form
 
 
 class Watching(ToyEncoder):
@@ -38,11 +38,20 @@ def test_the_input_is_arranged_and_the_result_is_not(training, size):
     for kind in (Watching, Indifferent):
         torch.manual_seed(1)
         model = model_over(kind()).train(training)
-        results.append(model(x))
+        with use_form("layout", "channels_last"):  # also for a small image
+            results.append(model(x))
         assert model.encoder.seen is kind.channels_last
     assert x.is_contiguous()
     assert all(result.is_contiguous() for result in results)
     torch.testing.assert_close(results[0], results[1])
+
+
+@pytest.mark.usefixtures("toys")
+def test_a_small_image_is_left_as_it_is():
+    model = model_over(Watching()).eval()
+    for size, arranged in ((32, False), (400, True)):
+        model.predict(torch.zeros(1, 3, size, size))
+        assert model.encoder.seen is arranged
 
 
 @pytest.mark.usefixtures("toys")

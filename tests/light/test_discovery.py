@@ -26,7 +26,7 @@ class Kind(NamedTuple):
 
 
 _HOOKS = (
-    "smp_encoders, smp_architectures, smp_necks, smp_commands, smp_resolve_encoder, smp_encoder_names, "
+    "smp_encoders, smp_architectures, smp_necks, smp_commands, smp_forms, smp_resolve_encoder, smp_encoder_names, "
     "smp_model_created"
 )
 _MODULE = "(acme_smp_bad.plugin)"

@@ -25,6 +25,7 @@ _EXPORTS = {
     "list_architectures": "smp_core.registry",
     "list_encoders": "smp_core.registry",
     "list_necks": "smp_core.registry",
+    "optimize": "smp_core.inference.optimizing",
     "plugins": "smp_core.registry",
     "preprocessing": "smp_core.inputs",
     "refresh": "smp_core.registry",
@@ -83,10 +84,11 @@ def test_names_for_plugin_authors_are_pinned() -> None:
 
     assert plugin.__all__ == [
         *("API_VERSION", "ENTRY_POINT_GROUP", "INTERPOLATIONS", "OLDEST_API_VERSION"),
-        *("ArchitectureSpec", "CommandSpec", "EncoderSpec", "Flag", "FormerOption"),
+        *("ArchitectureSpec", "CommandSpec", "EncoderSpec", "Flag", "FormRule", "FormerOption"),
         *("Migration", "NeckSpec", "NormKind", "Number", "OneOf", "OptionKind", "WeightsSpec", "Whole", "Wholes"),
         *("hookimpl", "hookspec"),
-        *("smp_architectures", "smp_commands", "smp_encoder_names", "smp_encoders", "smp_model_created", "smp_necks"),
+        *("smp_architectures", "smp_commands", "smp_encoder_names", "smp_encoders", "smp_forms", "smp_model_created"),
+        "smp_necks",
         "smp_resolve_encoder",
     ]
     assert (plugin.ENTRY_POINT_GROUP, plugin.PROJECT_NAME) == ("smp_core", "smp_core")

@@ -160,11 +160,15 @@ def _swallows(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 
 
 # The options of the first are compared with the parameters of the architecture; those of the others with the
-# ``user_options`` of their specs before, and then by timm. An unknown one is an error.
+# ``user_options`` of their specs before, and then by timm. An unknown one is an error. The next writes down what a
+# module is called with; the last ones refuse whatever they are given.
 _CHECKED = {
     ("smp_core/blueprints/asking.py", "blueprint"),
     ("plugins/encoders/smp-timm/smp_timm/pyramid.py", "__init__"),
     ("plugins/encoders/smp-timm/smp_timm/tokens.py", "__init__"),
+    ("smp_core/inference/calls.py", "call"),
+    ("smp_core/inference/model.py", "push_to_hub"),
+    ("smp_core/inference/model.py", "save_pretrained"),
 }
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from smp_core.errors import OptionError
+from smp_core.inference import Walk
 from smp_core.layers import (
     CONV1X1,
     Fusing,
@@ -83,6 +84,10 @@ class ASPP(Fusing):
             nn.ReLU(inplace=True),
             MapDropout(dropout),
         )
+
+    def inference_form(self, walk: Walk) -> nn.Module:
+        """See `smp_core.inference.HasInferenceForm`: its fast form reads what is in its parts then."""
+        return walk.parts(self)
 
     def forward(self, x: Tensor) -> Tensor:
         maps: list[Tensor] = [branch(x) for branch in self.convs]

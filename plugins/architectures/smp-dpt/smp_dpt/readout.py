@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from smp_core.errors import OptionError
+from smp_core.inference import Walk
 from smp_core.layers import Fusing, is_stock, may_fuse
 
 READOUTS = ("ignore", "add", "cat")
@@ -40,6 +41,10 @@ class ReadoutConcat(Fusing):
         self.channels = channels
         self.has_prefix = has_prefix
         self.project = nn.Sequential(nn.Linear(2 * channels if has_prefix else channels, channels), nn.GELU())
+
+    def inference_form(self, walk: Walk) -> nn.Module:
+        """See `smp_core.inference.HasInferenceForm`: its fast form reads what is in its parts then."""
+        return walk.parts(self)
 
     def forward(self, feature: Tensor, prefix_tokens: Tensor) -> Tensor:
         if not torch.jit.is_scripting():

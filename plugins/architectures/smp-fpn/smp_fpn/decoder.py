@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from smp_core.errors import OptionError
+from smp_core.inference import Walk
 from smp_core.layers import CONV1X1, CONV3X3, Fusing, initialise_decoder, is_stock, may_fuse
 from smp_core.layers.upsample import check_interpolation, convolve_transposed, is_transposed
 from smp_core.options import check_positive, check_probability
@@ -104,6 +105,10 @@ class FPNDecoder(Fusing):
         )
         self.dropout = nn.Dropout2d(check_probability("decoder_dropout", dropout), inplace=True)
         initialise_decoder(self)
+
+    def inference_form(self, walk: Walk) -> nn.Module:
+        """See `smp_core.inference.HasInferenceForm`: its fast form reads what is in its parts then."""
+        return walk.parts(self)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """The encoder's features -> (N, out_channels, H / reduction, W / reduction)."""

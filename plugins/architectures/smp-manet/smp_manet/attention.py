@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from smp_core.layers import ChannelGate, ConvNormAct, UpsampleConcatBlock, is_stock, may_fuse
+from smp_core.inference import Walk
+from smp_core.layers import ChannelGate, ConvNormAct, UpsampleConcatBlock, channels_innermost, is_stock, may_fuse
 from smp_core.layers.norm import Norm
+from smp_core.layers.recording import is_eager
 
 # Upsampled twofold in these modes, a map has the mean that it had, borders included; bicubic weighs borders otherwise.
 _KEEP_THE_MEAN = ("nearest", "nearest-exact", "area", "bilinear")
@@ -74,6 +76,7 @@ class FusionBlock(UpsampleConcatBlock):
         squeeze: int = 16,
     ) -> None:
         super().__init__(interpolation)
+        self.skip_channels = skip_channels
         self.hl_conv = nn.Sequential(
             ConvNormAct(in_channels, in_channels, kernel_size=3, padding=1, norm=norm),
             ConvNormAct(in_channels, skip_channels, kernel_size=1, norm=norm),
@@ -85,10 +88,17 @@ class FusionBlock(UpsampleConcatBlock):
         self.conv2 = ConvNormAct(out_channels, out_channels, kernel_size=3, padding=1, norm=norm)
         self.pools_upsampled = interpolation not in _KEEP_THE_MEAN
 
+    def inference_form(self, walk: Walk) -> nn.Module:
+        """See `smp_core.inference.HasInferenceForm`: with its kernel at hand."""
+        return self.prepared(walk, self.skip_channels)
+
     def forward(self, x: Tensor, skip: Tensor | None, height: int, width: int) -> Tensor:
         """(N, in_channels, h, w) and (N, skip_channels, height, width) -> (N, out_channels, height, width)."""
         assert skip is not None
         x = self.hl_conv(x)
+        if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
+            if is_eager(x) and not skip.is_contiguous():
+                x = channels_innermost(x)  # again; it has few channels now
         if not torch.jit.is_scripting():
             fuses = may_fuse(x) and self.has_stock_parts()
             x = self.gated(x, skip, height, width) if fuses else self.plain(x, skip, height, width)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from smp_core.inference import Walk
 from smp_core.layers import (
     CONV1X1,
     ConvNormAct,
@@ -78,6 +79,10 @@ class PSPDecoder(Fusing):
         self.conv = ConvNormAct(pooled * len(POOL_SIZES) + in_channels, out_channels, kernel_size=1, norm=norm)
         self.dropout = nn.Dropout2d(p=dropout)
         initialise_decoder(self)
+
+    def inference_form(self, walk: Walk) -> nn.Module:
+        """See `smp_core.inference.HasInferenceForm`: its fast form reads what is in its parts then."""
+        return walk.parts(self)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """The encoder's features, (N, in_channels, h, w) the last -> (N, out_channels, h, w)."""

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from smp_core.inference import Walk
 from smp_core.layers import CONV1X1, Fusing, ResizedConcat, initialise_decoder, is_stock, may_fuse
 from smp_core.options import check_positive
+from smp_segformer.merged import MergedDecoder
 
 
 class LevelProjection(nn.Module):
@@ -74,6 +76,14 @@ class SegformerDecoder(Fusing):
         )
         initialise_decoder(self)
 
+    def inference_form(self, walk: Walk) -> nn.Module:
+        """See `smp_core.inference.HasInferenceForm`: the merged matrices, made once."""
+        walk.parts(self)
+        if not self.has_stock_parts():
+            return self
+        weights, bias = self.merged()
+        return MergedDecoder(self, weights, bias)
+
     def forward(self, features: list[Tensor]) -> Tensor:
         """The encoder's features -> (N, width, H / 4, W / 4)."""
         if self.target >= 0:
@@ -110,6 +120,15 @@ class SegformerDecoder(Fusing):
 
     def fused(self, maps: list[Tensor], height: int, width: int) -> Tensor:
         """As `plain`, each level multiplied once, by the product of its two matrices."""
+        weights, bias = self.merged()
+        out = self.resize.project_each(maps, weights, bias, height, width)
+        for index, layer in enumerate(self.fuse_stage):
+            if index > 0:
+                out = layer(out)
+        return out
+
+    def merged(self) -> tuple[list[Tensor], Tensor]:
+        """Of each level the product of its two matrices, (width, C_i, 1, 1), and the bias of them all, (width,)."""
         fusion = self.fuse_stage[0]
         blocks = fusion.weight.flatten(1).split(self.out_channels, dim=1)  # type: ignore[operator]
         weights: list[Tensor] = []
@@ -121,11 +140,7 @@ class SegformerDecoder(Fusing):
         last_bias: Tensor | None = fusion.bias  # type: ignore[assignment]
         if last_bias is not None:
             biases.append(last_bias)
-        out = self.resize.project_each(maps, weights, torch.stack(biases).sum(0), height, width)
-        for index, layer in enumerate(self.fuse_stage):
-            if index > 0:
-                out = layer(out)
-        return out
+        return weights, torch.stack(biases).sum(0)
 
 
 def _resizing(reduction: int, target: int) -> str:

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from smp_core.inference import Walk
 from smp_core.layers import (
     CONV3X3,
     ConvNormAct,
     LayerNorm2d,
     PooledConvNormAct,
     convolve_resized,
+    form_for,
     initialise_decoder,
     is_stock,
     may_fuse,
@@ -41,6 +43,10 @@ class PSPModule(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList(PooledConvNormAct(in_channels, out_channels, size, norm) for size in POOL_SIZES)
         self.out_conv = _fusion([in_channels, *(out_channels for _ in POOL_SIZES)], out_channels, "batchnorm")
+
+    def inference_form(self, walk: Walk) -> nn.Module:
+        """See `smp_core.inference.HasInferenceForm`: its fast form reads what is in its parts then."""
+        return walk.parts(self)
 
     def forward(self, x: Tensor) -> Tensor:
         maps = [x]
@@ -107,6 +113,10 @@ class UPerNetDecoder(nn.Module):
         self.fusion_block = _fusion([out_channels for _ in channels], out_channels, norm)
         initialise_decoder(self)
 
+    def inference_form(self, walk: Walk) -> nn.Module:
+        """See `smp_core.inference.HasInferenceForm`: its fast form reads what is in its parts then."""
+        return walk.parts(self)
+
     def forward(self, features: list[Tensor]) -> Tensor:
         """The encoder's features -> (N, out_channels, H / 4, W / 4)."""
         levels: list[Tensor] = []
@@ -136,8 +146,7 @@ def _fusion(branch_channels: Sequence[int], out_channels: int, norm: Norm) -> Co
 
 def _fuses(block: nn.Module, x: Tensor) -> bool:
     """Whether `_fused` gives what the block makes of the concatenation, and is faster."""
-    # The matrix products have been measured on the CPU; other devices keep the plain form until they are.
-    if not is_eager(x) or not may_fuse(x) or x.device.type != "cpu":
+    if not may_fuse(x) or not is_eager(x) or form_for("resized_conv3x3", x) != "matrices":
         return False
     return is_stock(block, ConvNormAct) and is_stock(block[0], nn.Conv2d, CONV3X3)  # type: ignore[index]
 
@@ -157,4 +166,6 @@ def _wants_rows(x: Tensor) -> bool:
 
     The fusion multiplies rows and columns; and a graph for every size would test for the layout at each convolution.
     """
-    return is_recording(x) or (is_eager(x) and x.device.type == "cpu")
+    if not torch.jit.is_scripting():  # TorchScript skips a branch only under this very condition
+        return is_recording(x) or (is_eager(x) and form_for("resized_conv3x3", x) == "matrices")
+    return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from smp_core.inference import Walk
 from smp_densenet.eager import can_share_buffer, run_with_buffer
 
 
@@ -50,6 +51,10 @@ class DenseBlock(nn.Sequential):
         super().__init__()
         for index in range(layers):
             self.add_module(f"denselayer{index + 1}", DenseLayer(in_channels + index * growth, growth, bottleneck))
+
+    def inference_form(self, walk: Walk) -> nn.Module:
+        """See `smp_core.inference.HasInferenceForm`: a folded layer is called, its norm is gone."""
+        return walk.parts(self)
 
     def forward(self, x: Tensor) -> Tensor:
         if not torch.jit.is_scripting():  # TorchScript skips a branch only under this very condition

@@ -23,11 +23,8 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn import functional
 
-from smp_core.layers import CONV1X1, is_stock, may_fuse
+from smp_core.layers import CONV1X1, form_for, is_stock, may_fuse
 from smp_core.layers.recording import is_eager
-
-# Where this has been measured to take less time and memory; other devices keep the plain form until they are.
-_DEVICE = "cpu"
 
 _TRACKING = {"track_running_stats": True}
 
@@ -56,9 +53,9 @@ def can_share_buffer(layers: Sequence[DenseLayer], kind: type[nn.Module], x: Ten
         kind: the class that they were built with.
         x: its input, (N, C, H, W).
     """
-    if not is_eager(x) or not may_fuse(x) or type(x) is not Tensor or x.device.type != _DEVICE or _is_transformed(x):
+    if not may_fuse(x) or not is_eager(x) or type(x) is not Tensor or _is_transformed(x):
         return False
-    if x.dtype not in (torch.float32, torch.float64) or torch.is_autocast_enabled(_DEVICE):
+    if form_for("dense_block", x) != "buffer" or torch.is_autocast_enabled(x.device.type):
         return False
     # A single value has no statistics, and torch has an error for that. With the channels innermost, a beginning of
     # the buffer would not be contiguous.

@@ -10,10 +10,13 @@ from typing import Any, ClassVar
 
 import timm
 import torch
+from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 
 from smp_core.encoder import EncoderBase
 from smp_core.errors import OptionError
+from smp_core.inference import Walk
+from smp_core.inference.folding import split_norms
 from smp_core.layers import initialise_encoder
 
 # Channels of the features, the input apart.
@@ -74,6 +77,11 @@ class DPNEncoder(EncoderBase):
         self.features = nn.Sequential(OrderedDict((name, layers[name]) for name in kept))
         self.to_empty(device=torch.get_default_device())
         initialise_encoder(self, mode="fan_in")
+
+    def inference_form(self, walk: Walk) -> nn.Module:
+        """See `smp_core.inference.HasInferenceForm`: timm's norms, which hold an activation, taken apart."""
+        split_norms(self, BatchNormAct2d, ("drop", "act"))
+        return walk.over(self)
 
     def stage_modules(self) -> list[list[str]]:
         """See `smp_core.Encoder`."""

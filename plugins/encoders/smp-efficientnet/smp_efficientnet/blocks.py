@@ -5,9 +5,13 @@ Published weights come under two sets of module names; there is a block for each
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from smp_core.inference import Walk
 
 
 class DropPath(nn.Module):
@@ -51,6 +55,8 @@ class StaticSameConv2d(nn.Conv2d):
     W // 2).
     """
 
+    folds_norms: ClassVar[bool] = True
+
     def forward(self, x: Tensor) -> Tensor:
         if self.stride[0] == 1 or self.kernel_size[0] == 1:
             plain: Tensor = self._conv_forward(x, self.weight, self.bias)
@@ -83,6 +89,10 @@ class Swish(nn.Module):
 
     Normalisation by small batches, and gates of large maps, amplify that: the product repeats what published models do.
     """
+
+    def inference_form(self, walk: Walk) -> nn.Module:  # noqa: ARG002
+        """See `smp_core.inference.HasInferenceForm`: torch's own, which reads and writes the map once."""
+        return nn.SiLU()
 
     def forward(self, x: Tensor) -> Tensor:
         return x * torch.sigmoid(x)

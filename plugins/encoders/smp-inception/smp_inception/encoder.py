@@ -10,10 +10,13 @@ from typing import Any, ClassVar
 
 import timm
 import torch
+from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 
 from smp_core.encoder import EncoderBase
 from smp_core.errors import OptionError
+from smp_core.inference import Walk
+from smp_core.inference.folding import split_norms
 from smp_core.layers import initialise_encoder
 
 _REDUCTIONS = (1, 2, 4, 8, 16, 32)
@@ -62,6 +65,11 @@ class InceptionV4Encoder(EncoderBase):
         self.features: nn.Sequential = source.features[: _V4_TAPS[depth - 1] + 1]
         self._taps = list(_V4_TAPS)
         _finish(self)
+
+    def inference_form(self, walk: Walk) -> nn.Module:
+        """See `smp_core.inference.HasInferenceForm`: timm's norms, which hold an activation, taken apart."""
+        split_norms(self, BatchNormAct2d, ("drop", "act"))
+        return walk.over(self)
 
     def stage_modules(self) -> list[list[str]]:
         """See `smp_core.Encoder`."""
@@ -121,6 +129,11 @@ class InceptionResNetV2Encoder(EncoderBase):
         self.mixed_7a, self.repeat_2 = layer("mixed_7a"), layer("repeat_2")
         self.block8, self.conv2d_7b = layer("block8"), layer("conv2d_7b")
         _finish(self)
+
+    def inference_form(self, walk: Walk) -> nn.Module:
+        """See `smp_core.inference.HasInferenceForm`: timm's norms, which hold an activation, taken apart."""
+        split_norms(self, BatchNormAct2d, ("drop", "act"))
+        return walk.over(self)
 
     def stage_modules(self) -> list[list[str]]:
         """See `smp_core.Encoder`."""

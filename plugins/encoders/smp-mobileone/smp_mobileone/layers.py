@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from smp_core.errors import CreationError
+from smp_core.inference import Walk
 from smp_core.layers import is_stock, may_fuse
 from smp_core.layers.recording import is_eager
 
@@ -33,6 +34,10 @@ class ConvNorm(nn.Module):
         self.bn = nn.BatchNorm2d(out_channels)
         self.is_strided = kernel == 1 and stride > 1
 
+    def inference_form(self, walk: Walk) -> nn.Module:
+        """See `smp_core.inference.HasInferenceForm`: the convolution, whose norm is in it."""
+        return walk.parts(self)
+
     def forward(self, x: Tensor) -> Tensor:
         x = self._convolve_strided(x) if self.is_strided else self.conv(x)
         out: Tensor = self.bn(x)
@@ -45,7 +50,7 @@ class ConvNorm(nn.Module):
         """
         if not torch.jit.is_scripting():
             # A recorded graph is not trained.
-            if is_eager(x) and may_fuse(x) and is_stock(self.conv, nn.Conv2d, _STRIDED):
+            if may_fuse(x) and is_eager(x) and is_stock(self.conv, nn.Conv2d, _STRIDED):
                 rows, columns = self.conv.stride
                 return F.conv2d(x[:, :, ::rows, ::columns], self.conv.weight, self.conv.bias, groups=self.conv.groups)
             x = x.contiguous()
@@ -122,6 +127,14 @@ class MobileOneBlock(nn.Module):
         assert out is not None
         out = self.activation(self.se(out))
         return out
+
+    def inference_form(self, walk: Walk) -> nn.Module:
+        """See `smp_core.inference.HasInferenceForm`: merged, where its branches are as they were built."""
+        if any(not is_stock(part, kind, assumed) for _, part, kind, assumed in self._merging()):
+            return walk.parts(self)
+        block = self.merged()
+        block.se, block.activation = walk(block.se), walk(block.activation)
+        return block
 
     def merged(self) -> MergedBlock:
         """A block of one convolution with the same numbers as this one in evaluation mode.

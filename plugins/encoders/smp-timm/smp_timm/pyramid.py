@@ -6,9 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from timm.layers.norm_act import BatchNormAct2d
+from timm.utils.model import reparameterize_model
 from torch import Tensor, nn
 
 from smp_core.finetuning import recompute_blocks
+from smp_core.inference import Walk
+from smp_core.inference.folding import split_norms
+from smp_core.inference.trust import is_as_its_class
 from smp_core.layers.recomputing import recompute
 from smp_timm import keys, models
 from smp_timm.base import TimmBased
@@ -97,6 +102,14 @@ class TimmEncoder(TimmBased):
                 feature = feature.permute(0, 3, 1, 2).contiguous()
             features.append(self._sizes.restore(feature, reduction, x))
         return features
+
+    def inference_form(self, walk: Walk) -> nn.Module:
+        """See `smp_core.inference.HasInferenceForm`: ``forward`` asks for sizes; the model is called as a whole."""
+        if all(map(is_as_its_class, self.model.modules())):
+            reparameterize_model(self.model, inplace=True)
+        split_norms(self.model, BatchNormAct2d, ("drop", "act"))
+        self.model = walk.over(self.model)
+        return self
 
     def set_gradient_checkpointing(self, enabled: bool) -> None:
         """See `smp_core.Encoder`: blocks are recomputed, or, where there are none, what lies between two features."""

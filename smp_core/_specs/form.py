@@ -1,0 +1,88 @@
+"""Which form of a fused layer runs where, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from smp_core._specs.checks import Frozen, Violations, is_int, is_text
+
+LAYERS: dict[str, tuple[str, ...]] = {
+    "upsample_conv3x3": ("plain", "transposed"),
+    "known_upsample_conv3x3": ("plain", "transposed"),
+    "resized_conv3x3": ("plain", "matrices"),
+    "enlarge": ("plain", "matrix"),
+    "dense_block": ("plain", "buffer"),
+    "layout": ("plain", "channels_last"),
+}
+"""The fused layers and their forms.
+
+``upsample_conv3x3``: a 3x3 convolution of an upsampled map and skips (`smp_core.layers.upsample`);
+``known_upsample_conv3x3``: the same, the kernel of whose transposed form has been computed already;
+``resized_conv3x3``: of maps resized to one size (`smp_core.layers.resized_concat3x3`); ``enlarge``: small maps enlarged
+bilinearly (`smp_core.layers.enlarging`); ``dense_block``: that of `smp_densenet`; ``layout``: of a model's input.
+"""
+
+# How torch's dtypes are written here, where there is no torch.
+_DTYPES = ("float16", "bfloat16", "float32", "float64")
+_MEMORY_FORMATS = (None, "contiguous", "channels_last")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormRule(Frozen):
+    """Where a form of a fused layer runs. Of the rules that hold for a call the first counts; without any, ``plain``.
+
+    Attributes:
+        layer: one of `LAYERS`.
+        form: one of its forms.
+        device: type of the device, ``"cpu"``, ``"cuda"``.
+        measured: where, with what result.
+        dtypes: ``"float32"``, ...; empty for all.
+        memory_format: ``"contiguous"`` or ``"channels_last"``, of the input; None for both.
+        gradient: whether gradients are wanted (`torch.is_grad_enabled`); None for both.
+        compiled: whether torch compiles the call; None for both. A compiled call knows no sizes and no memory format:
+            rules that ask for these do not hold for it.
+        least_pixels: of the result, all images together.
+        most_channels: of the input; None for any number.
+
+    Raises:
+        InvalidSpecError: a field is wrong; lists every such field.
+    """
+
+    layer: str
+    form: str
+    device: str
+    measured: str
+    dtypes: tuple[str, ...] = ()
+    memory_format: str | None = None
+    gradient: bool | None = None
+    compiled: bool | None = None
+    least_pixels: int = 0
+    most_channels: int | None = None
+
+    @property
+    def name(self) -> str:
+        """By which a plugin's record lists it."""
+        asked = (*self.dtypes, self.memory_format, {None: None, True: "training", False: "inference"}[self.gradient])
+        rest = [str(item) for item in asked if item is not None]
+        rest += [f">={self.least_pixels}"] if self.least_pixels else []
+        rest += [f"<={self.most_channels}"] if self.most_channels else []
+        rest += ["compiled" if self.compiled else "eager"] if self.compiled is not None else []
+        return " ".join([f"{self.layer}={self.form}", self.device, *rest])
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        found = Violations(self, f"FormRule of {self.layer!r}")
+        found.require(self.layer in LAYERS, "layer", f"one of {', '.join(LAYERS)}")
+        forms = LAYERS.get(self.layer, ())
+        found.require(not forms or self.form in forms, "form", f"one of {', '.join(forms)}")
+        found.require(is_text(self.device), "device", "the type of a device, such as 'cuda'")
+        found.require(is_text(self.measured), "measured", "where it was measured, and with what result")
+        known = isinstance(self.dtypes, tuple) and set(self.dtypes) <= set(_DTYPES)
+        found.require(known, "dtypes", f"a tuple of {', '.join(_DTYPES)}")
+        found.require(self.memory_format in _MEMORY_FORMATS, "memory_format", "None, 'contiguous' or 'channels_last'")
+        found.require(self.gradient in (None, True, False), "gradient", "None, True or False")
+        found.require(self.compiled in (None, True, False), "compiled", "None, True or False")
+        found.require(is_int(self.least_pixels, at_least=0), "least_pixels", "an int of at least 0")
+        most = self.most_channels
+        found.require(most is None or is_int(most), "most_channels", "None or a positive int")
+        found.raise_if_any()

@@ -1,0 +1,71 @@
+"""The walk from a model to its inference form: what is known is replaced, what is not is left as it is."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from smp_core.errors import PluginError
+from smp_core.inference.calls import Calls, read_calls
+from smp_core.inference.folding import fold, may_fold
+from smp_core.inference.trust import has_trusted_form
+from smp_core.layers.map_dropout import MapDropout
+from smp_core.layers.stock import is_stock
+
+# What does nothing in evaluation mode.
+_DROPOUTS = frozenset(
+    {nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout, MapDropout}
+)
+
+
+class InferenceWalk:
+    """A `smp_core.inference.protocol.Walk` over one model.
+
+    Args:
+        model: in evaluation mode; its parts are exchanged as the walk goes on.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._calls: Calls = read_calls(model)
+        # Of a convolution its norm, and of a norm its convolution.
+        self._norm_of: dict[nn.Module, nn.Module] = {}
+        self._folded: set[nn.Module] = set()
+        for first in self._calls.followers:
+            for second in self._calls.takers(first):
+                if isinstance(second, nn.Module) and self._calls.are_a_pair(first, second) and may_fold(first, second):
+                    self._norm_of[first] = second
+                    self._folded.add(second)
+        self._done: dict[nn.Module, nn.Module] = {}
+
+    def __call__(self, module: nn.Module) -> nn.Module:
+        """See `Walk`. What stands in several places is converted once."""
+        if module not in self._done:
+            self._done[module] = self._convert(module)
+        return self._done[module]
+
+    def over(self, module: nn.Module) -> nn.Module:
+        """See `Walk`."""
+        return InferenceWalk(module).parts(module)
+
+    def parts(self, module: nn.Module) -> nn.Module:
+        """See `Walk`."""
+        for name, part in module._modules.items():
+            if part is not None:
+                module._modules[name] = self(part)
+        return module
+
+    def _convert(self, module: nn.Module) -> nn.Module:
+        if module in self._calls.left:
+            return module
+        if module in self._norm_of:
+            return fold(module, self._norm_of[module])
+        if module in self._folded or (type(module) in _DROPOUTS and is_stock(module, type(module))):
+            return nn.Identity()
+        if not has_trusted_form(module):
+            return self.parts(module)
+        form = module.inference_form(self)  # type: ignore[operator]
+        if not isinstance(form, nn.Module):
+            raise PluginError(
+                f"{type(module).__name__}.inference_form returned {type(form).__name__}; expected an nn.Module, what "
+                "stands in its place for inference"
+            )
+        return form.eval()

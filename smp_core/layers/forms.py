@@ -1,0 +1,209 @@
+"""Which form of a fused layer runs: one table for all of them, with where each row was measured.
+
+The forms are equal; which one is fast depends on the device, the precision, the layout and the size. Devices that have
+not been measured keep the plain form. Plugins add rows by the hook ``smp_forms``, which come before the core's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from smp_core._specs.form import LAYERS, FormRule
+from smp_core.errors import OptionError
+
+_HERE = "1 CPU core, float32, 512x512, torch 2.14"
+
+TABLE: tuple[FormRule, ...] = (
+    FormRule(
+        layer="upsample_conv3x3",
+        form="transposed",
+        device="cpu",
+        compiled=True,
+        measured=f"{_HERE}: Unet over resnet34 1.12 times as fast. On an H200 in bfloat16 it loses but at few channels",
+    ),
+    FormRule(
+        layer="upsample_conv3x3",
+        form="transposed",
+        device="cpu",
+        compiled=False,
+        least_pixels=1100,
+        measured="1 CPU core, float32, channels-last, (1280, 96) to 256 channels: 45 ms for 5 to 8x8, where to compute "
+        "the kernel takes longer than the convolution, 64 for 58 to 32x32, 138 for 251 to 64x64; (128, 64) to 64: 0.8 "
+        "for 0.3, 2.4 for 2.4, 6.6 for 8.6",
+    ),
+    FormRule(
+        layer="known_upsample_conv3x3",
+        form="transposed",
+        device="cpu",
+        compiled=True,
+        measured="as upsample_conv3x3, of which it saves the kernel",
+    ),
+    FormRule(
+        layer="known_upsample_conv3x3",
+        form="transposed",
+        device="cpu",
+        compiled=False,
+        least_pixels=256,
+        measured="1 CPU core, float32, channels-last, (1280, 96) to 256 channels: 14 ms for 5 to 8x8, 12 for 16 to "
+        "16x16, 32 for 58 to 32x32; (128, 64) to 64: 0.2 for 0.3, 0.5 for 0.7, 1.7 for 2.4",
+    ),
+    FormRule(
+        layer="resized_conv3x3",
+        form="matrices",
+        device="cpu",
+        compiled=False,
+        measured=f"{_HERE}: UPerNet over resnet34 1.43 times as fast",
+    ),
+    FormRule(
+        layer="enlarge",
+        form="matrix",
+        device="cpu",
+        memory_format="contiguous",
+        compiled=False,
+        measured="1 CPU core, float32: the levels of PSPNet, 512 channels to 64x64, 3.9 ms for 58",
+    ),
+    FormRule(
+        layer="enlarge",
+        form="matrix",
+        device="cpu",
+        least_pixels=2048,
+        compiled=False,
+        measured="1 CPU core, float32, channels-last: 4.1 ms for 15 to 64x64, but 1.0 for 0.6 to 32x32",
+    ),
+    FormRule(
+        layer="enlarge",
+        form="matrix",
+        device="cuda",
+        compiled=False,
+        measured="the interpolation of PSPNet takes 2.5 ms a step on an H200 in bfloat16, over half of the step; the "
+        "product itself has not been run on a GPU yet",
+    ),
+    FormRule(
+        layer="dense_block",
+        form="buffer",
+        device="cpu",
+        dtypes=("float32", "float64"),
+        memory_format="contiguous",
+        compiled=False,
+        measured=f"{_HERE}: a forward pass as fast (1.01 over densenet121), and no map is kept twice for the gradient",
+    ),
+    FormRule(
+        layer="layout",
+        form="channels_last",
+        device="cpu",
+        compiled=False,
+        least_pixels=140_000,
+        measured="1 CPU core, float32, torch 2.14, Unet over resnet34: 0.88 times as fast at 256x256, 1.03 at 384x384, "
+        "1.12 at 512x512; over mobilenet_v2 0.97, 1.13, 1.21",
+    ),
+)
+
+_lock = threading.Lock()
+# Exchanged, never written into: a call that is under way sees the one or the other.
+_overrides: dict[str, str] = {}
+
+
+@contextlib.contextmanager
+def use_form(layer: str, form: str) -> Iterator[None]:
+    """Within the block every call of a fused layer takes one form, where that is possible at all.
+
+    For tests and measuring. It holds for all threads; what is compiled within the block keeps it.
+
+    Args:
+        layer: one of `smp_core._specs.form.LAYERS`.
+        form: ``"plain"``, or another one of its forms.
+
+    Raises:
+        OptionError: no such layer or form; lists them.
+
+    >>> with use_form("upsample_conv3x3", "plain"):
+    ...     form_for("upsample_conv3x3", torch.zeros(1, 8, 4, 4))
+    'plain'
+    """
+    global _overrides
+    if form not in check_layer(layer):
+        raise OptionError(f"unknown form {form!r} of {layer!r}; expected one of {', '.join(LAYERS[layer])}")
+    with _lock:
+        before = _overrides.get(layer)
+        _overrides = {**_overrides, layer: form}
+    try:
+        yield
+    finally:
+        with _lock:
+            rest = {name: value for name, value in _overrides.items() if name != layer}
+            _overrides = rest if before is None else {**rest, layer: before}
+
+
+def check_layer(layer: str) -> tuple[str, ...]:
+    """The forms of a fused layer.
+
+    Raises:
+        OptionError: no such layer; lists them.
+    """
+    if layer not in LAYERS:
+        raise OptionError(f"unknown fused layer {layer!r}; expected one of {', '.join(LAYERS)}")
+    return LAYERS[layer]
+
+
+def form_for(layer: str, x: Tensor, pixels: int = 0) -> str:
+    """The form that a fused layer takes; whether it may is for the layer to know.
+
+    Args:
+        layer: one of `smp_core._specs.form.LAYERS`.
+        x: its input, (N, C, H, W).
+        pixels: of its result, all images together; not asked while torch compiles, when sizes may be symbols.
+    """
+    if torch.compiler.is_compiling():
+        form: str = _compiled(layer, x.device.type, str(x.dtype), torch.is_grad_enabled())
+        return form
+    if layer in _overrides:
+        return _overrides[layer]
+    for rule in _rules():
+        if rule.layer == layer and _holds(rule, x, pixels):
+            return rule.form
+    return "plain"
+
+
+def _holds(rule: FormRule, x: Tensor, pixels: int) -> bool:
+    if rule.device != x.device.type or rule.compiled is True or pixels < rule.least_pixels:
+        return False
+    if rule.memory_format is not None:
+        is_last = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+        if is_last is not (rule.memory_format == "channels_last"):
+            return False
+    if rule.most_channels is not None and x.shape[1] > rule.most_channels:
+        return False
+    return _holds_anyhow(rule, str(x.dtype), torch.is_grad_enabled())
+
+
+def _holds_anyhow(rule: FormRule, dtype: str, gradient: bool) -> bool:
+    if rule.dtypes and dtype.removeprefix("torch.") not in rule.dtypes:
+        return False
+    return rule.gradient is None or rule.gradient == gradient
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _compiled(layer: str, device: str, dtype: str, gradient: bool) -> str:
+    """As `form_for`, of what is the same whenever the compiled graph runs."""
+    if layer in _overrides:
+        return _overrides[layer]
+    for rule in _rules():
+        asks = rule.memory_format is not None or rule.least_pixels > 0 or rule.most_channels is not None
+        if rule.layer != layer or rule.device != device or rule.compiled is False or asks:
+            continue
+        if _holds_anyhow(rule, dtype, gradient):
+            return rule.form
+    return "plain"
+
+
+def _rules() -> tuple[FormRule, ...]:
+    """The plugins' rules, then the core's."""
+    # Not at the top: layers are imported by plugins, also where nobody wants to know what is installed.
+    from smp_core import registry
+
+    return (*registry._registry.forms, *TABLE)

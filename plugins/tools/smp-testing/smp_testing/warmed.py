@@ -38,7 +38,7 @@ for line in iter(sys.stdin.buffer.readline, b""):
     print(json.dumps(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])), flush=True)
 else:
     raise SystemExit
-import importlib, traceback, types
+import importlib, types
 os.setsid()
 request = json.loads(line)
 out, err = (os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600) for name in ("out", "err"))
@@ -52,19 +52,8 @@ sys.path[:] = request["path"]
 sys.argv[:] = ["-c", *request["arguments"]]
 importlib.invalidate_caches()
 main = sys.modules["__main__"] = types.ModuleType("__main__")
-status = 0
-try:
-    exec(compile(request["code"], "<string>", "exec"), main.__dict__)
-except SystemExit as error:
-    status = error.code if isinstance(error.code, int) else 1 if error.code else 0
-except BaseException:
-    traceback.print_exc()
-    status = 1
-try:
-    sys.stdout.flush()
-    sys.stderr.flush()
-finally:
-    os._exit(status)
+# It ends as any program does, so that what it started ends, too.
+exec(compile(request["code"], "<string>", "exec"), main.__dict__)
 """
 
 

@@ -52,6 +52,12 @@ def test_a_program_that_dies_leaves_the_next_alone(warmed):
     assert warmed.run("print(2)").stdout == "2\n"
 
 
+def test_what_a_program_does_at_its_end_is_done(warmed):
+    program = "import atexit, threading, time; atexit.register(print, 'last')\n"
+    program += "threading.Thread(target=lambda: (time.sleep(0.1), print('waited for'))).start()"
+    assert warmed.run(program).stdout == "waited for\nlast\n"
+
+
 def test_one_that_does_not_end_is_killed(warmed):
     with pytest.raises(subprocess.TimeoutExpired, match=r"timed out after 0\.5 seconds"):
         warmed.run("import time; time.sleep(100)", timeout=0.5)

@@ -15,7 +15,7 @@ from smp_predict.finishing import Finisher
 from smp_predict.formats import writer_for
 from smp_predict.grid import Blend, Swath, scaled, swaths
 from smp_predict.progress import Progress, Report
-from smp_predict.protocols import Result, Sink, Source, placement_of
+from smp_predict.protocols import Array, Result, Sink, Source, placement_of
 from smp_predict.running import Runner
 from smp_predict.scratch import Checkpoint, RawPixels, Scratch, move, opened
 from smp_predict.tiles import Layout, ReadAhead, Tile, cut
@@ -82,7 +82,7 @@ def run(job: Job, sink: Sink | RawPixels, scratch: Scratch | None) -> None:
     """Predict into a sink; with a scratch folder, from its checkpoint on."""
     layout, ratio = job.layout, job.ratio
     progress = Progress.start(layout, list(swaths(layout.columns, job.swath_width)), job.shape)
-    rows, columns = scaled(layout.rows, ratio), scaled(layout.columns, ratio)
+    columns = scaled(layout.columns, ratio)
     begin = scratch.checkpoint if scratch else Checkpoint()
     batch_size = begin.batch_size or job.batch_size
     for index, swath in enumerate(progress.swaths):
@@ -92,23 +92,30 @@ def run(job: Job, sink: Sink | RawPixels, scratch: Scratch | None) -> None:
         first = begin.row if index == begin.swath else 0
         end = columns.length if swath.last == columns.count else int(swath.end * ratio)
         there = Swath(swath.first, swath.last, int(swath.begin * ratio), end)
-        assembler = Assembler(rows, columns, there, classes=job.classes, blend=job.blend, device=job.runner.device)
-        if first and scratch is not None and (carry := scratch.carry()) is not None:
-            assembler.carry.copy_(torch.from_numpy(carry))
         progress = progress.skipped(swath, first)
-        batch_size, progress = _run_swath(job, (index, swath, first), assembler, sink, scratch, batch_size, progress)
+        batch_size, progress = _run_swath(job, (index, swath, first), there, sink, scratch, batch_size, progress)
+
+
+def _assembler(job: Job, swath: Swath, carry: Array | None) -> Assembler:
+    rows, columns = scaled(job.layout.rows, job.ratio), scaled(job.layout.columns, job.ratio)
+    assembler = Assembler(rows, columns, swath, classes=job.classes, blend=job.blend, device=job.runner.device)
+    if carry is not None:
+        assembler.carry.copy_(torch.from_numpy(carry))
+    return assembler
 
 
 def _run_swath(
     job: Job,
     place: tuple[int, Swath, int],
-    assembler: Assembler,
+    there: Swath,
     sink: Sink | RawPixels,
     scratch: Scratch | None,
     batch_size: int,
     progress: Progress,
 ) -> tuple[int, Progress]:
     index, swath, first = place
+    # Made here, so that that of the swath before is gone.
+    assembler = _assembler(job, there, scratch.carry() if first and scratch is not None else None)
     per_checkpoint = math.ceil(_BATCHES * batch_size / (swath.last - swath.first))
     waiting: list[Tile] = []
     with ReadAhead(cut(job.source, job.layout, swath, first, job.nodata), 2 * batch_size) as tiles:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from smp_datasets.errors import DatasetError, UnreadableFileError
 from smp_datasets.pixels import Array, Pixels, numbers, suffix_of
@@ -61,6 +61,11 @@ def read_pixels(path: str | os.PathLike[str], *, as_mask: bool = False, upright:
         raise
     except UnidentifiedImageError:
         raise UnreadableFileError(f"cannot read {name!r}: it is not a picture in a format that Pillow knows") from None
+    except Image.DecompressionBombError as error:
+        raise UnreadableFileError(
+            f"cannot read {name!r}: it has more pixels than Pillow reads unasked ({error}); where you trust your "
+            "files, set PIL.Image.MAX_IMAGE_PIXELS = None"
+        ) from error
     # Decoders raise OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error and others.
     except Exception as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__

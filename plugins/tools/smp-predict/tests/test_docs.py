@@ -28,6 +28,21 @@ def test_a_source_of_ones_own():
 
 
 def test_the_table_names_the_formats():
-    for suffix in (".npy", ".png", ".jpg", ".bmp", ".webp", ".tif", ".zarr", ".ome.zarr", ".svs", ".ndpi", ".mrxs"):
+    for suffix in (
+        ".npy",
+        ".png",
+        ".jpg",
+        ".bmp",
+        ".webp",
+        ".gif",
+        ".pgm",
+        ".ppm",
+        ".tif",
+        ".zarr",
+        ".ome.zarr",
+        ".svs",
+        ".ndpi",
+        ".mrxs",
+    ):
         assert f"`{suffix}`" in README
         assert suffix in readable_suffixes()

@@ -85,7 +85,7 @@ def test_png(tmp_path, image, dtype):
 
 
 def test_pictures(tmp_path, image):
-    for name, values in {"rgb.png": image, "grey.png": image[..., 0], "rgb.bmp": image}.items():
+    for name, values in {"rgb.png": image, "grey.png": image[..., 0], "rgb.bmp": image, "rgb.ppm": image}.items():
         Image.fromarray(values).save(tmp_path / name)
         np.testing.assert_array_equal(whole(open_source(tmp_path / name)), values.reshape(300, 420, -1))
     wide = image[..., 0].astype(np.uint16) * 257

@@ -21,8 +21,9 @@ _SHOWN = 20
 class FolderDataset(Dataset[Item]):
     """Images in one folder, masks of the same names in another.
 
-    Files are PNG, JPEG, TIFF, BMP, WebP, .npy or .npz, in any mixture; :mod:`smp_datasets.read` says what is read by
-    what. A name is the path below the folder without its extension; :func:`smp_datasets.find_pairs` has the rules.
+    Files are PNG, JPEG, TIFF, BMP, WebP, GIF, .pgm, .ppm, .npy or .npz, in any mixture; :mod:`smp_datasets.read` says
+    what is read by what. A name is the path below the folder without its extension; :func:`smp_datasets.find_pairs` has
+    the rules.
     Folders are listed once, here; files are opened when an item is asked for and closed again, so that the dataset
     goes to the workers of a ``DataLoader`` by any start method. Items come in the order of ``names``.
 

@@ -4,6 +4,8 @@
 |---|---|---|
 | .png | Pillow | grey, palette, colour, alpha; 1 to 16 bits a channel |
 | .jpg .jpeg .bmp .webp | Pillow | 8 bits; CMYK becomes RGB |
+| .gif | Pillow | one frame, a palette |
+| .pgm .ppm | NumPy | grey and colour of 8 and 16 bits |
 | .tif .tiff | Pillow | one channel of 1 to 32 bits or float32; 8-bit RGB(A); pages of these, as channels |
 | .tif .tiff | tifffile (optional) | the rest: many bands, 16-bit or float bands, planar bands, float64, signed 8-bit |
 | .npy .npz | NumPy | (H, W) or (H, W, C), numbers; an .npz holds one array |
@@ -22,10 +24,11 @@ from PIL import Image, UnidentifiedImageError
 
 from smp_datasets.errors import DatasetError, UnreadableFileError
 from smp_datasets.pixels import Array, Pixels, numbers, suffix_of
+from smp_datasets.read_netpbm import read_netpbm
 from smp_datasets.read_pillow import read_with_pillow
 from smp_datasets.read_tiff import read_tiff
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".npy", ".npz")
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".npy", ".npz")
 
 
 def read_pixels(path: str | os.PathLike[str], *, as_mask: bool = False, upright: bool = True) -> Pixels:
@@ -56,6 +59,8 @@ def read_pixels(path: str | os.PathLike[str], *, as_mask: bool = False, upright:
             return _read_array(name, suffix)
         if suffix in (".tif", ".tiff"):
             return read_tiff(name, as_mask)
+        if suffix in (".pgm", ".ppm"):
+            return read_netpbm(name, as_mask)
         return read_with_pillow(name, as_mask, upright)
     except DatasetError:
         raise

@@ -291,8 +291,11 @@ def test_16_bit_png_that_breaks_off(noise, write_png, tmp_path):
 
 
 def test_unknown_extension(tmp_path):
-    with refused(UnreadableFileError, "a.gif': expected a file with one of .png, .jpg, .jpeg, .bmp, .webp, .tif"):
-        read_pixels(tmp_path / "a.gif")
+    with refused(
+        UnreadableFileError,
+        "a.xcf': expected a file with one of .png, .jpg, .jpeg, .bmp, .webp, .gif, .pgm, .ppm, .tif",
+    ):
+        read_pixels(tmp_path / "a.xcf")
 
 
 def test_pillow_that_decodes_otherwise(write_png, noise, tmp_path, monkeypatch):

@@ -21,7 +21,11 @@ _HERE = "smp_predict.formats"
 FORMATS = (
     Format(name="NumPy array", suffixes=(".npy",), reader=f"{_HERE}.npy:NpySource", writer=f"{_HERE}.npy:write"),
     Format(name="PNG", suffixes=(".png",), reader=f"{_HERE}.pictures:open_picture", writer=f"{_HERE}.png:write"),
-    Format(name="picture", suffixes=(".jpg", ".jpeg", ".bmp", ".webp"), reader=f"{_HERE}.pictures:open_picture"),
+    Format(
+        name="picture",
+        suffixes=(".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".pgm", ".ppm"),
+        reader=f"{_HERE}.pictures:open_picture",
+    ),
     Format(
         name="TIFF", suffixes=(".tif", ".tiff", ".btf"), reader=f"{_HERE}.tiff:open_tiff", writer=f"{_HERE}.tiff:write"
     ),

@@ -62,6 +62,8 @@ def test_npy_that_are_no_images(tmp_path, image):
 @pytest.mark.parametrize("options", [{"output": "scores"}, {"output": "probabilities", "output_dtype": "uint8"}, {}])
 @pytest.mark.parametrize("suffix", [".npy", ".tif", ".zarr", ".ome.zarr"])
 def test_every_format_holds_the_same(tmp_path, image, suffix, options):
+    if suffix.endswith(".zarr"):
+        pytest.importorskip("zarr", reason="zarr 3 needs Python 3.11")
     expected = predict(identity, image, tile=128, **options)
     path = tmp_path / f"a{suffix}"
     for _ in range(2):  # the second replaces the first

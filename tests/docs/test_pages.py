@@ -1,4 +1,4 @@
-"""What the pages on fine-tuning, on changing models and on moving show works."""
+"""What the pages on prediction, on fine-tuning, on changing models and on moving show works."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
-NUM_BLOCKS = {"finetuning.md": 2, "changing-models.md": 3, "moving-from-smp.md": 3}
+NUM_BLOCKS = {"prediction.md": 1, "finetuning.md": 2, "changing-models.md": 3, "moving-from-smp.md": 3}
 
 
 def blocks(page):

@@ -6,6 +6,7 @@ Consoles are made when they are needed, so that they write to the streams of tha
 from __future__ import annotations
 
 import sys
+from typing import TextIO
 
 import typer
 from rich.console import Console
@@ -27,8 +28,10 @@ def stderr() -> Console:
 
 
 def is_terminal() -> bool:
-    """Whether a person reads stdout. Otherwise it is a pipe or a file, and gets plain lines."""
-    return sys.stdout.isatty()
+    """Whether a person reads stdout. Otherwise it is a pipe or a file, and gets plain lines; or it is closed."""
+    # Python has no stream where the shell has closed it (``>&-``), whatever the type says.
+    stream: TextIO | None = sys.stdout
+    return stream is not None and stream.isatty()
 
 
 def print_error(message: str) -> None:

@@ -21,8 +21,9 @@ _SHOWN = 20
 class FolderDataset(Dataset[Item]):
     """Images in one folder, masks of the same names in another.
 
-    Files are PNG, JPEG, TIFF, BMP, WebP, .npy or .npz, in any mixture; :mod:`smp_datasets.read` says what is read by
-    what. A name is the path below the folder without its extension; :func:`smp_datasets.find_pairs` has the rules.
+    Files are PNG, JPEG, TIFF, BMP, WebP, GIF, .pgm, .ppm, .npy or .npz, in any mixture; :mod:`smp_datasets.read` says
+    what is read by what. A name is the path below the folder without its extension; :func:`smp_datasets.find_pairs` has
+    the rules.
     Folders are listed once, here; files are opened when an item is asked for and closed again, so that the dataset
     goes to the workers of a ``DataLoader`` by any start method. Items come in the order of ``names``.
 
@@ -35,13 +36,14 @@ class FolderDataset(Dataset[Item]):
 
     Args:
         images: folder.
-        masks: folder; may be the same where a suffix tells the files apart.
+        masks: folder; may be the same where a suffix or prefix tells the files apart.
         labels: what the pixels of a mask mean: :class:`ClassIndices`, :class:`ColourMap`, :class:`Binary`, or your own.
         channels: of the images. None: as in each file. 3: grey is repeated, alpha left out. 1: the grey of colours.
             Other numbers: as in the file, or an error.
         names: only these, in this order, such as a part that :func:`split` gives; files of other names are not
             looked at. None: all, sorted, and each file must have its partner.
         image_suffix, mask_suffix: ends of the files' names that are not part of the name.
+        image_prefix, mask_prefix: beginnings of the files' names that are not part of the name.
         transform: applied to each item.
         format: ``"numpy"``, or ``"torchvision"``, which needs torchvision.
         upright: turn pictures as their EXIF data say.
@@ -71,6 +73,8 @@ class FolderDataset(Dataset[Item]):
         names: Sequence[str] | None = None,
         image_suffix: str = "",
         mask_suffix: str = "",
+        image_prefix: str = "",
+        mask_prefix: str = "",
         transform: Transform | None = None,
         format: Format = "numpy",
         upright: bool = True,
@@ -78,7 +82,9 @@ class FolderDataset(Dataset[Item]):
         check_format(format)
         if channels is not None and channels < 1:
             raise OptionError(f"channels must be 1 or more, or None for those of each file; got {channels}")
-        pairs = find_pairs(images, masks, image_suffix, mask_suffix, names)
+        pairs = find_pairs(
+            images, masks, image_suffix, mask_suffix, names, image_prefix=image_prefix, mask_prefix=mask_prefix
+        )
         self.names = [name for name, _, _ in pairs]
         self.images = [image for _, image, _ in pairs]
         self.masks = [mask for _, _, mask in pairs]

@@ -34,6 +34,8 @@ class Labels(Protocol):
 class ClassIndices:
     """The value of a pixel is its class; in a palette file, the index into the palette.
 
+    Files of colours do where red, green and blue are the same everywhere; alpha is left out.
+
     Masks are (H, W), uint8 where all classes and ``ignore_index`` lie within 0 and 255, otherwise int32.
 
     Args:
@@ -63,7 +65,7 @@ class ClassIndices:
 
     def encode(self, mask: Pixels) -> NDArray[Any]:
         """See :class:`Labels`."""
-        values = _one_channel(mask, "class indices", "; for classes by colour use ColourMap")
+        values = _indices(mask)
         if values.dtype.kind == "f" and not bool((values == np.rint(values)).all()):
             raise LabelError(
                 f"mask {mask.path!r} holds {values.dtype} numbers that are not whole; expected class indices"
@@ -190,6 +192,16 @@ def _check_storable(what: str, labels: list[int]) -> None:
     for label in labels:
         if not limits.min <= label <= limits.max:
             raise OptionError(f"{what}: classes lie within {limits.min} and {limits.max}, got {label}")
+
+
+def _indices(mask: Pixels) -> Array:
+    """(H, W): the values of grey, also where programs wrote them as three equal channels or with alpha."""
+    values = mask.values
+    if mask.colours == "grey" and mask.channels == 2:
+        return values[..., 0]
+    if mask.colours == "rgb" and bool((values[..., :1] == values[..., 1:3]).all()):
+        return values[..., 0]
+    return _one_channel(mask, "class indices", "; for classes by colour use ColourMap")
 
 
 def _one_channel(mask: Pixels, what: str, hint: str) -> Array:

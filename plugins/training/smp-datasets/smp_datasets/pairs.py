@@ -23,12 +23,15 @@ def find_pairs(
     image_suffix: str = "",
     mask_suffix: str = "",
     names: Sequence[str] | None = None,
+    *,
+    image_prefix: str = "",
+    mask_prefix: str = "",
 ) -> list[Pair]:
     """Pair the files of two folders by name.
 
-    A name is the path below the folder, with ``/`` between its parts, without extension and suffix:
+    A name is the path below the folder, with ``/`` between its parts, without extension, prefix and suffix:
     ``images/town/a.jpg`` and ``masks/town/a_mask.png`` are both ``town/a`` where the mask suffix is ``_mask``. Hidden
-    files, and files with extensions that no image has, are passed over; so are files without the suffix.
+    files, and files with extensions that no image has, are passed over; so are files without the prefix or suffix.
 
     Args:
         images: a folder, with any folders below it.
@@ -36,6 +39,8 @@ def find_pairs(
         image_suffix: end of the images' names, before the extension.
         mask_suffix: end of the masks' names.
         names: only these, in this order; None: all, sorted.
+        image_prefix: beginning of the images' names, after the folders.
+        mask_prefix: beginning of the masks' names.
 
     Returns:
         Name, path of the image and path of the mask, for each.
@@ -43,18 +48,21 @@ def find_pairs(
     Raises:
         FileListError: a folder is missing, is empty, or holds two files of one name.
         UnpairedFilesError: files have no partner; lists all that lack one.
-        OptionError: the folders are one and the suffixes too; a name comes twice.
+        OptionError: the folders are one, and prefixes and suffixes too; a name comes twice.
     """
     image_root, mask_root = os.fspath(images), os.fspath(masks)
     is_one_folder = os.path.realpath(image_root) == os.path.realpath(mask_root)
-    if is_one_folder and image_suffix == mask_suffix:
+    image_affixes, mask_affixes = (image_prefix, image_suffix), (mask_prefix, mask_suffix)
+    if is_one_folder and image_affixes == mask_affixes:
+        begin = f" and begin with {mask_prefix!r}" if mask_prefix else ""
         raise OptionError(
-            f"images and masks are both in {image_root!r} and both end in {mask_suffix!r}; "
-            "expected different suffixes or different folders"
+            f"images and masks are both in {image_root!r} and both end in {mask_suffix!r}{begin}; "
+            "expected different suffixes, prefixes or folders"
         )
-    found_masks = _by_name(mask_root, mask_suffix, other="" if not is_one_folder else image_suffix, without=None)
-    other = mask_suffix if is_one_folder else ""
-    found_images = _by_name(image_root, image_suffix, other, without=None if is_one_folder else mask_root)
+    none = ("", "")
+    found_masks = _by_name(mask_root, mask_affixes, other=none if not is_one_folder else image_affixes, without=None)
+    other = mask_affixes if is_one_folder else none
+    found_images = _by_name(image_root, image_affixes, other, without=None if is_one_folder else mask_root)
     if names is not None:
         return _choose(names, found_images, found_masks, image_root, mask_root)
     lonely_images = [path for name, path in sorted(found_images.items()) if name not in found_masks]
@@ -64,18 +72,32 @@ def find_pairs(
     return [(name, path, found_masks[name]) for name, path in sorted(found_images.items())]
 
 
-def _by_name(root: str, suffix: str, other: str, without: str | None) -> dict[str, str]:
-    """Name -> path of every file below a folder; ``other`` ends the names of the files that are of the other kind."""
+_Affixes = tuple[str, str]
+"""Prefix and suffix."""
+
+
+def _without_affixes(stem: str, affixes: _Affixes) -> str | None:
+    """A name without prefix and suffix; None: it does not have both."""
+    prefix, suffix = affixes
+    folder, slash, name = stem.rpartition("/")
+    if not (name.startswith(prefix) and name.endswith(suffix) and len(name) >= len(prefix) + len(suffix)):
+        return None
+    return folder + slash + name.removeprefix(prefix).removesuffix(suffix)
+
+
+def _by_name(root: str, affixes: _Affixes, other: _Affixes, without: str | None) -> dict[str, str]:
+    """Name -> path of every file below a folder; ``other`` are the affixes of the files that are of the other kind."""
     if not os.path.isdir(root):
         raise FileListError(f"{root!r} is no folder; expected one that holds files with {', '.join(EXTENSIONS)}")
     found: dict[str, str] = {}
     twice: list[str] = []
     for path in _walk(root, without):
         stem = Path(path).relative_to(root).with_suffix("").as_posix()
-        # The longer suffix decides: "a_mask" ends in "" too.
-        if not stem.endswith(suffix) or (len(other) > len(suffix) and stem.endswith(other)):
+        name = _without_affixes(stem, affixes)
+        # The longer ones decide: "a_mask" ends in "" too.
+        longer = sum(map(len, other)) > sum(map(len, affixes))
+        if name is None or (longer and _without_affixes(stem, other) is not None):
             continue
-        name = stem.removesuffix(suffix)
         if name in found:
             twice.append(f"{found[name]!r} and {path!r}")
         found.setdefault(name, path)
@@ -84,7 +106,9 @@ def _by_name(root: str, suffix: str, other: str, without: str | None) -> dict[st
             f"{count(len(twice), 'name')} in {root!r} with two files: {_listed(twice)}; remove one of each"
         )
     if not found:
+        prefix, suffix = affixes
         ending = f" whose names end in {suffix!r}" if suffix else ""
+        ending += f"{' and' if suffix else ' whose names'} begin with {prefix!r}" if prefix else ""
         raise FileListError(f"{root!r} holds no files{ending} with {', '.join(EXTENSIONS)}")
     return found
 
@@ -124,7 +148,9 @@ def _unpaired(images: list[str], masks: list[str], image_root: str, mask_root: s
         if files:
             listed = _listed(list(map(repr, files)))
             parts.append(f"{count(len(files), noun)} without {partner} in {root!r}: {listed}")
-    advice = "a pair has one name below both folders; see image_suffix, mask_suffix and names"
+    advice = (
+        "a pair has one name below both folders; see image_suffix, mask_suffix, image_prefix, mask_prefix and names"
+    )
     return UnpairedFilesError("; ".join([*parts, advice]), tuple(images), tuple(masks))
 
 

@@ -4,6 +4,8 @@
 |---|---|---|
 | .png | Pillow | grey, palette, colour, alpha; 1 to 16 bits a channel |
 | .jpg .jpeg .bmp .webp | Pillow | 8 bits; CMYK becomes RGB |
+| .gif | Pillow | one frame, a palette |
+| .pgm .ppm | NumPy | grey and colour of 8 and 16 bits |
 | .tif .tiff | Pillow | one channel of 1 to 32 bits or float32; 8-bit RGB(A); pages of these, as channels |
 | .tif .tiff | tifffile (optional) | the rest: many bands, 16-bit or float bands, planar bands, float64, signed 8-bit |
 | .npy .npz | NumPy | (H, W) or (H, W, C), numbers; an .npz holds one array |
@@ -18,14 +20,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from smp_datasets.errors import DatasetError, UnreadableFileError
 from smp_datasets.pixels import Array, Pixels, numbers, suffix_of
+from smp_datasets.read_netpbm import read_netpbm
 from smp_datasets.read_pillow import read_with_pillow
 from smp_datasets.read_tiff import read_tiff
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".npy", ".npz")
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".npy", ".npz")
 
 
 def read_pixels(path: str | os.PathLike[str], *, as_mask: bool = False, upright: bool = True) -> Pixels:
@@ -56,11 +59,18 @@ def read_pixels(path: str | os.PathLike[str], *, as_mask: bool = False, upright:
             return _read_array(name, suffix)
         if suffix in (".tif", ".tiff"):
             return read_tiff(name, as_mask)
+        if suffix in (".pgm", ".ppm"):
+            return read_netpbm(name, as_mask)
         return read_with_pillow(name, as_mask, upright)
     except DatasetError:
         raise
     except UnidentifiedImageError:
         raise UnreadableFileError(f"cannot read {name!r}: it is not a picture in a format that Pillow knows") from None
+    except Image.DecompressionBombError as error:
+        raise UnreadableFileError(
+            f"cannot read {name!r}: it has more pixels than Pillow reads unasked ({error}); where you trust your "
+            "files, set PIL.Image.MAX_IMAGE_PIXELS = None"
+        ) from error
     # Decoders raise OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error and others.
     except Exception as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__

@@ -33,6 +33,11 @@ _PNG_GREY, _PNG_GREY_ALPHA = 0, 4
 def read_with_pillow(path: str, as_mask: bool, upright: bool) -> Pixels:
     """Read a file that is not a TIFF; any exception of Pillow passes through."""
     with Image.open(path) as image:
+        frames = getattr(image, "n_frames", 1) if image.format == "GIF" else 1
+        if frames > 1:
+            raise UnreadableFileError(
+                f"cannot read {path!r}: it is an animation of {frames} frames; save the one that is meant"
+            )
         depth, colour_type = _png_header(path) if image.format == "PNG" else (8, -1)
         if depth == 16 and colour_type != _PNG_GREY:
             image.load()

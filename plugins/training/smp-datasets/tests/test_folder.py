@@ -70,6 +70,14 @@ def test_items_as_arrays(folder):
         data[5]
 
 
+def test_prefixes_are_no_part_of_a_name(folder):
+    for path in (folder / "masks").iterdir():
+        path.rename(path.with_name(f"gt_{path.name}"))
+    data = dataset(folder, mask_prefix="gt_")
+    assert data.names == ["0", "1", "2", "3", "4"]
+    assert data[0]["mask"].shape == (6, 8)
+
+
 def test_items_as_tv_tensors(folder):
     tv_tensors = pytest.importorskip("torchvision.tv_tensors")
     plain = dataset(folder)[3]

@@ -96,12 +96,22 @@ def test_what_is_no_class():
         ClassIndices(1).encode(grey([[5, 6, 7, 8, 9, 10, 11, 12, 13]]))
 
 
+@given(values=maps)
+def test_indices_that_were_saved_in_colour_or_with_alpha(values):
+    labels = ClassIndices(11, ignore_index=11)
+    alpha = np.full_like(values, 200)
+    np.testing.assert_array_equal(labels.encode(rgb(np.stack([values] * 3, axis=2))), values)
+    np.testing.assert_array_equal(labels.encode(rgb(np.stack([values] * 3 + [alpha], axis=2))), values)
+    with_alpha = Pixels("m.png", np.stack([values, alpha], axis=2), "8-bit grey with alpha", "grey")
+    np.testing.assert_array_equal(labels.encode(with_alpha), values)
+
+
 def test_colours_are_no_indices():
     message = (
         "mask 'm.png' is 8-bit RGB with 3 channels; expected one of class indices; for classes by colour use ColourMap"
     )
     with refused(LabelError, message):
-        ClassIndices(2).encode(rgb(np.zeros((2, 2, 3))))
+        ClassIndices(2).encode(rgb([[[1, 1, 0], [0, 0, 0]]]))
 
 
 COLOURS = {(0, 0, 0): 0, (128, 64, 128): 1, (128, 64, 129): 2, (255, 255, 255): 1}

@@ -47,6 +47,37 @@ def test_suffixes(make):
     assert short(pairs, root) == [("a", "x/a_img.png", "y/a_mask.png"), ("b", "x/b_img.png", "y/b_mask.png")]
 
 
+def test_prefixes(make):
+    root = make("x/img_1.jpg", "x/town/img_2.jpg", "x/notes_1.png", "y/gt_1_m.png", "y/town/gt_2_m.png")
+    pairs = find_pairs(root / "x", root / "y", "", "_m", image_prefix="img_", mask_prefix="gt_")
+    assert short(pairs, root) == [
+        ("1", "x/img_1.jpg", "y/gt_1_m.png"),
+        ("town/2", "x/town/img_2.jpg", "y/town/gt_2_m.png"),
+    ]
+    with refused(FileListError, f"{str(root / 'y')!r} holds no files whose names end in '_x' and begin with 'a_' with"):
+        find_pairs(root / "x", root / "y", "", "_x", mask_prefix="a_")
+    with refused(FileListError, f"{str(root / 'y')!r} holds no files whose names begin with 'a_' with .png"):
+        find_pairs(root / "x", root / "y", mask_prefix="a_")
+
+
+def test_prefixes_in_one_folder(make):
+    root = make("x/a.jpg", "x/mask_a.png", "x/town/b.jpg", "x/town/mask_b.png")
+    expected = [("a", "x/a.jpg", "x/mask_a.png"), ("town/b", "x/town/b.jpg", "x/town/mask_b.png")]
+    assert short(find_pairs(root / "x", root / "x", mask_prefix="mask_"), root) == expected
+    message = (
+        f"images and masks are both in {str(root / 'x')!r} and both end in '' and begin with 'm'; expected different"
+    )
+    with refused(OptionError, message):
+        find_pairs(root / "x", root / "x", image_prefix="m", mask_prefix="m")
+
+
+def test_a_name_is_not_shorter_than_its_affixes(make):
+    root = make("x/aba.png", "x/ab.png", "y/.png", "y/b.png")
+    make("y/1.png", "x/ab1ba.png")
+    pairs = find_pairs(root / "x", root / "y", "ba", names=["1"], image_prefix="ab")
+    assert short(pairs, root) == [("1", "x/ab1ba.png", "y/1.png")]
+
+
 def test_one_folder(make):
     root = make("x/a.jpg", "x/a_mask.png", "x/b.jpg", "x/b_mask.png")
     expected = [("a", "x/a.jpg", "x/a_mask.png"), ("b", "x/b.jpg", "x/b_mask.png")]
@@ -77,7 +108,7 @@ def test_all_unpaired_files_at_once(make):
     assert str(caught.value) == (
         f"2 images without a mask in {str(root / 'y')!r}: {str(root / 'x/a.jpg')!r}, {str(root / 'x/c.jpg')!r}; "
         f"1 mask without an image in {str(root / 'x')!r}: {str(root / 'y/d.png')!r}; "
-        "a pair has one name below both folders; see image_suffix, mask_suffix and names"
+        "a pair has one name below both folders; see image_suffix, mask_suffix, image_prefix, mask_prefix and names"
     )
     error = pickle.loads(pickle.dumps(caught.value))
     assert error.images == (str(root / "x/a.jpg"), str(root / "x/c.jpg"))

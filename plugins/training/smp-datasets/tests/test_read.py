@@ -291,8 +291,11 @@ def test_16_bit_png_that_breaks_off(noise, write_png, tmp_path):
 
 
 def test_unknown_extension(tmp_path):
-    with refused(UnreadableFileError, "a.gif': expected a file with one of .png, .jpg, .jpeg, .bmp, .webp, .tif"):
-        read_pixels(tmp_path / "a.gif")
+    with refused(
+        UnreadableFileError,
+        "a.xcf': expected a file with one of .png, .jpg, .jpeg, .bmp, .webp, .gif, .pgm, .ppm, .tif",
+    ):
+        read_pixels(tmp_path / "a.xcf")
 
 
 def test_pillow_that_decodes_otherwise(write_png, noise, tmp_path, monkeypatch):
@@ -323,3 +326,18 @@ def test_a_picture_of_another_kind_named_tif(tmp_path):
     Image.new("RGB", (4, 4)).save(tmp_path / "a.tif", format="PNG")
     with refused(UnreadableFileError, f"cannot read {str(tmp_path / 'a.tif')!r}: it is a PNG, not a TIFF; rename it"):
         read_pixels(tmp_path / "a.tif")
+
+
+def test_pictures_beyond_pillows_limit(tmp_path, monkeypatch):
+    path = tmp_path / "large.png"
+    Image.new("L", (50, 50), 7).save(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    message = (
+        f"cannot read {str(path)!r}: it has more pixels than Pillow reads unasked (Image size (2500 pixels) exceeds"
+    )
+    with refused(UnreadableFileError, message):
+        read_pixels(path)
+    with refused(UnreadableFileError, "where you trust your files, set PIL.Image.MAX_IMAGE_PIXELS = None"):
+        read_pixels(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    assert read_pixels(path).values.mean() == 7

@@ -1,0 +1,75 @@
+"""Segmentation of images of any size, from any source, at constant memory.
+
+Names are imported when they are used, so that a plugin's light module can import `smp_predict.plugin` without torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from smp_predict.arrays import ArraySink, ArraySource
+    from smp_predict.errors import (
+        MissingDependencyError,
+        ModelOutputError,
+        OptionError,
+        PredictError,
+        SinkError,
+        SourceError,
+        UnknownFormatError,
+    )
+    from smp_predict.formats import open_source, readable_suffixes
+    from smp_predict.predicting import predict
+    from smp_predict.progress import Progress
+    from smp_predict.protocols import Placement, Result, Sink, Source, Window
+    from smp_predict.running import BatchHalvedWarning
+
+__version__ = "1.0.0"
+
+_HOMES = {
+    "arrays": ("ArraySink", "ArraySource"),
+    "errors": (
+        "MissingDependencyError",
+        "ModelOutputError",
+        "OptionError",
+        "PredictError",
+        "SinkError",
+        "SourceError",
+        "UnknownFormatError",
+    ),
+    "formats": ("open_source", "readable_suffixes"),
+    "predicting": ("predict",),
+    "progress": ("Progress",),
+    "protocols": ("Placement", "Result", "Sink", "Source", "Window"),
+    "running": ("BatchHalvedWarning",),
+}
+
+__all__ = [
+    "ArraySink",
+    "ArraySource",
+    "BatchHalvedWarning",
+    "MissingDependencyError",
+    "ModelOutputError",
+    "OptionError",
+    "Placement",
+    "PredictError",
+    "Progress",
+    "Result",
+    "Sink",
+    "SinkError",
+    "Source",
+    "SourceError",
+    "UnknownFormatError",
+    "Window",
+    "open_source",
+    "predict",
+    "readable_suffixes",
+]
+
+
+def __getattr__(name: str) -> object:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"smp_predict.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

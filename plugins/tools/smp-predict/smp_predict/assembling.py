@@ -1,0 +1,115 @@
+"""Blending the scores of tiles, and giving away each part of the image as soon as no further tile reaches it.
+
+Tiles come row by row, from left to right. What is kept between two tile rows is what they have in common, and between
+two tiles of a row the extent of one tile; nothing here grows with the height of the image, nor with its width beyond
+that of a swath.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from smp_predict.grid import Axis, Blend, Swath, own, weights
+from smp_predict.protocols import Window
+
+
+@dataclass(frozen=True)
+class Block:
+    """A finished part of the result.
+
+    Attributes:
+        window: where it lies.
+        scores: (K, height, width) float32, the weighted means; anything where nothing was predicted.
+        missing: (height, width) bool, where nothing was predicted; None: nowhere.
+    """
+
+    window: Window
+    scores: Tensor
+    missing: Tensor | None
+
+
+class Assembler:
+    """The open part of a swath.
+
+    Args:
+        rows, columns: the tiles, in pixels of the result.
+        swath: the columns of tiles, and the pixels of the result that are finished.
+        classes: K.
+        blend: what each pixel of a tile counts.
+        device: where the sums are kept.
+    """
+
+    def __init__(
+        self, rows: Axis, columns: Axis, swath: Swath, *, classes: int, blend: Blend, device: torch.device
+    ) -> None:
+        self._rows, self._columns, self._swath = rows, columns, swath
+        self._classes, self._blend, self._device = classes, blend, device
+        width = columns.start(swath.last - 1) + columns.tile - columns.start(swath.first)
+        # The last channel sums the weights.
+        self.carry = torch.zeros(classes + 1, max(rows.overlap, 0), width, device=device)
+        self._open = torch.zeros(classes + 1, rows.tile, columns.tile, device=device)
+        self._down = torch.from_numpy(weights(blend, rows.tile, rows.overlap)).to(device)
+        self._across = torch.from_numpy(weights(blend, columns.tile, columns.overlap)).to(device)
+
+    def add(self, row: int, column: int, scores: Tensor | None) -> Block | None:
+        """Blend a tile in.
+
+        Args:
+            row, column: its place among the tiles.
+            scores: (K, tile height, tile width); None: nothing was predicted.
+
+        Returns:
+            What is finished by it; None: nothing of this swath.
+        """
+        self._advance(column)
+        if scores is not None:
+            weight = self._weights(row, column)
+            self._open[: self._classes].addcmul_(scores.to(self._open.dtype), weight)
+            self._open[self._classes] += weight
+        last = column == self._swath.last - 1
+        done_columns = self._columns.tile if last else self._columns.stride
+        done_rows = self._rows.tile if row == self._rows.count - 1 else self._rows.stride
+        if self._rows.overlap:
+            offset = self._offset(column)
+            self.carry[:, :, offset : offset + done_columns] = self._open[:, self._rows.stride :, :done_columns]
+        return self._finish(row, column, done_rows, done_columns)
+
+    def _offset(self, column: int) -> int:
+        return self._columns.start(column) - self._columns.start(self._swath.first)
+
+    def _advance(self, column: int) -> None:
+        """Move the open tile to a column: what it shares with the one before, the carry above, nothing elsewhere."""
+        overlap = self._columns.overlap
+        fresh = 0
+        if column != self._swath.first and overlap:
+            self._open[:, :, :overlap] = self._open[:, :, self._columns.stride :].clone()
+            fresh = overlap
+        offset = self._offset(column)
+        self._open[:, :, fresh:] = 0
+        above = self.carry[:, :, offset + fresh : offset + self._columns.tile]
+        self._open[:, : self._rows.overlap, fresh:] = above
+
+    def _weights(self, row: int, column: int) -> Tensor:
+        if self._blend != "none":
+            return self._down[:, None] * self._across[None, :]
+        weight = torch.zeros(self._rows.tile, self._columns.tile, device=self._device)
+        top, bottom = own(row, self._rows)
+        left, right = own(column, self._columns)
+        weight[top:bottom, left:right] = 1
+        return weight
+
+    def _finish(self, row: int, column: int, rows: int, columns: int) -> Block | None:
+        top, left = self._rows.start(row), self._columns.start(column)
+        bottom = min(top + rows, self._rows.length)
+        begin, end = max(left, self._swath.begin), min(left + columns, self._swath.end)
+        if end <= begin:
+            return None
+        part = self._open[:, : bottom - top, begin - left : end - left]
+        weight = part[self._classes]
+        missing = weight == 0
+        scores = part[: self._classes] / torch.where(missing, 1, weight)
+        window = Window(top, begin, bottom - top, end - begin)
+        return Block(window, scores, missing if bool(missing.any()) else None)

@@ -1,0 +1,127 @@
+"""GeoTIFF and cloud-optimised GeoTIFF, through rasterio: CRS, transform, nodata, compressed tiles, overviews."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from smp_predict.arrays import check_pixels
+from smp_predict.errors import SinkError, SourceError
+from smp_predict.formats.needing import needed
+from smp_predict.formats.stripes import stripes
+from smp_predict.protocols import Array, Placement, Result, Window
+
+_BLOCK = 512
+# GDAL would keep a twentieth of the machine's memory full of blocks that nobody asks for again.
+_CACHE_BYTES = 64 << 20
+_WHAT = "GeoTIFF files"
+
+
+@contextmanager
+def _gdal() -> Iterator[Any]:
+    rasterio = needed("rasterio", "geotiff", _WHAT)
+    with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES), warnings.catch_warnings():
+        # That a file does not say where it lies is no news to whoever asks.
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        yield rasterio
+
+
+class GeoTiffSource:
+    """A file that rasterio reads: its bands are the channels.
+
+    Attributes:
+        placement: CRS, transform and nodata.
+        colours: ``"rgb"`` or ``"grey"`` where the file says so of its first bands.
+
+    Raises:
+        SourceError: it cannot be read, bands differ in dtype, or hold complex numbers.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        with _gdal() as rasterio:
+            try:
+                self._file = rasterio.open(path)
+            except rasterio.errors.RasterioIOError as error:
+                raise SourceError(f"cannot read {path!r}: {error}") from error
+        if len(set(self._file.dtypes)) != 1:
+            raise SourceError(f"cannot read {path!r}: its bands differ in dtype: {', '.join(self._file.dtypes)}")
+        self.shape: tuple[int, int, int] = (self._file.height, self._file.width, self._file.count)
+        self.dtype: np.dtype[Any] = np.dtype(self._file.dtypes[0])
+        check_pixels(self.shape, self.dtype, repr(path))
+        transform = None if self._file.transform.is_identity else tuple(self._file.transform)[:6]
+        crs = self._file.crs.to_wkt() if self._file.crs else None
+        self.placement = Placement(crs, transform, self._file.nodata)
+        names = [item.name for item in self._file.colorinterp]
+        self.colours = {"red": "rgb", "gray": "grey"}.get(names[0], "none")
+        if self.colours == "grey" and names[1:2] not in ([], ["alpha"]):
+            self.colours = "none"
+
+    def read(self, window: Window) -> Array:
+        """The pixels of a window.
+
+        Raises:
+            SourceError: the file is damaged there.
+        """
+        place = (window.row, window.row + window.height), (window.column, window.column + window.width)
+        with _gdal() as rasterio:
+            try:
+                bands = self._file.read(window=place)
+            except rasterio.errors.RasterioIOError as error:
+                raise SourceError(f"cannot read {self._path!r}: {error}") from error
+        return np.ascontiguousarray(np.moveaxis(bands, 0, 2))
+
+    def __del__(self) -> None:
+        file = getattr(self, "_file", None)
+        if file is not None:
+            file.close()
+
+
+def write(path: Path, result: Result) -> None:
+    """Write a cloud-optimised GeoTIFF: blocks of 512, deflate, overviews; CRS and transform of the image.
+
+    Raises:
+        SinkError: GDAL cannot write it.
+    """
+    height, width, channels = result.pixels.shape
+    dtype = result.pixels.dtype
+    if dtype.name == "float16":
+        raise SinkError("a GeoTIFF holds no float16; choose output_dtype='float32' or 'uint16'")
+    plain = path.with_name(f"{path.name}.plain")
+    with _gdal() as rasterio:
+        placement = result.placement
+        profile = {
+            "driver": "GTiff",
+            "height": height,
+            "width": width,
+            "count": channels,
+            "dtype": dtype.name,
+            "crs": placement.crs,
+            "transform": rasterio.Affine(*placement.transform) if placement.transform else None,
+            "nodata": result.nodata,
+            "tiled": True,
+            "blockxsize": _BLOCK,
+            "blockysize": _BLOCK,
+            "compress": "deflate",
+            "bigtiff": "if_safer",
+            "interleave": "pixel",
+        }
+        try:
+            with rasterio.open(plain, "w", **profile) as file:
+                for window, block in stripes(result.pixels, _BLOCK):
+                    rows = (window.row, window.row + window.height), (0, width)
+                    file.write(np.moveaxis(block, 2, 0), window=rows)
+            # Overviews of classes must be classes, not means of them.
+            resampling = "average" if dtype.kind == "f" else "nearest"
+            copy = needed("rasterio.shutil", "geotiff", _WHAT).copy
+            options = {"compress": "deflate", "blocksize": _BLOCK, "bigtiff": "if_safer", "overviews": "auto"}
+            copy(plain, path, driver="COG", overview_resampling=resampling, **options)
+        except rasterio.errors.RasterioError as error:
+            raise SinkError(f"GDAL cannot write the result: {error}") from error
+        finally:
+            plain.unlink(missing_ok=True)

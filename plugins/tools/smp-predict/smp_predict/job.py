@@ -1,0 +1,149 @@
+"""One image on its way through the model: batches across rows of tiles, blocks written as they are finished."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import torch
+
+from smp_predict.assembling import Assembler
+from smp_predict.errors import PredictError, SinkError
+from smp_predict.finishing import Finisher
+from smp_predict.formats import writer_for
+from smp_predict.grid import Blend, Swath, scaled, swaths
+from smp_predict.progress import Progress, Report
+from smp_predict.protocols import Array, Result, Sink, Source, placement_of
+from smp_predict.running import Runner
+from smp_predict.scratch import Checkpoint, RawPixels, Scratch, move, opened
+from smp_predict.tiles import Layout, ReadAhead, Tile, cut
+
+# What the open parts of an image may take, in bytes: the sums between two rows of tiles, and twice the rows that are
+# read.
+_BUDGET = 64 << 20
+
+# How many batches lie between two checkpoints, at least: the last of them is not full.
+_BATCHES = 16
+
+
+@dataclass(frozen=True)
+class Job:
+    """One image, and all that is known about how it is predicted."""
+
+    source: Source
+    layout: Layout
+    runner: Runner
+    finish: Finisher
+    blend: Blend
+    ratio: Fraction
+    classes: int
+    nodata: float | None
+    batch_size: int
+    report: Report | None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the result."""
+        height, width = (math.ceil(side * self.ratio) for side in self.source.shape[:2])
+        channels = self.finish.channels
+        return (height, width) if channels is None else (height, width, channels)
+
+    @property
+    def swath_width(self) -> int:
+        """How many columns of the image may be open at once."""
+        sums = 4 * (self.classes + 1) * max(1, self.layout.rows.overlap) * self.ratio**2
+        read = 2 * self.source.shape[2] * self.source.dtype.itemsize * self.layout.rows.tile
+        return int(_BUDGET / (sums + read))
+
+
+def to_file(job: Job, target: Path, settings: dict[str, object], *, resume: bool) -> None:
+    """Predict into a file, from where a former run with the same settings was cut."""
+    write = writer_for(target)
+    if not target.parent.is_dir():
+        raise SinkError(f"cannot write {str(target)!r}: the folder {str(target.parent)!r} does not exist")
+    try:
+        scratch = Scratch(target, settings, resume=resume)
+        with opened(RawPixels(scratch.pixels, job.shape, job.finish.dtype)) as pixels:
+            run(job, pixels, scratch)
+            placement = placement_of(job.source).scaled(float(job.ratio))
+            fill = None if job.nodata is None else job.finish.fill
+            write(scratch.output, Result(pixels, len(job.shape) == 2, placement, fill))
+        move(scratch.output, target)
+    except OSError as error:
+        if isinstance(error, PredictError):
+            raise
+        raise SinkError(f"cannot write {str(target)!r}: {error.strerror or error}") from error
+    scratch.remove()
+
+
+def run(job: Job, sink: Sink | RawPixels, scratch: Scratch | None) -> None:
+    """Predict into a sink; with a scratch folder, from its checkpoint on."""
+    layout, ratio = job.layout, job.ratio
+    progress = Progress.start(layout, list(swaths(layout.columns, job.swath_width)), job.shape)
+    columns = scaled(layout.columns, ratio)
+    begin = scratch.checkpoint if scratch else Checkpoint()
+    batch_size = begin.batch_size or job.batch_size
+    for index, swath in enumerate(progress.swaths):
+        if index < begin.swath:
+            progress = progress.skipped(swath, layout.rows.count)
+            continue
+        first = begin.row if index == begin.swath else 0
+        end = columns.length if swath.last == columns.count else int(swath.end * ratio)
+        there = Swath(swath.first, swath.last, int(swath.begin * ratio), end)
+        progress = progress.skipped(swath, first)
+        batch_size, progress = _run_swath(job, (index, swath, first), there, sink, scratch, batch_size, progress)
+
+
+def _assembler(job: Job, swath: Swath, carry: Array | None) -> Assembler:
+    rows, columns = scaled(job.layout.rows, job.ratio), scaled(job.layout.columns, job.ratio)
+    assembler = Assembler(rows, columns, swath, classes=job.classes, blend=job.blend, device=job.runner.device)
+    if carry is not None:
+        assembler.carry.copy_(torch.from_numpy(carry))
+    return assembler
+
+
+def _run_swath(
+    job: Job,
+    place: tuple[int, Swath, int],
+    there: Swath,
+    sink: Sink | RawPixels,
+    scratch: Scratch | None,
+    batch_size: int,
+    progress: Progress,
+) -> tuple[int, Progress]:
+    index, swath, first = place
+    # Made here, so that that of the swath before is gone.
+    assembler = _assembler(job, there, scratch.carry() if first and scratch is not None else None)
+    per_checkpoint = math.ceil(_BATCHES * batch_size / (swath.last - swath.first))
+    waiting: list[Tile] = []
+    with ReadAhead(cut(job.source, job.layout, swath, first, job.nodata), 2 * batch_size) as tiles:
+        for tile in tiles:
+            waiting.append(tile)
+            ends_row = tile.column == swath.last - 1
+            ends_swath = ends_row and tile.row == job.layout.rows.count - 1
+            # Batches begin anew at a checkpoint, so that a run that goes on from there makes the same ones.
+            stops = ends_swath or (ends_row and (tile.row + 1) % per_checkpoint == 0)
+            if stops or sum(item.pixels is not None for item in waiting) == batch_size:
+                batch_size = _run_batch(job, waiting, assembler, sink, batch_size)
+                progress = progress.advanced(len(waiting))
+                waiting = []
+                if job.report:
+                    job.report(progress)
+            if stops and scratch is not None and isinstance(sink, RawPixels):
+                sink.sync()
+                done = Checkpoint(index + ends_swath, 0 if ends_swath else tile.row + 1, batch_size)
+                scratch.save(done, None if ends_swath else assembler.carry.cpu().numpy())
+    return batch_size, progress
+
+
+def _run_batch(job: Job, tiles: list[Tile], assembler: Assembler, sink: Sink | RawPixels, batch_size: int) -> int:
+    present = [tile.pixels for tile in tiles if tile.pixels is not None]
+    found, batch_size = job.runner(present, batch_size) if present else ([], batch_size)
+    scores = iter(found)
+    for tile in tiles:
+        block = assembler.add(tile.row, tile.column, None if tile.pixels is None else next(scores))
+        if block is not None:
+            sink.write(block.window, job.finish(block))
+    return batch_size

@@ -1,0 +1,154 @@
+"""Reading tiles ahead of the model: bands of rows, mirrored beyond the edges, cut into tiles in a thread."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from smp_predict.errors import SourceError
+from smp_predict.grid import Axis, Swath, reflected
+from smp_predict.protocols import Array, Source, Window
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One tile of an image.
+
+    Attributes:
+        row, column: its place among the tiles.
+        pixels: (h, w, C) in the source's dtype; None: there is nothing but nodata.
+    """
+
+    row: int
+    column: int
+    pixels: Array | None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The tiles of an image: those along its rows, and those along its columns."""
+
+    rows: Axis
+    columns: Axis
+
+
+class _Band:
+    """The rows of one swath, read once each: those that two bands have in common are kept."""
+
+    def __init__(self, source: Source, layout: Layout, swath: Swath) -> None:
+        self._source = source
+        self._layout = layout
+        columns = layout.columns
+        begin = columns.start(swath.first)
+        end = columns.start(swath.last - 1) + columns.tile
+        wanted = reflected(begin, end, columns.length)
+        self._left = int(wanted.min())
+        self._width = int(wanted.max()) + 1 - self._left
+        self._columns = wanted - self._left
+        self._kept: Array | None = None
+        self._kept_from = 0
+
+    def read(self, row: int) -> Array:
+        """The band of a tile row: (tile height, width of the swath with its mirror image, C)."""
+        rows = self._layout.rows
+        begin = rows.start(row)
+        wanted = reflected(begin, begin + rows.tile, rows.length)
+        first, last = int(wanted.min()), int(wanted.max()) + 1
+        self._kept = self._rows(first, last)
+        self._kept_from = first
+        band = self._kept
+        if not np.array_equal(wanted, np.arange(first, last)):
+            band = band[wanted - first]
+        if len(self._columns) != self._width or self._columns[0] != 0:
+            band = band[:, self._columns]
+        return band
+
+    def _rows(self, first: int, last: int) -> Array:
+        kept, kept_from = self._kept, self._kept_from
+        if kept is None or not kept_from <= first < kept_from + len(kept) <= last:
+            return self._window(first, last)
+        if kept_from + len(kept) == last:
+            return kept[first - kept_from :]
+        return np.concatenate([kept[first - kept_from :], self._window(kept_from + len(kept), last)])
+
+    def _window(self, first: int, last: int) -> Array:
+        window = Window(first, self._left, last - first, self._width)
+        pixels = self._source.read(window)
+        expected = (window.height, window.width, self._source.shape[2])
+        if pixels.shape != expected or pixels.dtype != self._source.dtype:
+            raise SourceError(
+                f"the source gave {pixels.dtype} of shape {pixels.shape} for {window}; "
+                f"expected {self._source.dtype} of shape {expected}"
+            )
+        return pixels
+
+
+def cut(source: Source, layout: Layout, swath: Swath, first_row: int, nodata: float | None) -> Iterator[Tile]:
+    """The tiles of a swath, row by row from ``first_row`` on."""
+    band = _Band(source, layout, swath)
+    columns = layout.columns
+    for row in range(first_row, layout.rows.count):
+        pixels = band.read(row)
+        for column in range(swath.first, swath.last):
+            begin = columns.start(column) - columns.start(swath.first)
+            tile = pixels[:, begin : begin + columns.tile]
+            yield Tile(row, column, None if is_empty(tile, nodata) else np.ascontiguousarray(tile))
+
+
+def is_empty(pixels: Array, nodata: float | None) -> bool:
+    """Whether there is nothing but nodata; NaN stands for itself."""
+    if nodata is None:
+        return False
+    if np.isnan(nodata):
+        return pixels.dtype.kind == "f" and bool(np.isnan(pixels).all())
+    return bool((pixels == nodata).all())
+
+
+class ReadAhead:
+    """Runs an iterator of tiles in a thread, some tiles ahead of whoever asks for them.
+
+    Use it as a context: on leaving, the thread has ended, whatever happened.
+    """
+
+    def __init__(self, tiles: Iterator[Tile], ahead: int) -> None:
+        self._tiles = tiles
+        self._queue: queue.Queue[Tile | BaseException | None] = queue.Queue(maxsize=ahead)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="smp-predict-reader", daemon=True)
+
+    def __enter__(self) -> ReadAhead:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def __iter__(self) -> Iterator[Tile]:
+        while (item := self._queue.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    def _run(self) -> None:
+        try:
+            for tile in self._tiles:
+                if not self._put(tile):
+                    return
+            self._put(None)
+        except BaseException as error:  # raised again where the tiles are awaited
+            self._put(error)
+
+    def _put(self, item: Tile | BaseException | None) -> bool:
+        """Wait for room; False: nobody waits any more."""
+        while not self._stopped.is_set():
+            try:
+                self._queue.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return True
+        return False

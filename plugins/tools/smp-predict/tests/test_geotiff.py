@@ -1,0 +1,87 @@
+"""A GeoTIFF in, a cloud-optimised GeoTIFF out, where it was."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+import rasterio
+from rio_cogeo import cog_validate
+
+from smp_predict import MissingDependencyError, SinkError, SourceError, open_source, predict
+
+# rasterio multiplies its transforms as affine 3 would rather not.
+pytestmark = pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")
+
+_PLACE = {"crs": "EPSG:32633", "transform": rasterio.Affine(10, 0, 500_000, 0, -10, 5_300_000)}
+
+
+def scores(x):
+    return x[:, :3]
+
+
+@pytest.fixture
+def scene(tmp_path):
+    """13 bands of uint16, 700x900, of which a corner is nodata."""
+    values = np.random.default_rng(0).integers(1, 10_000, (13, 700, 900)).astype(np.uint16)
+    values[:, :256, :256] = 0
+    path = tmp_path / "scene.tif"
+    profile = {"driver": "GTiff", "height": 700, "width": 900, "count": 13, "dtype": "uint16", "nodata": 0, **_PLACE}
+    with rasterio.open(path, "w", tiled=True, compress="lzw", **profile) as file:
+        file.write(values)
+    return path, np.moveaxis(values, 0, 2)
+
+
+def test_a_cog_in_the_same_place(tmp_path, scene):
+    path, values = scene
+    target = tmp_path / "labels.tif"
+    predict(scores, path, target, tile=128, overlap=0)
+    valid, errors, _ = cog_validate(target)
+    assert (valid, errors) == (True, [])
+    with rasterio.open(target) as file, rasterio.open(path) as original:
+        assert file.crs == original.crs
+        assert file.transform == original.transform
+        assert file.bounds == original.bounds
+        assert (file.count, file.dtypes[0], file.nodata) == (1, "uint8", 255)
+        assert file.overviews(1)
+        labels = file.read(1)
+    expected = values[..., :3].argmax(axis=2)
+    expected[:256, :256] = 255
+    np.testing.assert_array_equal(labels, expected)
+    np.testing.assert_array_equal(labels, predict(scores, values, tile=128, overlap=0, nodata=0))
+
+
+def test_maps_and_half_the_resolution(tmp_path, scene):
+    path, _ = scene
+    target = tmp_path / "scores.tif"
+    predict(lambda x: x[:, :2, ::2, ::2], path, target, tile=128, output="scores", nodata=None)
+    with rasterio.open(target) as file:
+        assert file.shape == (350, 450)
+        assert file.count == 2
+        assert file.transform == rasterio.Affine(20, 0, 500_000, 0, -20, 5_300_000)
+    source = open_source(target)
+    assert (source.shape, source.dtype) == ((350, 450, 2), np.float32)
+
+
+def test_without_rasterio_the_place_is_not_lost_in_silence(tmp_path, scene, monkeypatch):
+    path, _ = scene
+    monkeypatch.setitem(sys.modules, "rasterio", None)
+    with pytest.raises(
+        MissingDependencyError, match=r"GeoTIFF files needs rasterio: pip install 'smp-predict\[geotiff\]'"
+    ):
+        open_source(path)
+
+
+def test_what_a_geotiff_cannot_hold(tmp_path, scene):
+    path, _ = scene
+    with pytest.raises(SinkError, match="a GeoTIFF holds no float16; choose output_dtype='float32' or 'uint16'"):
+        predict(scores, path, tmp_path / "a.tif", tile=256, output="scores", output_dtype="float16")
+
+
+def test_a_damaged_geotiff(tmp_path, scene):
+    path, _ = scene
+    data = path.read_bytes()
+    path.write_bytes(data[:4000] + bytes(len(data) - 4000))
+    with pytest.raises(SourceError, match=r"cannot read '.*scene.tif': "):
+        predict(scores, path, tile=256)

@@ -1,0 +1,178 @@
+"""A run that is cut goes on, and gives the same file to the byte; nothing half-made has the name of the target."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from smp_predict import SinkError, predict
+
+OPTIONS = {"tile": 32, "overlap": 0.5, "batch_size": 2}
+
+
+class CutError(Exception):
+    pass
+
+
+class Counted(torch.nn.Module):
+    """Counts its calls, and breaks at one of them."""
+
+    def __init__(self, breaks_at=None):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = torch.nn.Conv2d(3, 4, 3, padding=1)
+        self.calls, self.breaks_at = 0, breaks_at
+
+    def forward(self, x):
+        if self.calls == self.breaks_at:
+            raise CutError
+        self.calls += 1
+        return self.layer(x)
+
+
+@pytest.fixture
+def source(tmp_path, image):
+    path = tmp_path / "image.npy"
+    np.save(path, image)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _narrow(monkeypatch):
+    """Several swaths and many checkpoints, as a large image has."""
+    monkeypatch.setattr("smp_predict.job.Job.swath_width", property(lambda _: 160))
+    monkeypatch.setattr("smp_predict.job._BATCHES", 4)
+
+
+@pytest.mark.parametrize(("suffix", "output"), [(".npy", "scores"), (".tif", "labels"), (".png", "labels")])
+def test_cut_at_random_moments(tmp_path, source, suffix, output):
+    whole, cut = tmp_path / f"whole{suffix}", tmp_path / f"cut{suffix}"
+    model = Counted()
+    predict(model, source, whole, output=output, **OPTIONS)
+    moments = random.Random(0).sample(range(1, model.calls), 2)
+    for moment in moments:
+        cut.unlink(missing_ok=True)
+        with pytest.raises(CutError):
+            predict(Counted(breaks_at=moment), source, cut, output=output, **OPTIONS)
+        assert not cut.exists()
+        again = Counted()
+        predict(again, source, cut, output=output, **OPTIONS)
+        assert cut.read_bytes() == whole.read_bytes()
+        assert again.calls <= model.calls - moment + 2 + 4 * 4  # it did not begin anew
+        assert not list(tmp_path.glob(".*"))
+
+
+def test_cut_twice(tmp_path, source):
+    whole, cut = tmp_path / "whole.npy", tmp_path / "cut.npy"
+    model = Counted()
+    predict(model, source, whole, **OPTIONS)
+    third = model.calls // 3
+    for _ in range(2):
+        with pytest.raises(CutError):
+            predict(Counted(breaks_at=third), source, cut, **OPTIONS)
+    last = Counted()
+    predict(last, source, cut, **OPTIONS)
+    assert last.calls < 0.6 * model.calls
+    assert cut.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize("changed", ["options", "model", "image", "resume"])
+def test_what_changed_starts_over(tmp_path, source, image, changed):
+    target = tmp_path / "labels.npy"
+    whole = Counted()
+    with pytest.raises(CutError):
+        predict(Counted(breaks_at=60), source, target, **OPTIONS)
+    options = dict(OPTIONS)
+    if changed == "options":
+        options["blend"] = "cosine"
+    if changed == "model":
+        with torch.no_grad():
+            whole.layer.bias += 1
+    if changed == "image":
+        np.save(source, image[::-1])
+    predict(whole, source, target, resume=changed != "resume", **options)
+    fresh = Counted()
+    fresh.load_state_dict(whole.state_dict())
+    expected = predict(fresh, np.load(source), **options)
+    np.testing.assert_array_equal(np.load(target), expected)
+    assert whole.calls == fresh.calls
+
+
+def test_a_damaged_journal_starts_over(tmp_path, source):
+    target = tmp_path / "labels.npy"
+    with pytest.raises(CutError):
+        predict(Counted(breaks_at=60), source, target, **OPTIONS)
+    (folder,) = tmp_path.glob(".labels.npy.*")
+    (folder / "journal.json").write_text("{")
+    predict(Counted(), source, target, **OPTIONS)
+    np.testing.assert_array_equal(np.load(target), predict(Counted(), source, **OPTIONS))
+
+
+_PROGRAM = """
+import sys, time, torch, smp_predict, smp_predict.job
+smp_predict.job._BATCHES = 4
+torch.manual_seed(0)
+torch.set_num_threads(1)
+layer = torch.nn.Conv2d(3, 4, 3, padding=1)
+def report(progress):
+    print(progress.done, flush=True)
+    time.sleep(0.005)
+smp_predict.predict(layer, sys.argv[1], sys.argv[2], tile=32, overlap=0.5, batch_size=2, progress=report)
+"""
+
+
+def _killed(source, target, after):
+    """Kill a run when it has done so many batches; whether it was still running."""
+    with subprocess.Popen([sys.executable, "-c", _PROGRAM, source, target], stdout=subprocess.PIPE) as process:
+        for number, _ in enumerate(process.stdout):
+            if number == after:
+                process.send_signal(signal.SIGKILL)
+        return process.wait() != 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
+@pytest.mark.slow
+def test_killed_at_random_moments(tmp_path, source):
+    whole, cut = tmp_path / "whole.tif", tmp_path / "cut.tif"
+    subprocess.run([sys.executable, "-c", _PROGRAM, source, whole], check=True, stdout=subprocess.DEVNULL)
+    generator = random.Random(1)
+    for _ in range(20):
+        assert _killed(source, cut, generator.randrange(5, 200))
+        assert not cut.exists()
+        subprocess.run([sys.executable, "-c", _PROGRAM, source, cut], check=True, stdout=subprocess.DEVNULL)
+        assert cut.read_bytes() == whole.read_bytes()
+        cut.unlink()
+
+
+def test_a_former_result_stays_until_the_new_one_is_whole(tmp_path, source):
+    target = tmp_path / "labels.npy"
+    target.write_bytes(b"former")
+    with pytest.raises(CutError):
+        predict(Counted(breaks_at=60), source, target, **OPTIONS)
+    assert target.read_bytes() == b"former"
+    predict(Counted(), source, target, **OPTIONS)
+    assert np.load(target).shape == (300, 420)
+
+
+def test_links_give_way_and_what_they_lead_to_stays(tmp_path, source):
+    held = source.read_bytes()
+    soft, hard = tmp_path / "soft.npy", tmp_path / "hard.npy"
+    soft.symlink_to(source)
+    os.link(source, hard)
+    for target in (soft, hard):
+        predict(Counted(), source, target, **OPTIONS)
+        assert np.load(target).shape == (300, 420)
+        assert source.read_bytes() == held
+        assert not target.is_symlink()
+
+
+def test_no_folder(tmp_path, source):
+    with pytest.raises(SinkError, match=r"cannot write '.*gone/a.npy': the folder '.*gone' does not exist"):
+        predict(Counted(), source, tmp_path / "gone" / "a.npy")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
-NUM_BLOCKS = {"finetuning.md": 2, "changing-models.md": 3, "moving-from-smp.md": 3}
+NUM_BLOCKS = {"finetuning.md": 2, "changing-models.md": 3, "moving-from-smp.md": 3, "speed.md": 4}
 
 
 def blocks(page):

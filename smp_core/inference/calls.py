@@ -100,10 +100,14 @@ def read_calls(model: nn.Module, num_inputs: int = 1) -> Calls:
     inputs = Graph()
     symbols = tuple(inputs.placeholder(f"input_{number}") for number in range(num_inputs))
     pending: list[tuple[nn.Module, tuple[Any, ...], Mapping[str, Any]]] = [(model, symbols, {})]
+    known: set[tuple[nn.Module, str]] = set()
     while pending:
         module, args, kwargs = pending.pop()
-        if not module._modules or module in calls.left:
+        # What is called again in the same way, as a shared block is, does the same.
+        way = module, repr(map_arg((args, dict(kwargs)), lambda _: "a tensor"))
+        if not module._modules or module in calls.left or way in known:
             continue
+        known.add(way)
         called = _run(module, args, kwargs)
         if called is None:
             calls.left.update(part for part in module.modules() if part is not module or not has_trusted_form(module))

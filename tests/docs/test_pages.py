@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
-NUM_BLOCKS = {"prediction.md": 1, "finetuning.md": 2, "changing-models.md": 3, "moving-from-smp.md": 3}
+NUM_BLOCKS = {
+    "prediction.md": 1,
+    "finetuning.md": 2,
+    "changing-models.md": 3,
+    "moving-from-smp.md": 3,
+    "speed.md": 4,
+}
 
 
 def blocks(page):

@@ -206,4 +206,4 @@ def _rules() -> tuple[FormRule, ...]:
     # Not at the top: layers are imported by plugins, also where nobody wants to know what is installed.
     from smp_core import registry
 
-    return (*registry._registry.forms, *TABLE)
+    return (*registry.forms(), *TABLE)

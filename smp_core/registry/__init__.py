@@ -14,7 +14,7 @@ from typing import Any
 
 from smp_core._specs.registered import Registered, normalise
 from smp_core.errors import OptionError, RegistryError, UnknownEncoderError
-from smp_core.plugin import ArchitectureSpec, CommandSpec, EncoderSpec, NeckSpec
+from smp_core.plugin import ArchitectureSpec, CommandSpec, EncoderSpec, FormRule, NeckSpec
 from smp_core.registry import index
 from smp_core.registry.discovery import PluginRecord, Settings, discover
 from smp_core.registry.resolution import ARCHITECTURE, COMMAND, ENCODER, NECK, Kind, Parts, Registry, check_name
@@ -77,6 +77,11 @@ def resolve_neck(name: str) -> Registered[NeckSpec]:
 def resolve_command(name: str) -> Registered[CommandSpec]:
     """The spec that the name of a plugin's command means; raises as `resolve_encoder`, with `UnknownCommandError`."""
     return _registry.resolve(COMMAND, name)
+
+
+def forms() -> tuple[FormRule, ...]:
+    """The rules that plugins have of which form of a fused layer runs where, in the order of their distributions."""
+    return _registry.forms
 
 
 def resolve_parts(arch: str, encoder: str | None, neck: str | None) -> Parts:

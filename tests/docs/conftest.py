@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,3 +17,15 @@ def warmed() -> Iterator[Warmed]:
     found = Warmed(("torch",), ("-W", "error"))
     yield found
     found.close()
+
+
+@pytest.fixture
+def run(warmed: Warmed, tmp_path: Path) -> Callable[..., str]:
+    """Runs code in an empty folder, with folders to import from before the usual ones; what it prints."""
+
+    def of(code: str, *path: str) -> str:
+        done = warmed.run(code, cwd=tmp_path, path=[*path, *sys.path])
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return of

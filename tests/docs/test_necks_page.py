@@ -1,7 +1,6 @@
 """What the page on necks shows works: its code runs, and its plugin is found, used, and passes the checks."""
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,16 +12,6 @@ BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
 def block(part):
     (found,) = [code for code in BLOCKS if part in code]
     return found
-
-
-@pytest.fixture
-def run(warmed, tmp_path):
-    def of(code, *path):
-        done = warmed.run(code, cwd=tmp_path, path=[*path, *sys.path])
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return of
 
 
 def test_using_one(run):

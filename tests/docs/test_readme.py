@@ -15,16 +15,6 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
-@pytest.fixture
-def run(warmed, tmp_path):
-    def of(code, *path):
-        done = warmed.run(code, cwd=tmp_path, path=[*path, *sys.path])
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return of
-
-
 def test_quick_start(run):
     code = next(block for block in blocks("python") if block.startswith("import smp_core"))
     assert "torch.Size([2, 3, 500, 333])" in code

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from smp_core.inference import Walk
 from smp_core.layers import CONV1X1, Fusing, ResizedConcat, initialise_decoder, is_stock, may_fuse
 from smp_core.options import check_positive
-from smp_segformer.merged import MergedDecoder
+from smp_segformer.merged import MergedDecoder, size_of_result
 
 
 class LevelProjection(nn.Module):
@@ -86,11 +86,7 @@ class SegformerDecoder(Fusing):
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """The encoder's features -> (N, width, H / 4, W / 4)."""
-        if self.target >= 0:
-            height, width = features[self.target].shape[2], features[self.target].shape[3]
-        else:
-            height = features[0].shape[2] * self.input_reduction // self.reduction
-            width = features[0].shape[3] * self.input_reduction // self.reduction
+        height, width = size_of_result(features, self.target, self.input_reduction, self.reduction)
         maps = [features[index] for index in self.levels]
         if not torch.jit.is_scripting():
             fuses = may_fuse(maps[0]) and self.has_stock_parts()

@@ -8,6 +8,21 @@ from typing import Any
 from torch import Tensor, nn
 
 
+def size_of_result(features: list[Tensor], target: int, input_reduction: int, reduction: int) -> tuple[int, int]:
+    """Height and width of what Segformer's decoder gives.
+
+    Args:
+        features: of the encoder, (N, C_i, H_i, W_i).
+        target: which of them has the reduction of the result; -1 for none.
+        input_reduction: of the first.
+        reduction: of the result.
+    """
+    if target >= 0:
+        return features[target].shape[2], features[target].shape[3]
+    first = features[0]
+    return first.shape[2] * input_reduction // reduction, first.shape[3] * input_reduction // reduction
+
+
 class MergedDecoder(nn.Module):
     """As the `smp_segformer.decoder.SegformerDecoder` that it is made of, whose two matrices a level are one here.
 
@@ -31,11 +46,7 @@ class MergedDecoder(nn.Module):
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """The encoder's features -> (N, width, H / 4, W / 4)."""
-        if self.target >= 0:
-            height, width = features[self.target].shape[2], features[self.target].shape[3]
-        else:
-            height = features[0].shape[2] * self.input_reduction // self.reduction
-            width = features[0].shape[3] * self.input_reduction // self.reduction
+        height, width = size_of_result(features, self.target, self.input_reduction, self.reduction)
         maps = [features[index] for index in self.levels]
         weights = [weight for weight in self.weights]  # noqa: C416  # TorchScript makes a list of it in no other way
         out: Tensor = self.rest(self.resize.project_each(maps, weights, self.bias, height, width))

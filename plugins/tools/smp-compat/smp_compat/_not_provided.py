@@ -74,6 +74,15 @@ NOT_PROVIDED: dict[str, tuple[tuple[str, ...], str]] = {
 """By module: the names, and what to use."""
 
 
+def refuse_force_download(force_download: bool) -> None:
+    """Of the functions that load a model, which have the argument, as SMP's."""
+    if force_download:
+        raise NotProvidedError(
+            "force_download is not provided: what the Hub publishes a checksum of is compared with it at each load and "
+            "fetched again where it differs; give another cache_dir to fetch the rest again"
+        )
+
+
 def raises_for(module: str) -> Callable[[str], Any]:
     """The ``__getattr__`` of a module of this package that lacks some of SMP's names.
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import smp_core
 from smp_compat._errors import NotProvidedError, SizeError, keys_as_in_smp
-from smp_compat._not_provided import raises_for
+from smp_compat._not_provided import raises_for, refuse_force_download
 from smp_compat._strictness import are_sizes_strict
 from smp_compat.base import own_classes
 from smp_compat.base.initialization import initialize_decoder, initialize_head
@@ -171,11 +171,7 @@ class SegmentationModel(smp_core.SegmentationModel):
         revision: str | None = None,
         **model_kwargs: Any,
     ) -> smp_core.SegmentationModel:
-        if force_download:
-            raise NotProvidedError(
-                "force_download is not provided: what the Hub publishes a checksum of is compared with it at each load "
-                "and fetched again where it differs; give another cache_dir to fetch the rest again"
-            )
+        refuse_force_download(force_download)
         try:
             return smp_core.from_pretrained(
                 pretrained_model_name_or_path,

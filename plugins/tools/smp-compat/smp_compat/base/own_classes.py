@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from smp_compat._errors import NotProvidedError
+from smp_compat._not_provided import refuse_force_download
 from smp_core.errors import FAILURES, CheckpointError
 from smp_core.sources.saved import CONFIG_FILE, open_saved
 from smp_core.tensors.card import front_matter
@@ -122,8 +122,7 @@ def load_own(
     Raises:
         CheckpointError: it cannot be read, or does not fit.
     """
-    if force_download:
-        raise NotProvidedError("force_download is not provided: give another cache_dir to fetch everything again")
+    refuse_force_download(force_download)
     saved = open_saved(
         source,
         revision=revision,

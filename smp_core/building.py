@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import nn
 
 from smp_core.announcement import announce
@@ -12,12 +14,16 @@ from smp_core.parts.assembly import assemble, assemble_empty
 from smp_core.tensors.pretrained import load_weights
 
 
-def build(blueprint: Blueprint, *, encoder: nn.Module | None = None) -> SegmentationModel:
+def build(
+    blueprint: Blueprint, *, encoder: nn.Module | None = None, on_encoder: Callable[[nn.Module], None] | None = None
+) -> SegmentationModel:
     """Build the model that a blueprint describes, with the encoder weights that it names.
 
     Args:
         blueprint: of `smp_core.blueprint`, `Blueprint.from_config`, or another model.
         encoder: the built encoder, where the blueprint names none.
+        on_encoder: told of the encoder that the blueprint names when it is built with random parameters, before any
+            other part is and before weights are loaded: what it draws comes before what the other parts draw.
 
     Returns:
         The model, on the CPU, in training mode.
@@ -31,7 +37,7 @@ def build(blueprint: Blueprint, *, encoder: nn.Module | None = None) -> Segmenta
     True
     """
     check_given(blueprint.encoder, encoder)
-    model = adopt(assemble(blueprint, encoder), blueprint)
+    model = adopt(assemble(blueprint, encoder, on_encoder=on_encoder), blueprint)
     if blueprint.encoder is not None and blueprint.weights is not None:
         module: nn.Module = model.encoder.encoder if blueprint.neck is not None else model.encoder  # type: ignore[assignment]
         load_weights(module, blueprint.encoder, blueprint.weights, blueprint.in_channels, blueprint.channel_fitting)

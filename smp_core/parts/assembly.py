@@ -26,6 +26,7 @@ def assemble(
     encoder: nn.Module | None = None,
     *,
     context: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+    on_encoder: Callable[[nn.Module], None] | None = None,
 ) -> nn.Module:
     """Build what a blueprint describes, with random parameters.
 
@@ -34,6 +35,7 @@ def assemble(
         encoder: the built encoder, where the blueprint names none.
         context: in which the parts are built: `smp_core.parts.emptiness`, or nothing. The modules of plugins are
             imported outside of it, as they may make tensors of their own.
+        on_encoder: told of the encoder that the blueprint names when it is built, before any other part is.
 
     Raises:
         PluginError: a plugin's implementation does not import, or does not build what its spec declares.
@@ -64,6 +66,8 @@ def assemble(
                 output_indices=blueprint.output_indices,
                 options=blueprint.encoder_options,
             )
+            if on_encoder is not None:
+                on_encoder(encoder)
         if blueprint.neck is not None:
             encoder = _with_neck(encoder, blueprint)
         check_call(target, architecture.title, arguments, encoder)

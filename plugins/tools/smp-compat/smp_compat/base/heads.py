@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import smp_core.heads as ours
+from smp_compat._seeds.layers import left_as_made
+from smp_compat.base._standing import StandsFor
 from smp_compat.base.modules import Activation
-from smp_core.heads import ClassificationHead
 
 __all__ = ["Activation", "ClassificationHead", "SegmentationHead"]
 
 
-class SegmentationHead(ours.SegmentationHead):
+@left_as_made
+class SegmentationHead(ours.SegmentationHead, metaclass=StandsFor):
     """Convolution, bilinear upsampling, activation; see `smp_core.heads.SegmentationHead`."""
+
+    _stands_for = ours.SegmentationHead
 
     def __init__(
         self,
@@ -21,3 +25,20 @@ class SegmentationHead(ours.SegmentationHead):
         upsampling: int = 1,
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, activation, upsampling)
+
+
+@left_as_made
+class ClassificationHead(ours.ClassificationHead, metaclass=StandsFor):
+    """Pooling, dropout, linear layer, activation; see `smp_core.heads.ClassificationHead`."""
+
+    _stands_for = ours.ClassificationHead
+
+    def __init__(
+        self,
+        in_channels: int,
+        classes: int,
+        pooling: str = "avg",
+        dropout: float = 0.2,
+        activation: ours.Activation = None,
+    ) -> None:
+        super().__init__(in_channels, classes, pooling, dropout, activation)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 import smp_core
 from smp_compat._errors import NotProvidedError, SizeError, keys_as_in_smp
 from smp_compat._not_provided import raises_for, refuse_force_download
+from smp_compat._seeds.model import build
 from smp_compat._strictness import are_sizes_strict
 from smp_compat.base import own_classes
 from smp_compat.base.initialization import initialize_decoder, initialize_head
@@ -42,6 +43,9 @@ class SegmentationModel(smp_core.SegmentationModel):
     """
 
     requires_divisible_input_shape: ClassVar[bool] = True
+
+    # Whether SMP initialises decoder and heads, or leaves them as torch made them.
+    _initializes: ClassVar[bool] = True
 
     # SMP's short name of the architecture, and ours.
     _short_name: ClassVar[str] = ""
@@ -74,8 +78,10 @@ class SegmentationModel(smp_core.SegmentationModel):
                 options[name] = value
         try:
             with keys_as_in_smp():
-                built = smp_core.create(
-                    self._architecture, encoder_name, encoder_options=encoder_options or None, **options
+                built = build(
+                    smp_core.blueprint(
+                        self._architecture, encoder_name, encoder_options=encoder_options or None, **options
+                    )
                 )
         except OptionError as error:
             # What is no argument of the class is taken for one of the encoder's, which knows nothing of the class's.
@@ -84,6 +90,8 @@ class SegmentationModel(smp_core.SegmentationModel):
                 raise
             raise OptionError(f"did you mean {' and '.join(map(repr, meant))}? {error}") from error
         self._become(built)
+        if self._initializes:
+            self.initialize()
 
     def _become(self, built: nn.Module) -> None:
         for name in built._modules:

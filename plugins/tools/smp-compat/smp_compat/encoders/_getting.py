@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import nn
 
 import smp_core
 from smp_compat._errors import keys_as_in_smp
+from smp_compat._seeds.encoder import draw
 from smp_compat.encoders._registered import spec_of
+from smp_core.registry import resolve_encoder
 
 
 def get_encoder(
@@ -29,8 +32,9 @@ def get_encoder(
         ValueError: a depth or stride that it does not have.
     """
     spec_of(name)  # what is wrong with one of the program's own is said as it is
+    start = torch.get_rng_state()
     with keys_as_in_smp():
-        return smp_core.create_encoder(
+        encoder = smp_core.create_encoder(
             name,
             in_channels=in_channels,
             depth=depth,
@@ -38,3 +42,5 @@ def get_encoder(
             output_stride=output_stride,
             options=kwargs or None,
         )
+    draw(encoder, resolve_encoder(name), start, has_weights=weights is not None)
+    return encoder

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
 from smp_compat.encoders._adapting import adapt, is_encoder
@@ -61,7 +62,8 @@ def spec_of(name: str) -> EncoderSpec | None:
 
 
 def _spec(name: str, entry: dict[str, Any]) -> EncoderSpec:
-    encoder = adapt(_build(name, entry, {"depth": 5, "output_stride": 32}), name)
+    with torch.random.fork_rng(devices=()):  # what a program draws does not depend on whether we looked before
+        encoder = adapt(_build(name, entry, {"depth": 5, "output_stride": 32}), name)
     channels: tuple[int, ...] = tuple(encoder.out_channels)  # type: ignore[arg-type]
     reductions: tuple[int, ...] = tuple(encoder.reductions)  # type: ignore[arg-type]
     weights = {key: WeightsSpec(**settings) for key, value in _settings(entry).items() if (settings := _weights(value))}

@@ -3,8 +3,10 @@
 import pytorch_lightning as pl
 import segmentation_models_pytorch as smp
 import torch
-from common import pictures, start_from
+from common import pictures
 from torch.utils.data import DataLoader, TensorDataset
+
+torch.manual_seed(0)
 
 
 class DiscModel(pl.LightningModule):
@@ -13,7 +15,6 @@ class DiscModel(pl.LightningModule):
         self.model = smp.create_model(
             arch, encoder_name, encoder_weights=None, in_channels=in_channels, classes=out_classes, **kwargs
         )
-        start_from(self.model)
         params = smp.encoders.get_preprocessing_params(encoder_name)
         self.register_buffer("std", torch.tensor(params["std"]).view(1, 3, 1, 1))
         self.register_buffer("mean", torch.tensor(params["mean"]).view(1, 3, 1, 1))

@@ -5,10 +5,12 @@ import os
 import numpy as np
 import segmentation_models_pytorch as smp
 import torch
-from common import start_from, write_camvid
+from common import write_camvid
 from PIL import Image
 from segmentation_models_pytorch.encoders import get_preprocessing_fn
 from torch.utils.data import DataLoader, Dataset
+
+torch.manual_seed(0)
 
 ENCODER = "resnet18"
 
@@ -42,7 +44,7 @@ preprocessing = get_preprocessing_fn(ENCODER, "imagenet")
 train = DataLoader(CamVid("CamVid/train", "CamVid/trainannot", wanted, preprocessing), batch_size=2)
 valid = DataLoader(CamVid("CamVid/val", "CamVid/valannot", wanted, preprocessing), batch_size=1)
 
-model = start_from(smp.FPN(encoder_name=ENCODER, encoder_weights=None, classes=len(wanted)))
+model = smp.FPN(encoder_name=ENCODER, encoder_weights=None, classes=len(wanted))
 torch.manual_seed(0)
 criterion = smp.losses.JaccardLoss("multilabel")
 optimizer = torch.optim.AdamW([{"params": model.parameters(), "lr": 1e-5}])

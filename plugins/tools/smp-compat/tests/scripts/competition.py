@@ -3,8 +3,10 @@
 import numpy as np
 import segmentation_models_pytorch as smp
 import torch
-from common import pictures, start_from
+from common import pictures
 from segmentation_models_pytorch.losses import DiceLoss, SoftBCEWithLogitsLoss, TverskyLoss
+
+torch.manual_seed(0)
 
 BCE = SoftBCEWithLogitsLoss()
 DICE = DiceLoss(mode="binary")
@@ -25,7 +27,6 @@ def build_model(backbone, fold):
         classes=1,
         activation=None,
     )
-    start_from(model)
     with torch.no_grad():
         model.segmentation_head[0].bias.fill_(0.1 * fold)
     return model

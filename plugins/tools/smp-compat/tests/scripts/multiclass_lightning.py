@@ -3,10 +3,12 @@
 import pytorch_lightning as pl
 import segmentation_models_pytorch as smp
 import torch
-from common import pictures, start_from
+from common import pictures
 from segmentation_models_pytorch.losses import DiceLoss
 from torch.optim import lr_scheduler
 from torch.utils.data import DataLoader, TensorDataset
+
+torch.manual_seed(0)
 
 CLASSES = 4
 EPOCHS = 2
@@ -15,7 +17,7 @@ EPOCHS = 2
 class MulticlassModel(pl.LightningModule):
     def __init__(self):
         super().__init__()
-        self.model = start_from(smp.Unet("mobilenet_v2", encoder_weights=None, classes=CLASSES))
+        self.model = smp.Unet("mobilenet_v2", encoder_weights=None, classes=CLASSES)
         self.loss_fn = DiceLoss(smp.losses.MULTICLASS_MODE, from_logits=True)
         self.losses, self.scores, self.stats = [], {}, []
 

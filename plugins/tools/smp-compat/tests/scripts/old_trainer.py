@@ -2,9 +2,11 @@
 
 import segmentation_models_pytorch as smp
 import torch
-from common import pictures, start_from
+from common import pictures
 from segmentation_models_pytorch import utils as smp_utils
 from torch.utils.data import DataLoader, TensorDataset
+
+torch.manual_seed(0)
 
 DEVICE = "cpu"
 ACTIVATION = "sigmoid"
@@ -16,7 +18,6 @@ def loader(count, batch, seed):
 
 
 model = smp.PSPNet("resnet18", encoder_weights=None, classes=1, activation=ACTIVATION, psp_dropout=0.0)
-start_from(model)
 loss = smp_utils.losses.DiceLoss() + smp_utils.losses.BCELoss()
 metrics = [
     smp_utils.metrics.IoU(threshold=0.5),

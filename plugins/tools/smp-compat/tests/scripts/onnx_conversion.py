@@ -5,9 +5,11 @@ import onnx
 import onnxruntime
 import segmentation_models_pytorch as smp
 import torch
-from common import pictures, start_from
+from common import pictures
 
-model = start_from(smp.Unet("resnet18", encoder_weights=None, classes=2)).eval()
+torch.manual_seed(0)
+
+model = smp.Unet("resnet18", encoder_weights=None, classes=2).eval()
 dummy = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 batch = torch.export.Dim("batch", min=1, max=64)
 torch.onnx.export(

@@ -2,7 +2,9 @@
 
 import segmentation_models_pytorch as smp
 import torch
-from common import pictures, start_from
+from common import pictures
+
+torch.manual_seed(0)
 
 
 class UnetWithEmbedding(smp.Unet):
@@ -23,7 +25,7 @@ class Residual(smp.FPN):
 
 
 images, masks = pictures(4, seed=12)
-model = start_from(UnetWithEmbedding("resnet18", encoder_weights=None, classes=1, temperature=4.0))
+model = UnetWithEmbedding("resnet18", encoder_weights=None, classes=1, temperature=4.0)
 criterion = smp.losses.DiceLoss("binary")
 optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
 losses = []
@@ -35,7 +37,7 @@ for _ in range(3):
     optimizer.step()
     losses.append(loss.item())
 
-residual = start_from(Residual("resnet18", encoder_weights=None)).eval()
+residual = Residual("resnet18", encoder_weights=None).eval()
 with torch.no_grad():
     denoised = residual(images)
 

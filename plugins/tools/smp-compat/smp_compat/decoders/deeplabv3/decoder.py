@@ -6,13 +6,18 @@ from collections.abc import Iterable, Sequence
 
 import smp_deeplabv3.decoder as ours
 from smp_compat._not_provided import raises_for
+from smp_compat._seeds.layers import left_as_made
+from smp_compat.base._standing import StandsFor
 from smp_compat.decoders._pyramid import TakesEmpty, up_to
 
 __all__ = ["DeepLabV3Decoder", "DeepLabV3PlusDecoder"]
 
 
-class DeepLabV3Decoder(ours.DeepLabV3Decoder):
+@left_as_made
+class DeepLabV3Decoder(ours.DeepLabV3Decoder, metaclass=StandsFor):
     """`smp_deeplabv3.decoder.DeepLabV3Decoder` over an encoder of output stride 8."""
+
+    _stands_for = ours.DeepLabV3Decoder
 
     def __init__(
         self,
@@ -25,8 +30,11 @@ class DeepLabV3Decoder(ours.DeepLabV3Decoder):
         super().__init__(in_channels, 8, out_channels, atrous_rates, separable=aspp_separable, dropout=aspp_dropout)
 
 
-class DeepLabV3PlusDecoder(TakesEmpty, ours.DeepLabV3PlusDecoder):
+@left_as_made
+class DeepLabV3PlusDecoder(TakesEmpty, ours.DeepLabV3PlusDecoder, metaclass=StandsFor):
     """`smp_deeplabv3.decoder.DeepLabV3PlusDecoder`."""
+
+    _stands_for = ours.DeepLabV3PlusDecoder
 
     def __init__(
         self,

@@ -39,6 +39,7 @@ class DeepLabV3(SegmentationModel, smp_deeplabv3_model.DeepLabV3):
         OptionError: a ValueError; an option that there is not, or a value that it cannot take.
     """
 
+    _initializes = False
     _short_name = "deeplabv3"
     _architecture = "deeplabv3"
 
@@ -95,6 +96,7 @@ class DeepLabV3Plus(SegmentationModel, smp_deeplabv3_model.DeepLabV3Plus):
         OptionError: a ValueError; an option that there is not, or a value that it cannot take.
     """
 
+    _initializes = False
     _short_name = "deeplabv3plus"
     _architecture = "deeplabv3plus"
 

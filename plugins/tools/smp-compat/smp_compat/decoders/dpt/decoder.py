@@ -6,13 +6,18 @@ from collections.abc import Sequence
 
 import smp_dpt.decoder as ours
 from smp_compat._not_provided import raises_for
+from smp_compat._seeds.layers import left_as_made
+from smp_compat.base._standing import StandsFor
 from smp_compat.base.modules import Activation
 
 __all__ = ["Activation", "DPTDecoder"]
 
 
-class DPTDecoder(ours.DPTDecoder):
+@left_as_made
+class DPTDecoder(ours.DPTDecoder, metaclass=StandsFor):
     """`smp_dpt.decoder.DPTDecoder`."""
+
+    _stands_for = ours.DPTDecoder
 
     def __init__(
         self,

@@ -6,13 +6,18 @@ from collections.abc import Sequence
 
 import smp_fpn.decoder as ours
 from smp_compat._not_provided import raises_for
+from smp_compat._seeds.layers import left_as_made
+from smp_compat.base._standing import StandsFor
 from smp_compat.decoders._pyramid import TakesEmpty, up_to
 
 __all__ = ["FPNDecoder"]
 
 
-class FPNDecoder(TakesEmpty, ours.FPNDecoder):
+@left_as_made
+class FPNDecoder(TakesEmpty, ours.FPNDecoder, metaclass=StandsFor):
     """`smp_fpn.decoder.FPNDecoder`."""
+
+    _stands_for = ours.FPNDecoder
 
     def __init__(
         self,

@@ -7,18 +7,23 @@ from collections.abc import Sequence
 import smp_linknet.decoder as ours
 from smp_compat._errors import NotProvidedError
 from smp_compat._not_provided import raises_for
+from smp_compat._seeds.layers import left_as_made
+from smp_compat.base._standing import StandsFor
 from smp_compat.decoders._pyramid import TakesEmpty, of_blocks
 from smp_core.layers.norm import Norm
 
 __all__ = ["LinknetDecoder"]
 
 
-class LinknetDecoder(TakesEmpty, ours.LinknetDecoder):
+@left_as_made
+class LinknetDecoder(TakesEmpty, ours.LinknetDecoder, metaclass=StandsFor):
     """`smp_linknet.decoder.LinknetDecoder`.
 
     Raises:
         NotProvidedError: another last width than 32.
     """
+
+    _stands_for = ours.LinknetDecoder
 
     def __init__(
         self,

@@ -7,18 +7,23 @@ from collections.abc import Sequence
 import smp_manet.decoder as ours
 from smp_compat._errors import NotProvidedError
 from smp_compat._not_provided import raises_for
+from smp_compat._seeds.layers import left_as_made
+from smp_compat.base._standing import StandsFor
 from smp_compat.decoders._pyramid import TakesEmpty, of_blocks
 from smp_core.layers.norm import Norm
 
 __all__ = ["MAnetDecoder"]
 
 
-class MAnetDecoder(TakesEmpty, ours.MAnetDecoder):
+@left_as_made
+class MAnetDecoder(TakesEmpty, ours.MAnetDecoder, metaclass=StandsFor):
     """`smp_manet.decoder.MAnetDecoder`.
 
     Raises:
         NotProvidedError: gates that reduce by another factor than 16.
     """
+
+    _stands_for = ours.MAnetDecoder
 
     def __init__(
         self,

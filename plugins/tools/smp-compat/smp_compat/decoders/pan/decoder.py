@@ -6,13 +6,18 @@ from collections.abc import Sequence
 
 import smp_pan.decoder as ours
 from smp_compat._not_provided import raises_for
+from smp_compat._seeds.layers import left_as_made
+from smp_compat.base._standing import StandsFor
 from smp_compat.decoders._pyramid import TakesEmpty, up_to
 
 __all__ = ["PANDecoder"]
 
 
-class PANDecoder(TakesEmpty, ours.PANDecoder):
+@left_as_made
+class PANDecoder(TakesEmpty, ours.PANDecoder, metaclass=StandsFor):
     """`smp_pan.decoder.PANDecoder`."""
+
+    _stands_for = ours.PANDecoder
 
     def __init__(
         self,

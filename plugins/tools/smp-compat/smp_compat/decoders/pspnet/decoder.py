@@ -6,14 +6,19 @@ from collections.abc import Sequence
 
 import smp_pspnet.decoder as ours
 from smp_compat._not_provided import raises_for
+from smp_compat._seeds.layers import left_as_made
+from smp_compat.base._standing import StandsFor
 from smp_compat.decoders._pyramid import up_to
 from smp_core.layers.norm import Norm
 
 __all__ = ["PSPDecoder"]
 
 
-class PSPDecoder(ours.PSPDecoder):
+@left_as_made
+class PSPDecoder(ours.PSPDecoder, metaclass=StandsFor):
     """`smp_pspnet.decoder.PSPDecoder`."""
+
+    _stands_for = ours.PSPDecoder
 
     def __init__(
         self,

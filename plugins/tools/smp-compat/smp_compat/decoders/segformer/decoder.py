@@ -6,13 +6,18 @@ from collections.abc import Sequence
 
 import smp_segformer.decoder as ours
 from smp_compat._not_provided import raises_for
+from smp_compat._seeds.layers import left_as_made
+from smp_compat.base._standing import StandsFor
 from smp_compat.decoders._pyramid import TakesEmpty, up_to
 
 __all__ = ["SegformerDecoder"]
 
 
-class SegformerDecoder(TakesEmpty, ours.SegformerDecoder):
+@left_as_made
+class SegformerDecoder(TakesEmpty, ours.SegformerDecoder, metaclass=StandsFor):
     """`smp_segformer.decoder.SegformerDecoder`."""
+
+    _stands_for = ours.SegformerDecoder
 
     def __init__(
         self, encoder_channels: Sequence[int], encoder_depth: int = 5, segmentation_channels: int = 256

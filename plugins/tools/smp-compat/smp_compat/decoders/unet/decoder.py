@@ -6,14 +6,19 @@ from collections.abc import Sequence
 
 import smp_unet.decoder as ours
 from smp_compat._not_provided import raises_for
+from smp_compat._seeds.layers import left_as_made
+from smp_compat.base._standing import StandsFor
 from smp_compat.decoders._pyramid import TakesEmpty, of_blocks
 from smp_core.layers.norm import Norm
 
 __all__ = ["UnetDecoder"]
 
 
-class UnetDecoder(TakesEmpty, ours.UnetDecoder):
+@left_as_made
+class UnetDecoder(TakesEmpty, ours.UnetDecoder, metaclass=StandsFor):
     """`smp_unet.decoder.UnetDecoder`."""
+
+    _stands_for = ours.UnetDecoder
 
     def __init__(
         self,

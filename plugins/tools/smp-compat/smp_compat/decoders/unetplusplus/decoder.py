@@ -7,18 +7,23 @@ from collections.abc import Sequence
 import smp_unetplusplus.decoder as ours
 from smp_compat._errors import NotProvidedError
 from smp_compat._not_provided import raises_for
+from smp_compat._seeds.layers import left_as_made
+from smp_compat.base._standing import StandsFor
 from smp_compat.decoders._pyramid import TakesEmpty, of_blocks
 from smp_core.layers.norm import Norm
 
 __all__ = ["UnetPlusPlusDecoder"]
 
 
-class UnetPlusPlusDecoder(TakesEmpty, ours.UnetPlusPlusDecoder):
+@left_as_made
+class UnetPlusPlusDecoder(TakesEmpty, ours.UnetPlusPlusDecoder, metaclass=StandsFor):
     """`smp_unetplusplus.decoder.UnetPlusPlusDecoder`.
 
     Raises:
         NotProvidedError: ``center``, which segmentation_models_pytorch's models never ask for but over VGG.
     """
+
+    _stands_for = ours.UnetPlusPlusDecoder
 
     def __init__(
         self,

@@ -6,14 +6,19 @@ from collections.abc import Sequence
 
 import smp_upernet.decoder as ours
 from smp_compat._not_provided import raises_for
+from smp_compat._seeds.layers import left_as_made
+from smp_compat.base._standing import StandsFor
 from smp_compat.decoders._pyramid import TakesEmpty, up_to
 from smp_core.layers.norm import Norm
 
 __all__ = ["UPerNetDecoder"]
 
 
-class UPerNetDecoder(TakesEmpty, ours.UPerNetDecoder):
+@left_as_made
+class UPerNetDecoder(TakesEmpty, ours.UPerNetDecoder, metaclass=StandsFor):
     """`smp_upernet.decoder.UPerNetDecoder`."""
+
+    _stands_for = ours.UPerNetDecoder
 
     def __init__(
         self,

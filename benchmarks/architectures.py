@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 import segmentation_models_pytorch as peer
 import torch
+from counting import saved_bytes
 from torch import Tensor, nn
 
 import smp_core
@@ -93,25 +94,6 @@ def training_step(model: nn.Module, x: Tensor) -> Step:
         model(x).square().mean().backward()
 
     return step
-
-
-def saved_bytes(model: nn.Module, x: Tensor) -> int:
-    """Bytes of the distinct tensors that autograd keeps for the backward pass, parameters excepted."""
-    model.train()
-    parameters = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
-    kept: dict[int, int] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in parameters:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        output = model(x)
-    total = sum(kept.values())
-    del output
-    return total
 
 
 def main() -> None:

@@ -15,28 +15,54 @@ Row = dict[str, Any]
 def line(row: Row) -> str:
     """One pair in one mode, for people to read."""
     ratios = "  ".join(f"{value:5.2f}x {name}" for name, value in row["ratios"].items())
-    share = "" if row["flops_share"] is None else f"  {100 * row['flops_share']:3.0f} % of peak"
+    share = "" if row["flops_share"] is None else f"  {_shares(row)} of peak and bandwidth"
+    kept = "" if row["kept"] is None else f"  {_kept(row)} of the peer's bytes kept"
     pair = f"{row['architecture']}/{row['encoder']}"
-    return f"{pair:28} batch {row['batch']} {row['mode']:13} {1000 * row['seconds']:7.1f} ms  {ratios}{share}"
+    where = f"{pair:28} {row['size']:4} batch {row['batch']} {row['mode']:13}"
+    return f"{where} {1000 * row['seconds']:7.1f} ms  {ratios}{share}{kept}"
+
+
+def _shares(row: Row) -> str:
+    return f"{100 * row['flops_share']:.0f} and {100 * row['bandwidth_share']:.0f} %"
+
+
+def _kept(row: Row) -> str:
+    return f"{row['kept'] / row['peer_kept']:.2f}"
 
 
 def means(rows: list[Row]) -> str:
     """Geometric means of the ratios over all pairs, by mode and by the peer's mode."""
     found = []
-    for (mode, beside, batch), values in _grouped(rows).items():
+    for (mode, beside, size, batch), values in _grouped(rows).items():
         mean = math.exp(statistics.fmean(map(math.log, values)))
         found.append(
-            f"geometric mean, batch {batch}, {mode} over peer {beside}: {mean:.2f}x of {len(values)}, "
+            f"geometric mean, {size}x{size}, batch {batch}, {mode} over peer {beside}: {mean:.2f}x of {len(values)}, "
             f"{min(values):.2f} to {max(values):.2f}"
         )
     return "\n".join(found)
 
 
-def _grouped(rows: list[Row]) -> dict[tuple[str, str, int], list[float]]:
-    found: dict[tuple[str, str, int], list[float]] = {}
+def scaling(rows: list[Row]) -> str:
+    """What a megapixel costs at each size and batch of a pair: the same everywhere where the cost is linear."""
+    found: dict[tuple[str, str, str], list[tuple[str, float]]] = {}
+    for row in rows:
+        megapixels = row["batch"] * row["size"] ** 2 / 1e6
+        key = (row["architecture"], row["encoder"], row["mode"])
+        place = f"{row['batch']}x{row['size']}²"
+        found.setdefault(key, []).append((place, 1000 * row["seconds"] / megapixels))
+    return "\n".join(
+        f"{architecture}/{encoder} {mode}, ms a megapixel: "
+        + ", ".join(f"{cost:.0f} at {place}" for place, cost in costs)
+        for (architecture, encoder, mode), costs in found.items()
+        if len(costs) > 1
+    )
+
+
+def _grouped(rows: list[Row]) -> dict[tuple[str, str, int, int], list[float]]:
+    found: dict[tuple[str, str, int, int], list[float]] = {}
     for row in rows:
         for beside, value in row["ratios"].items():
-            found.setdefault((row["mode"], beside, row["batch"]), []).append(value)
+            found.setdefault((row["mode"], beside, row["size"], row["batch"]), []).append(value)
     return found
 
 
@@ -52,15 +78,18 @@ def write(rows: list[Row], title: str, as_json: Path | None, as_markdown: Path |
 
 def markdown(rows: list[Row], title: str) -> str:
     """A table of every pair, and the means below it."""
-    lines = [title, "", "| pair | batch | mode | ours, ms | peer, ms | times as fast as the peer's | of peak |"]
-    lines.append("|---|---|---|---|---|---|---|")
+    columns = ["pair", "size", "batch", "mode", "ours, ms", "peer, ms", "times as fast as the peer's"]
+    columns += ["of peak and bandwidth", "bytes kept, of the peer's"]
+    lines = [title, "", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for row in rows:
         ratios = ", ".join(f"{value:.2f} ({name})" for name, value in row["ratios"].items())
-        share = "" if row["flops_share"] is None else f"{100 * row['flops_share']:.0f} %"
+        share = "" if row["flops_share"] is None else _shares(row)
+        kept = "" if row["kept"] is None else _kept(row)
         times = f"{1000 * row['seconds']:.1f} | {1000 * row['peer_seconds']:.1f}"
         pair = f"{row['architecture']}/{row['encoder']}"
-        lines.append(f"| {pair} | {row['batch']} | {row['mode']} | {times} | {ratios} | {share} |")
-    return "\n".join([*lines, "", *(f"- {item}" for item in means(rows).splitlines()), ""])
+        where = f"{pair} | {row['size']} | {row['batch']} | {row['mode']}"
+        lines.append(f"| {where} | {times} | {ratios} | {share} | {kept} |")
+    return "\n".join([*lines, "", *(f"- {item}" for item in (means(rows) + "\n" + scaling(rows)).splitlines()), ""])
 
 
 def chart(rows: list[Row], title: str) -> str:
@@ -69,7 +98,7 @@ def chart(rows: list[Row], title: str) -> str:
     parts = []
     for number, row in enumerate(rows):
         value = row["ratios"].get(row["mode"], row["ratios"].get("eager", 0.0))
-        label = html.escape(f"{row['architecture']}/{row['encoder']} {row['mode']} ({row['batch']})")
+        label = html.escape(f"{row['architecture']}/{row['encoder']} {row['mode']} ({row['batch']}x{row['size']}²)")
         top = 30 + number * height
         parts.append(f'<text x="{left - 6}" y="{top + 11}" text-anchor="end">{label}</text>')
         parts.append(

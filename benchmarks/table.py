@@ -4,8 +4,9 @@ Ours and the peer's have the same weights. All ways to run one pair take turns, 
 figure is the median of the rounds. Every pair is printed, as soon as it is measured.
 
     python benchmarks/table.py --markdown table.md --json table.json --chart table.svg
-    python benchmarks/table.py --architectures unet fpn --encoders mobilenet_v2 --modes eager optimised --size 256
+    python benchmarks/table.py --architectures unet fpn --encoders mobilenet_v2 --modes eager optimised --sizes 256
     python benchmarks/table.py --device cuda --dtype bfloat16 --batches 1 8
+    python benchmarks/table.py --architectures unet --encoders resnet34 --sizes 256 384 512 768 --batches 1 2 4
 
 Cost: on one CPU core about a minute a pair at 512x512 without compilation, which adds two minutes a pair.
 """
@@ -13,18 +14,19 @@ Cost: on one CPU core about a minute a pair at 512x512 without compilation, whic
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import report
 import segmentation_models_pytorch as peer
 import torch
+from counting import operations, saved_bytes, traffic
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 import smp_core
 from smp_core.registry import describe
@@ -41,20 +43,27 @@ class Row:
     Attributes:
         seconds, peer_seconds: medians, of ours in this mode and of the peer's in its own: eager for ``optimised``.
         ratios: medians over the rounds of the peer's time in a mode over ours in this one, by the peer's mode.
-        flops_share: part of the measured matrix peak, of ours; None in training.
+        flops_share: part of the measured matrix peak that the peer's operations would take in our time; None in
+            training.
+        bandwidth_share: part of the measured bandwidth that what they read and write would take; None in training.
         memory, peer_memory: peak bytes of a run on CUDA beyond what was there; None on the CPU.
+        kept, peer_kept: bytes that are kept for the backward pass; None but in training.
     """
 
     architecture: str
     encoder: str
+    size: int
     batch: int
     mode: str
     seconds: float
     peer_seconds: float
     ratios: dict[str, float]
     flops_share: float | None
+    bandwidth_share: float | None
     memory: int | None
     peer_memory: int | None
+    kept: int | None = None
+    peer_kept: int | None = None
 
 
 def pair(architecture: str, encoder: str, device: str) -> tuple[nn.Module, nn.Module] | None:
@@ -80,6 +89,7 @@ class Bench:
         self.device, self.dtype, self.rounds = device, dtype, rounds
         self._clock = time.process_time if processor and device == "cpu" else time.perf_counter
         self.peak = self._matrix_peak()
+        self.bandwidth = self._bandwidth()
 
     def _synchronise(self) -> None:
         if self.device == "cuda":
@@ -108,6 +118,12 @@ class Bench:
         size = 8192 if self.device == "cuda" else 1024
         matrix = torch.randn(size, size, device=self.device).to(self.dtype)
         return 2 * size**3 / min(self.seconds(lambda: matrix @ matrix) for _ in range(8))
+
+    def _bandwidth(self) -> float:
+        """Bytes a second, read and written, of copying what fits in no cache, the best of several."""
+        source = torch.ones(2**28 if self.device == "cuda" else 2**26, device=self.device)
+        target = torch.empty_like(source)
+        return 2 * source.nbytes / min(self.seconds(lambda: target.copy_(source)) for _ in range(8))
 
     def forward(self, model: nn.Module, x: Tensor) -> Run:
         enabled = self.dtype != torch.float32
@@ -138,13 +154,6 @@ class Bench:
         run()
         self._synchronise()
         return torch.cuda.max_memory_allocated() - before
-
-
-def operations(model: nn.Module, x: Tensor) -> int:
-    """Of the peer's forward pass: the work that is asked for, however it is then done."""
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        model(x)
-    return int(counter.get_total_flops())
 
 
 def last(model: nn.Module) -> nn.Module:
@@ -187,23 +196,26 @@ def measure(bench: Bench, names: tuple[str, str], batch: int, size: int, modes: 
     if modes - {"training"}:
         runs = inference_runs(bench, build, x, modes)
         seconds = bench.in_turns(runs)
-        work = operations(build()[1].eval(), x)
+        asked = build()[1].eval()
+        work = operations(asked, x), traffic(asked, x)
         for mode in [name for name in runs if name in modes]:
-            yield row(bench, (architecture, encoder, batch, mode), runs, seconds, work)
+            yield row(bench, (architecture, encoder, size, batch, mode), runs, seconds, work)
     if "training" in modes:
         ours, theirs = build()
         steps = {"training": bench.step(ours.train(), x), "peer training": bench.step(theirs.train(), x)}
-        yield row(bench, (architecture, encoder, batch, "training"), steps, bench.in_turns(steps), None)
+        key = (architecture, encoder, size, batch, "training")
+        found = row(bench, key, steps, bench.in_turns(steps), None)
+        yield replace(found, kept=saved_bytes(ours, x), peer_kept=saved_bytes(theirs, x))
 
 
 def row(
     bench: Bench,
-    key: tuple[str, str, int, str],
+    key: tuple[str, str, int, int, str],
     runs: dict[str, Run],
     seconds: dict[str, list[float]],
-    work: int | None,
+    work: tuple[int, int] | None,
 ) -> Row:
-    mode = key[3]
+    mode = key[4]
     ours = seconds[mode]
     ratios = {
         name.removeprefix("peer "): statistics.median(b / a for a, b in zip(ours, taken, strict=True))
@@ -217,7 +229,8 @@ def row(
         seconds=taken,
         peer_seconds=statistics.median(seconds[beside]),
         ratios=ratios,
-        flops_share=None if work is None else work / taken / bench.peak,
+        flops_share=None if work is None else work[0] / taken / bench.peak,
+        bandwidth_share=None if work is None else work[1] / taken / bench.bandwidth,
         memory=bench.memory(runs[mode]),
         peer_memory=bench.memory(runs[beside]),
     )
@@ -229,7 +242,7 @@ def main() -> None:
     parser.add_argument("--encoders", nargs="+", default=ENCODERS)
     parser.add_argument("--modes", nargs="+", choices=MODES, default=MODES)
     parser.add_argument("--batches", nargs="+", type=int, default=(1,))
-    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--sizes", nargs="+", type=int, default=(512,))
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32")
@@ -241,8 +254,9 @@ def main() -> None:
     bench = Bench(asked.device, getattr(torch, asked.dtype), asked.rounds, asked.processor_time)
     name = torch.cuda.get_device_name() if asked.device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     title = (
-        f"{name}, torch {torch.__version__.partition('+')[0]}, {asked.dtype}, {asked.size}x{asked.size}, "
-        f"median of {asked.rounds}, matrix peak {bench.peak / 1e9:.0f} GFLOP/s"
+        f"{name}, torch {torch.__version__.partition('+')[0]}, {asked.dtype}, "
+        f"median of {asked.rounds}, matrix peak {bench.peak / 1e9:.0f} GFLOP/s, "
+        f"copying {bench.bandwidth / 1e9:.1f} GB/s"
     )
     print(title)
     rows: list[Row] = []
@@ -250,11 +264,12 @@ def main() -> None:
         for encoder in asked.encoders:
             if pair(architecture, encoder, asked.device) is None:
                 continue
-            for batch in asked.batches:
-                for found in measure(bench, (architecture, encoder), batch, asked.size, set(asked.modes)):
+            for size, batch in itertools.product(asked.sizes, asked.batches):
+                for found in measure(bench, (architecture, encoder), batch, size, set(asked.modes)):
                     rows.append(found)
                     print(report.line(asdict(found)), flush=True)
     print(report.means([asdict(item) for item in rows]))
+    print(report.scaling([asdict(item) for item in rows]))
     report.write([asdict(item) for item in rows], title, asked.json, asked.markdown, asked.chart)
 
 

@@ -114,7 +114,7 @@ def small_pair():
     return parity.architecture_pair("unet", smp.Unet, **options)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(derandomize=True, max_examples=60, deadline=None)
 @given(height=st.integers(1, 97), width=st.integers(1, 97))
 def test_any_size(small_pair, height, width):
     x = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(height))

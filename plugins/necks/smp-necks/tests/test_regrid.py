@@ -76,7 +76,7 @@ def test_at_an_output_stride_the_deepest_of_equal_features_is_the_deepest_level(
     width=st.integers(1, 300),
     reductions=st.lists(st.integers(1, 80), min_size=1, max_size=5).map(sorted),
 )
-@settings(max_examples=100, deadline=None)
+@settings(derandomize=True, max_examples=100, deadline=None)
 def test_every_level_covers_the_image(height, width, reductions):
     if max(reductions) == 1:
         return

@@ -32,7 +32,7 @@ def reference(row, source, target):
 
 
 @given(height=SIZES, width=SIZES, source=REDUCTIONS, target=TARGETS)
-@settings(max_examples=300, deadline=None)
+@settings(derandomize=True, max_examples=300, deadline=None)
 def test_sizes_are_those_of_the_covered_image_rounded_up(height, width, source, target):
     resampled = Resample(source, target)(torch.zeros(1, 2, height, width))
     assert resampled.shape == (1, 2, -(-height * source // target), -(-width * source // target))
@@ -44,7 +44,7 @@ def test_sizes_are_those_of_the_covered_image_rounded_up(height, width, source, 
     target=TARGETS,
     upright=st.booleans(),
 )
-@settings(max_examples=300, deadline=None)
+@settings(derandomize=True, max_examples=300, deadline=None)
 def test_values_are_those_of_the_reference(row, source, target, upright):
     shape = (1, 1, len(row), 1) if upright else (1, 1, 1, len(row))
     resampled = Resample(source, target)(torch.tensor(row, dtype=torch.float64).reshape(shape))

@@ -215,7 +215,7 @@ def test_values_and_gradients(peer, name, data):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=500)
+@settings(derandomize=True, max_examples=500)
 @given(data=st.data())
 def test_values_and_gradients_of_many(peer, name, data):
     compare(peer, name, data.draw(cases(name)))

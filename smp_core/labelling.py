@@ -18,6 +18,7 @@ from torch.nn import functional
 from smp_core.errors import OptionError
 from smp_core.heads import SegmentationHead
 from smp_core.layers import is_stock
+from smp_core.layers.activation import bare
 
 # Of each output the largest stays the largest.
 _KEEP_THE_ORDER = (nn.Identity, nn.Softmax, nn.LogSoftmax, nn.Sigmoid, nn.Tanh)
@@ -45,7 +46,8 @@ def labels_of_head(model: nn.Module, decoded: Tensor) -> Tensor | None:
     head: Any = model.segmentation_head
     if not _wanted.get() or model._forward_hooks or not is_stock(head, SegmentationHead) or len(head) != 3:
         return None
-    convolution, enlarging, activation = head
+    convolution, enlarging, last = head
+    activation = bare(last)
     if not is_stock(enlarging, nn.UpsamplingBilinear2d) or type(activation) not in _KEEP_THE_ORDER:
         return None
     if not is_stock(activation, type(activation)):
@@ -77,6 +79,7 @@ def labels_of_masks(model: nn.Module, masks: Any) -> Tensor:
 
 def _threshold(activation: nn.Module | None) -> float:
     """From which value on a pixel belongs to the only class."""
+    activation = activation if activation is None else bare(activation)
     if type(activation) is nn.Identity or type(activation) is nn.Tanh:
         return 0.0
     if type(activation) is nn.Sigmoid:

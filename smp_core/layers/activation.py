@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from smp_core.errors import OptionError
+from smp_core.layers.stock import is_stock
 from smp_core.options import ACTIVATIONS, check_activation
 
 
@@ -34,6 +35,24 @@ class Function(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.function(x)
+
+
+class Activation(nn.Module):
+    """A head's activation under ``activation``, where it may be exchanged: any shape -> what it gives."""
+
+    def __init__(self, activation: nn.Module) -> None:
+        super().__init__()
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.activation(x)
+        return out
+
+
+def bare(module: nn.Module) -> nn.Module:
+    """The activation that an `Activation` keeps, where calling it is calling that; any other module itself."""
+    kept = isinstance(module, Activation) and type(module).forward is Activation.forward
+    return module.activation if kept and is_stock(module, type(module)) else module  # type: ignore[return-value]
 
 
 _BY_NAME: dict[str, Callable[[], nn.Module]] = {

@@ -13,7 +13,7 @@ from smp_core._warnings import warn
 from smp_core.blueprints.value import Blueprint
 from smp_core.encoder import channels_of
 from smp_core.errors import CheckpointError
-from smp_core.layers.activation import build_activation
+from smp_core.layers.activation import bare, build_activation
 from smp_core.options import ACTIVATIONS
 from smp_core.parts.assembly import assemble_empty
 from smp_core.tensors.fitting import listed
@@ -86,9 +86,13 @@ def other_tensors(model: nn.Module, twin: nn.Module) -> Iterator[str]:
 def _other_layers(model: nn.Module, twin: nn.Module, skipped: str | None) -> Iterator[str]:
     """Every layer of another type, or with other attributes, in words."""
     built = dict(twin.named_modules())
+    passed = [] if skipped is None else [f"{skipped}."]
     for name, module in model.named_modules():
-        if skipped is not None and f"{name}.".startswith(f"{skipped}."):
+        if f"{name}.".startswith(tuple(passed)):
             continue
+        if bare(module) is not module:
+            module = bare(module)  # compared in place of what only keeps it
+            passed.append(f"{name}.activation.")
         if not name and type(module).forward is type(twin).forward:
             continue  # a subclass of the model that computes the same
         if name not in built:
@@ -126,7 +130,8 @@ def _activation(model: nn.Module, built: str | None) -> str | None:
     last = list(head.children())[-1:] if isinstance(head, nn.Sequential) else []
     for name in (built, *ACTIVATIONS):
         twin = build_activation(name)
-        if last and type(last[0]) is type(twin) and last[0].extra_repr() == twin.extra_repr():
+        now = bare(last[0]) if last else None
+        if type(now) is type(twin) and now.extra_repr() == twin.extra_repr():
             return name
     return built
 

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 from smp_compat.__version__ import __version__ as __version__
 
 if TYPE_CHECKING:
-    from smp_compat import base, datasets, decoders, encoders, losses, metrics, utils
-    from smp_compat._errors import NotProvidedError
-    from smp_compat._factory import MODEL_ARCHITECTURES_MAPPING, create_model, from_pretrained
-    from smp_compat._optimizers import carry_optimizer_state
-    from smp_compat._strictness import strict_sizes
+    from smp_compat import base as base
+    from smp_compat import datasets, decoders, encoders, losses, metrics
+    from smp_compat import utils as utils
+    from smp_compat._errors import NotProvidedError as NotProvidedError
+    from smp_compat._factory import MODEL_ARCHITECTURES_MAPPING as MODEL_ARCHITECTURES_MAPPING
+    from smp_compat._factory import create_model, from_pretrained
+    from smp_compat._optimizers import carry_optimizer_state as carry_optimizer_state
+    from smp_compat._strictness import strict_sizes as strict_sizes
     from smp_compat.decoders.deeplabv3 import DeepLabV3, DeepLabV3Plus
     from smp_compat.decoders.dpt import DPT
     from smp_compat.decoders.fpn import FPN
@@ -29,23 +32,20 @@ if TYPE_CHECKING:
     from smp_compat.decoders.unetplusplus import UnetPlusPlus
     from smp_compat.decoders.upernet import UPerNet
 
+# What a star takes: the names that SMP has for it, so that nothing else of a program is overwritten.
 __all__ = [
     "DPT",
     "FPN",
-    "MODEL_ARCHITECTURES_MAPPING",
     "PAN",
     "DeepLabV3",
     "DeepLabV3Plus",
     "Linknet",
     "MAnet",
-    "NotProvidedError",
     "PSPNet",
     "Segformer",
     "UPerNet",
     "Unet",
     "UnetPlusPlus",
-    "base",
-    "carry_optimizer_state",
     "create_model",
     "datasets",
     "decoders",
@@ -53,8 +53,6 @@ __all__ = [
     "from_pretrained",
     "losses",
     "metrics",
-    "strict_sizes",
-    "utils",
 ]
 
 _HOME = {
@@ -91,4 +89,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_HOME, *_MODULES})

@@ -115,7 +115,8 @@ class FocalLoss(Loss):
             RuntimeError: under ``torch.vmap``, where the number of values depends on the labels (SMP's values of
                 binary mode, ignored pixels, the reduction "none").
         """
-        flat = flatten(self.mode, y_pred, y_true, self.ignore_index, "FocalLoss")
+        any_value = self.smp_values and isinstance(y_true, Tensor) and y_true.is_floating_point()
+        flat = flatten(self.mode, y_pred, y_true, self.ignore_index, "FocalLoss", any_value=any_value)
         weights = weights_like(self.class_weights, flat.classes, flat.pred, "FocalLoss")
         x = flat.pred if self.from_logits else self._logits(flat.pred)
         options = FocalOptions(self.alpha, self.gamma, self.reduced_threshold)

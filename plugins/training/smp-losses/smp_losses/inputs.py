@@ -63,11 +63,18 @@ class Flat:
         return self.pred.shape[1]
 
 
-def flatten(mode: str, y_pred: Tensor, y_true: Tensor, ignore_index: int | None, loss: str) -> Flat:
+def flatten(
+    mode: str, y_pred: Tensor, y_true: Tensor, ignore_index: int | None, loss: str, *, any_value: bool = False
+) -> Flat:
     """Check a prediction and its target, and bring both to the shapes of :class:`Flat`.
 
     Half precision and bfloat16 become float32 here: sums over a map overflow float16 at 65504 and bfloat16 counts no
     further than 256.
+
+    Args:
+        mode, y_pred, y_true, ignore_index: of the loss.
+        loss: its name.
+        any_value: do not ask binary and multilabel targets to lie within 0 and 1, as SMP's losses do not.
 
     Raises:
         TypeError: no tensors, or dtypes that make no sense.
@@ -90,7 +97,7 @@ def flatten(mode: str, y_pred: Tensor, y_true: Tensor, ignore_index: int | None,
     pred = pred.reshape(n, channels, pixels)
     if valid is not None:
         target, pred = target.masked_fill(~valid, 0), pred.masked_fill(~valid, 0)
-    if _may_look_at(target):
+    if not any_value and _may_look_at(target):
         _check_range(target, 1, f"{where}: y_true must lie within 0 and 1", ignore_index)
     return Flat(pred, target.to(pred.dtype), valid)
 

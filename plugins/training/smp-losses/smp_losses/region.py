@@ -161,7 +161,7 @@ class RegionLoss(Loss):
                 classes.
         """
         loss = type(self).__name__
-        flat = flatten(self.mode, y_pred, y_true, self.ignore_index, loss)
+        flat = flatten(self.mode, y_pred, y_true, self.ignore_index, loss, any_value=self.smp_values)
         weights = weights_like(self.class_weights, flat.classes, flat.pred, loss)
         sums = region_sums(flat, self.mode, self.from_logits)
         present = sums.labelled > 0

@@ -94,7 +94,7 @@ class SoftBCEWithLogitsLoss(Loss):
         """
         loss = "SoftBCEWithLogitsLoss"
         # With several channels the shapes are those of binary: nothing is pooled here, but the channel may be missing.
-        flat = flatten("binary", y_pred, y_true, self.ignore_index, loss)
+        flat = flatten("binary", y_pred, y_true, self.ignore_index, loss, any_value=self.smp_values)
         shape = y_pred.shape
         pred, target = flat.pred.reshape(shape), flat.target.reshape(shape)
         valid = None if flat.valid is None else flat.valid.reshape(shape)

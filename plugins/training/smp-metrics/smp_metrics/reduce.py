@@ -148,7 +148,7 @@ def _defined(ratio: Ratio, counts: list[Tensor], how: How) -> Tensor:
         return scores
     undefined = scores.isnan()
     if value == "warn" and bool(undefined.any()):
-        warnings.warn(f"{how.score}: zero division; the score is taken for 0", RuntimeWarning, stacklevel=4)
+        warnings.warn(f"{how.score}: zero division; the score is taken for 0", UserWarning, stacklevel=4)
     return scores.masked_fill(undefined, 0.0 if value == "warn" else value)
 
 

@@ -32,7 +32,7 @@ ARGUMENTS = """
         zero_division: the score where it is undefined, 0 / 0, as IoU is for a class that is neither in the image nor
             predicted. 1.0, the default of SMP, counts such a class as perfect and so raises averages. "skip" leaves
             it out of the averages, and an image of which no class is defined too; where nothing is left, and without
-            a reduction, the score is NaN. "warn" is 0.0 with a RuntimeWarning.
+            a reduction, the score is NaN. "warn" is 0.0 with a UserWarning.
         smp_values: True gives the values of SMP where they are corrected here. With class weights, SMP divides a mean
             over classes by the number of classes C once more if the reduction is "weighted-imagewise",
             "macro-imagewise" or "macro", so that a perfect prediction scores 1 / C; here the first weighs once, and

@@ -26,7 +26,7 @@ def redraw(module: nn.Module, start: Tensor) -> None:
         return
     torch.set_rng_state(start)
     for layer in module.modules():
-        if isinstance(layer, DRAWN):
+        if isinstance(layer, DRAWN) and layer.weight.numel():  # of nothing nothing is drawn, but a warning given
             layer.reset_parameters()
 
 

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from torch import nn
+
 import smp_core.heads as ours
 from smp_compat._seeds.layers import left_as_made
 from smp_compat.base._standing import StandsFor
-from smp_compat.base.modules import Activation
+from smp_compat.base.modules import Activation, made
+from smp_core.layers import activation as activations
 
 __all__ = ["Activation", "ClassificationHead", "SegmentationHead"]
+
+
+def keep_activation(head: nn.Module | None) -> None:
+    """Put the activation of a head of ours under ``activation`` of its last module, where programs exchange it."""
+    if isinstance(head, (ours.SegmentationHead, ours.ClassificationHead)):
+        last = head[-1]
+        if not isinstance(last, activations.Activation):
+            head[-1] = activations.Activation(last)
 
 
 @left_as_made
@@ -24,7 +35,8 @@ class SegmentationHead(ours.SegmentationHead, metaclass=StandsFor):
         activation: ours.Activation = None,
         upsampling: int = 1,
     ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, activation, upsampling)
+        super().__init__(in_channels, out_channels, kernel_size, made(activation), upsampling)
+        keep_activation(self)
 
 
 @left_as_made
@@ -41,4 +53,5 @@ class ClassificationHead(ours.ClassificationHead, metaclass=StandsFor):
         dropout: float = 0.2,
         activation: ours.Activation = None,
     ) -> None:
-        super().__init__(in_channels, classes, pooling, dropout, activation)
+        super().__init__(in_channels, classes, pooling, dropout, made(activation))
+        keep_activation(self)

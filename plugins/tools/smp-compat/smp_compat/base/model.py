@@ -16,7 +16,9 @@ from smp_compat._not_provided import raises_for, refuse_force_download
 from smp_compat._seeds.model import build
 from smp_compat._strictness import are_sizes_strict
 from smp_compat.base import own_classes
+from smp_compat.base.heads import keep_activation
 from smp_compat.base.initialization import initialize_decoder, initialize_head
+from smp_compat.base.modules import made
 from smp_compat.base.utils import is_torch_compiling
 from smp_compat.encoders._registered import spec_of
 from smp_core.errors import CheckpointError, OptionError, UnknownArchitectureError
@@ -26,6 +28,9 @@ from smp_core.tensors.saving import upload
 
 __all__ = ["SegmentationModel", "is_torch_compiling"]
 
+
+# What a model's config holds beside the arguments of its class: Unet(**model.config) is Unet(**arguments).
+_OF_CONFIGS = ("_model_class", "_smp_core")
 
 _Model = TypeVar("_Model", bound="SegmentationModel")
 
@@ -70,6 +75,11 @@ class SegmentationModel(smp_core.SegmentationModel):
     def _build(self, encoder_name: str, options: dict[str, Any], encoder_options: dict[str, Any]) -> None:
         """Become the model that `smp_core.create` makes."""
         spec_of(encoder_name)  # what is wrong with one of the program's own is said as it is
+        for name in _OF_CONFIGS:
+            encoder_options.pop(name, None)
+        options["activation"] = made(options.get("activation"))
+        if isinstance(options.get("aux_params"), dict) and "activation" in options["aux_params"]:
+            options["aux_params"] = {**options["aux_params"], "activation": made(options["aux_params"]["activation"])}
         former = resolve_architecture(self._architecture).spec.former_options
         for name in former.keys() & encoder_options.keys():
             value = encoder_options.pop(name)
@@ -97,6 +107,8 @@ class SegmentationModel(smp_core.SegmentationModel):
         for name in built._modules:
             self.__dict__.pop(name, None)  # None until now
         self.__dict__.update(built.__dict__)
+        keep_activation(self.segmentation_head)
+        keep_activation(self.classification_head)
         self.name = f"{self._short_name}-{self._encoder_name()}"
 
     def _encoder_name(self) -> str:

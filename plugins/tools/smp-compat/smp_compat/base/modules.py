@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
 
 from smp_compat._not_provided import raises_for
-from smp_core.layers import SCSE, build_activation, build_attention, build_norm
+from smp_compat.base._standing import StandsFor
+from smp_core.layers import SCSE, ConvNormAct, build_activation, build_attention, build_norm
+from smp_core.layers import activation as activations
+from smp_core.layers import attention as attentions
 from smp_core.layers.norm import Norm, norm_has_activation
 
 __all__ = ["Activation", "ArgMax", "Attention", "Clamp", "Conv2dReLU", "SCSEModule", "get_norm_layer"]
@@ -23,11 +27,13 @@ def get_norm_layer(use_norm: Norm, out_channels: int) -> nn.Module:
     return build_norm(use_norm, out_channels)
 
 
-class Conv2dReLU(nn.Sequential):
+class Conv2dReLU(nn.Sequential, metaclass=StandsFor):
     """Convolution, norm, ReLU: (N, in_channels, H, W) -> (N, out_channels, h, w).
 
     The convolution has a bias only where there is no norm; ``inplace`` brings its activation along.
     """
+
+    _stands_for = ConvNormAct
 
     def __init__(
         self,
@@ -44,8 +50,10 @@ class Conv2dReLU(nn.Sequential):
         super().__init__(conv, norm, nn.Identity() if norm_has_activation(use_norm) else nn.ReLU(inplace=True))
 
 
-class SCSEModule(SCSE):
+class SCSEModule(SCSE, metaclass=StandsFor):
     """See `smp_core.layers.SCSE`."""
+
+    _stands_for = SCSE
 
     def __init__(self, in_channels: int, reduction: int = 16) -> None:
         super().__init__(in_channels, reduction)
@@ -75,7 +83,7 @@ class Clamp(nn.Module):
         return x.clamp(self.min, self.max)
 
 
-class Activation(nn.Module):
+class Activation(activations.Activation, metaclass=StandsFor):
     """The activation that a name means, under ``activation``; see `smp_core.layers.build_activation`.
 
     Args:
@@ -86,14 +94,10 @@ class Activation(nn.Module):
         OptionError: a ValueError; no such activation.
     """
 
-    def __init__(self, name: str | Callable[..., Any] | None, **params: Any) -> None:
-        super().__init__()
-        self.activation = _build(name, params)
+    _stands_for = activations.Activation
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Any shape, same out, but for argmax."""
-        out: Tensor = self.activation(x)
-        return out
+    def __init__(self, name: str | Callable[..., Any] | None, **params: Any) -> None:
+        super().__init__(_build(name, params))
 
 
 _WITH_ARGUMENTS: dict[str, Callable[..., nn.Module]] = {
@@ -108,17 +112,33 @@ def _build(name: str | Callable[..., Any] | None, params: dict[str, Any]) -> nn.
     if isinstance(name, str) and name in _WITH_ARGUMENTS and params:
         return _WITH_ARGUMENTS[name](**params)
     if callable(name):
-        built: nn.Module = name(**params)
+        built: nn.Module = name(**params) if params else made(name)
         return built
     return build_activation(name)
 
 
-class Attention(nn.Module):
+def made(activation: Any) -> Any:
+    """What a callable makes that can be called without arguments, as SMP calls it; anything else as it is.
+
+    A module, and a function of a tensor, which SMP refuses, are activations themselves.
+    """
+    if not callable(activation) or isinstance(activation, nn.Module):
+        return activation
+    try:
+        inspect.signature(activation).bind()
+    except (TypeError, ValueError):
+        return activation
+    return activation()
+
+
+class Attention(nn.Module, metaclass=StandsFor):
     """The attention that a name means, under ``attention``: None or ``"scse"``.
 
     Raises:
         OptionError: a ValueError; no such attention.
     """
+
+    _stands_for = attentions.Attention
 
     def __init__(self, name: str | None, **params: Any) -> None:
         super().__init__()

@@ -64,7 +64,7 @@ A program puts its own in, which then have a name wherever an encoder is named, 
 
 
 def get_encoder_names() -> list[str]:
-    """The names of all encoders that are installed; those of timm, ``tu-<name>``, are not listed."""
+    """The names of all encoders that are installed, SMP's in its order; not those of timm."""
     return list(encoders)
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
+from torch import nn
+
 import smp_core
 from smp_compat._errors import NotProvidedError, UnknownNameError
 from smp_compat.encoders._getting import get_encoder
+from smp_compat.encoders._order import PLACES
 from smp_compat.encoders._registered import check_entry, entries
 from smp_core.plugin import EncoderSpec
 from smp_core.registry import resolve_encoder
@@ -46,7 +50,8 @@ class Encoders(MutableMapping[str, dict[str, Any]]):
 
     @staticmethod
     def _names() -> list[str]:
-        return [*smp_core.list_encoders(), *entries]
+        installed = smp_core.list_encoders()
+        return [*sorted(installed, key=lambda name: PLACES.get(name, len(PLACES))), *entries]
 
     def __repr__(self) -> str:
         return f"<{len(self)} encoders>"
@@ -55,10 +60,64 @@ class Encoders(MutableMapping[str, dict[str, Any]]):
 def entry_of(spec: EncoderSpec) -> dict[str, Any]:
     """What the dict says of an installed encoder."""
     return {
-        "encoder": functools.partial(get_encoder, spec.name),
-        "pretrained_settings": _settings(spec),
+        "encoder": MakerOf(spec),
+        "pretrained_settings": ReadOnly(_settings(spec)),
         "params": {"out_channels": list(spec.out_channels), **spec.options},
     }
+
+
+class MakerOf:
+    """What stands for the class of an installed encoder in its entry: called with the entry's ``params`` and more."""
+
+    def __init__(self, spec: EncoderSpec) -> None:
+        self.name = spec.name
+        self._params = {"out_channels": list(spec.out_channels), **spec.options}
+        self.__name__ = spec.name
+
+    def __call__(
+        self,
+        in_channels: int = 3,
+        depth: int = 5,
+        weights: str | None = None,
+        output_stride: int = 32,
+        **params: Any,
+    ) -> nn.Module:
+        """Build it; see `smp_compat.encoders.get_encoder`.
+
+        Raises:
+            NotProvidedError: one of its ``params`` has another value: that would be another encoder.
+        """
+        for key in self._params.keys() & params.keys():
+            value = params.pop(key)
+            if _as_list(value) != _as_list(self._params[key]):
+                raise NotProvidedError(
+                    f"encoder {self.name!r} is built as it is: {key}={value!r} would be another one; "
+                    "register a class of your own for it"
+                )
+        return get_encoder(self.name, in_channels, depth, weights, output_stride, **params)
+
+    def __repr__(self) -> str:
+        return f"<makes {self.name}>"
+
+
+def _as_list(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+class ReadOnly(dict[str, Any]):
+    """The weight sets of an installed encoder: a copy is the program's own, this is the plugin's."""
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        raise NotProvidedError(
+            f"pretrained_settings[{name!r}]: the weight sets of an installed encoder are its plugin's; load weights of "
+            "your own with encoder_weights=<a file, a folder or 'hf-hub:owner/name'>"
+        )
+
+    def __deepcopy__(self, memo: Any) -> dict[str, Any]:
+        return copy.deepcopy(dict(self), memo)
+
+    def __reduce__(self) -> Any:
+        return dict, (dict(self),)
 
 
 def settings_of(name: str) -> Mapping[str, Mapping[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from smp_compat.encoders._getting import get_encoder
-from smp_compat.encoders._timm import MadeByTimm
+from smp_compat.encoders._timm import MadeByTimm, refuse_subclass
 from smp_core.encoder import EncoderBase
 
 __all__ = ["TimmUniversalEncoder"]
@@ -13,6 +13,9 @@ __all__ = ["TimmUniversalEncoder"]
 
 class TimmUniversalEncoder(metaclass=MadeByTimm):
     """Makes the encoder ``tu-<name>`` of smp-timm, which is what `isinstance` takes for one of this class."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        refuse_subclass(cls)
 
     def __new__(  # type: ignore[misc]
         cls,

@@ -7,7 +7,7 @@ from typing import Any
 import smp_core
 from smp_compat._errors import keys_as_in_smp
 from smp_compat._not_provided import raises_for
-from smp_compat.encoders._timm import MadeByTimm
+from smp_compat.encoders._timm import MadeByTimm, refuse_subclass
 from smp_core.encoder import EncoderBase
 
 __all__ = ["TimmViTEncoder"]
@@ -17,6 +17,9 @@ class TimmViTEncoder(metaclass=MadeByTimm):
     """Makes the encoder ``tu-<name>`` of smp-timm, which is what `isinstance` takes for one of this class."""
 
     tokens = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        refuse_subclass(cls)
 
     def __new__(  # type: ignore[misc]
         cls,

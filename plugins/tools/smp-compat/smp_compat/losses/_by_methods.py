@@ -59,7 +59,7 @@ class ByMethods(RegionLoss):
         if not self._are_methods_own():
             return super().forward(y_pred, y_true)
         loss = type(self).__name__
-        flat = flatten(self.mode, y_pred, y_true, self.ignore_index, loss)
+        flat = flatten(self.mode, y_pred, y_true, self.ignore_index, loss, any_value=True)
         weights_like(self.class_weights, flat.classes, flat.pred, loss)  # their number is checked
         output, target, valid = flat.pred, flat.target, flat.valid
         if self.from_logits:

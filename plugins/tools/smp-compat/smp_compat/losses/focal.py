@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from torch import Tensor
+
 import smp_losses
 from smp_compat.losses._functional import focal_loss_with_logits, to_tensor
+from smp_compat.losses._labels import indices
 from smp_compat.losses.constants import BINARY_MODE, MULTICLASS_MODE, MULTILABEL_MODE
 
 __all__ = ["BINARY_MODE", "MULTICLASS_MODE", "MULTILABEL_MODE", "FocalLoss", "focal_loss_with_logits", "to_tensor"]
@@ -40,3 +43,7 @@ class FocalLoss(smp_losses.FocalLoss):
             class_weights=class_weights,
             smp_values=True,
         )
+
+    def forward(self, y_pred: Tensor, y_true: Tensor) -> Tensor:
+        """See `smp_losses.FocalLoss`; class indices may be floating-point numbers."""
+        return super().forward(y_pred, indices(self.mode, y_true))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor
 
 import smp_metrics
@@ -41,8 +42,31 @@ def get_stats(
     threshold: float | Sequence[float] | None = None,
     num_classes: int | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """`smp_metrics.get_stats` with ``smp_values=True``."""
-    return smp_metrics.get_stats(output, target, mode, ignore_index, threshold, num_classes, smp_values=True)
+    """`smp_metrics.get_stats` with ``smp_values=True``; class indices beyond the classes belong to none, as in SMP."""
+    try:
+        return smp_metrics.get_stats(output, target, mode, ignore_index, threshold, num_classes, smp_values=True)
+    except ValueError:
+        found = _with_foreign_labels(output, target, mode, ignore_index, num_classes)
+        if found is None:
+            raise
+        return found
+
+
+def _with_foreign_labels(
+    output: object, target: object, mode: str, ignore_index: int | None, num_classes: int | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
+    """Counts of indices of which some are no class; None where something else is wrong."""
+    if mode != "multiclass" or ignore_index is not None or not isinstance(num_classes, int):
+        return None
+    if not isinstance(output, Tensor) or not isinstance(target, Tensor) or output.shape != target.shape:
+        return None
+    if output.is_floating_point() or target.is_floating_point() or output.ndim == 0:
+        return None
+    classes = torch.arange(num_classes, device=target.device).view(-1, 1)
+    predicted, labelled = (item.flatten(1).unsqueeze(1) == classes for item in (output, target))
+    tp, all_predicted, all_labelled = (item.sum(2) for item in (predicted & labelled, predicted, labelled))
+    fp, fn = all_predicted - tp, all_labelled - tp
+    return tp, fp, fn, predicted.shape[2] - tp - fp - fn
 
 
 def _score(

@@ -243,7 +243,10 @@ MODULES: dict[str, Native] = {
     "base.hub_mixin": Native(note="models save and load themselves: model.save_pretrained, smp_core.from_pretrained"),
     **{f"decoders.{home}.decoder": _DECODER for home in _HOMES},
     **{f"encoders.{module}": _of_family(distribution) for module, _, _, distribution, _ in _FAMILIES},
-    **{f"encoders._{module}": Native(note=_INTERNAL) for module in _PRIVATE_FAMILIES},
+    **{
+        f"encoders._{module}": Native(note=f"{_INTERNAL}: smp_compat has no such module, and its import fails")
+        for module in _PRIVATE_FAMILIES
+    },
 }
 """Of whole modules: of what they have and the table has not."""
 

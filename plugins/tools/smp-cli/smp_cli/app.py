@@ -11,6 +11,7 @@ import typer
 
 from smp_cli.commands import WithPlugins
 from smp_cli.errors import Debug, guarded
+from smp_cli.plugins.app import plugins_app
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
@@ -28,6 +29,7 @@ list_app = typer.Typer(
     context_settings=_SETTINGS,
 )
 app.add_typer(list_app, name="list")
+app.add_typer(plugins_app, name="plugins")
 
 _REQUIRED_IOU = 0.80
 
@@ -111,19 +113,6 @@ def show(
     from smp_cli.show import print_spec
 
     print_spec(name)
-
-
-@app.command()
-@guarded
-def plugins(
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Also all names, and the tracebacks of failures.")
-    ] = False,
-) -> None:
-    """Show every plugin found, what it provides, and what is wrong with it."""
-    from smp_cli.tables import print_plugins
-
-    print_plugins(verbose=verbose)
 
 
 @app.command()

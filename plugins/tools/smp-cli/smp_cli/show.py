@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,12 +9,10 @@ from typing import Any
 import typer
 
 from smp_cli.console import Rows, print_rows
+from smp_cli.plugins.installed import UNKNOWN, licence
 from smp_cli.tables import takes
 from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec, WeightsSpec
 from smp_core.registry import Registered, describe
-
-# An empty row is left out; that nobody declared a licence is worth a row.
-_UNKNOWN = "unknown"
 
 
 def print_spec(name: str) -> None:
@@ -57,7 +54,7 @@ def _weights(weights: WeightsSpec) -> Rows:
         ("revision", (weights.revision or "main") if weights.repo_id else ""),
         ("file", weights.file or weights.filename),
         ("sha256", weights.sha256 or ""),
-        ("licence", weights.license or _UNKNOWN),
+        ("licence", weights.license or UNKNOWN),
         ("mean", _join(weights.mean)),
         ("std", _join(weights.std)),
         ("input", f"{weights.input_space}, {weights.input_range[0]:g} to {weights.input_range[1]:g}"),
@@ -126,30 +123,17 @@ def _head(item: Registered[Any]) -> Rows:
         ("kind", item.kind),
         ("what", item.spec.summary),
         ("provided by", f"{item.distribution} {item.version}"),
-        ("its licence", _distribution_license(item.distribution)),
+        ("its licence", licence(item.distribution)),
         ("qualified name", item.qualified_name),
     ]
 
 
 def _tail(item: Registered[Any]) -> Rows:
     return [
-        ("licence", item.spec.license or _UNKNOWN),
+        ("licence", item.spec.license or UNKNOWN),
         ("paper", item.spec.paper or ""),
         ("target", item.spec.target),
     ]
-
-
-def _distribution_license(name: str) -> str:
-    """What a distribution's metadata declares: an SPDX expression, else the older free text or classifiers."""
-    try:
-        metadata = importlib.metadata.metadata(name)
-    except importlib.metadata.PackageNotFoundError:
-        return _UNKNOWN
-    fields = {key: metadata[key] for key in ("License-Expression", "License") if key in metadata}
-    # Some write the whole text of their licence into the field: the first line is its title.
-    declared = (value.strip().splitlines()[0] for value in fields.values() if value.strip())
-    classifiers = [item for item in metadata.get_all("Classifier") or [] if item.startswith("License ::")]
-    return next(declared, "") or ", ".join(item.split(" :: ")[-1] for item in classifiers) or _UNKNOWN
 
 
 def _join(values: object) -> str:

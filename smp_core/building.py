@@ -34,7 +34,14 @@ def build(blueprint: Blueprint, *, encoder: nn.Module | None = None) -> Segmenta
     model = adopt(assemble(blueprint, encoder), blueprint)
     if blueprint.encoder is not None and blueprint.weights is not None:
         module: nn.Module = model.encoder.encoder if blueprint.neck is not None else model.encoder  # type: ignore[assignment]
-        load_weights(module, blueprint.encoder, blueprint.weights, blueprint.in_channels, blueprint.channel_fitting)
+        load_weights(
+            module,
+            blueprint.encoder,
+            blueprint.weights,
+            blueprint.in_channels,
+            blueprint.channel_fitting,
+            bands=blueprint.bands,
+        )
     announce(model)
     return model
 

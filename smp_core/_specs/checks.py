@@ -60,6 +60,11 @@ def is_name(value: object) -> bool:
     return isinstance(value, str) and _NAME.fullmatch(value) is not None
 
 
+def are_bands(value: object) -> bool:
+    """Whether it is a tuple of names of channels, each once."""
+    return isinstance(value, tuple) and all(map(is_text, value)) and len({*value}) == len(value)
+
+
 def is_floats(value: object) -> bool:
     return isinstance(value, tuple) and bool(value) and all(isinstance(item, (int, float)) for item in value)
 

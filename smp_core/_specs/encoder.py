@@ -13,6 +13,7 @@ from smp_core._specs.checks import (
     TARGET_FORM,
     Frozen,
     Violations,
+    are_bands,
     check_about,
     is_int,
     is_ints,
@@ -24,6 +25,7 @@ from smp_core._specs.checks import (
     is_target,
 )
 from smp_core._specs.former import Migration, are_migrations
+from smp_core._specs.kinds import OptionKind, are_kinds
 from smp_core._specs.weights import WeightsSpec
 
 # What the core gives to every encoder's target by itself.
@@ -44,8 +46,13 @@ class EncoderSpec(Frozen):
         options: further keyword arguments of the target.
         user_options: names of keyword arguments of the target that a user may choose with ``encoder_options={...}``;
             the target judges their values, by an `OptionError`.
-        out_channels: channels of each feature at full depth for a 3-channel input, highest resolution first.
+        option_kinds: what values these take, by name (`Whole`, `Number`, `Flag`, `OneOf`, ...): any other is an error
+            when a blueprint is made.
+        out_channels: channels of each feature at full depth for an input of ``in_channels``, highest resolution first.
         reductions: input size / feature size of each feature, same length; strictly increasing unless ``tokens``.
+        in_channels: channels of the input that it is made for; what a user gets who asks for no other number.
+        bands: names of these channels, in order, as ``("B02", "B03", "B04")``; empty where they have none. Its weights
+            are fitted to the bands that a user asks for by their names.
         weights: name to `WeightsSpec`.
         default_weights: the name that ``encoder_weights=True`` stands for.
         dilation: output strides (8, 16) that its stages can be dilated to.
@@ -56,7 +63,7 @@ class EncoderSpec(Frozen):
         license: SPDX identifier of the code.
         paper: where it was published.
         summary: one line for people.
-        num_parameters: trainable parameters at full depth for a 3-channel input.
+        num_parameters: trainable parameters at full depth for an input of ``in_channels``.
         former_names: names by which it was known; they still mean it.
         migrations: for checkpoints of older versions of the plugin, whose encoders named their parameters otherwise.
 
@@ -70,6 +77,9 @@ class EncoderSpec(Frozen):
     reductions: tuple[int, ...]
     options: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     user_options: tuple[str, ...] = ()
+    option_kinds: Mapping[str, OptionKind] = field(default_factory=lambda: EMPTY)
+    in_channels: int = 3
+    bands: tuple[str, ...] = ()
     weights: Mapping[str, WeightsSpec] = field(default_factory=lambda: EMPTY)
     default_weights: str | None = None
     dilation: tuple[int, ...] = ()
@@ -93,7 +103,12 @@ class EncoderSpec(Frozen):
         check.require(is_options(self.options, _GIVEN), "options", options_form)
         keywords_form = f"a tuple of keyword names, {', '.join(_GIVEN)} excepted"
         check.require(is_keywords(self.user_options, _GIVEN), "user_options", keywords_form)
+        of_options = are_kinds(self.option_kinds) and {*self.option_kinds} <= {*self.user_options}
+        check.require(of_options, "option_kinds", "a mapping of names among user_options to OptionKind")
         self._check_pyramid(check)
+        check.require(is_int(self.in_channels), "in_channels", "a positive int")
+        named = are_bands(self.bands) and len(self.bands) in (0, self.in_channels)
+        check.require(named, "bands", f"{self.in_channels} names of channels, each once, or none")
         is_weights = isinstance(self.weights, Mapping) and all(
             is_name(key) and isinstance(value, WeightsSpec) for key, value in self.weights.items()
         )
@@ -117,7 +132,7 @@ class EncoderSpec(Frozen):
         check.raise_if_any()
 
     def features_at_depth(self, depth: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """``(out_channels, reductions)`` of the encoder truncated to a depth, for a 3-channel input and no dilation."""
+        """``(out_channels, reductions)`` of the encoder truncated to a depth, for the native input and no dilation."""
         if self.tokens:
             return self.out_channels[:depth], self.reductions[:depth]
         kept = [
@@ -126,6 +141,13 @@ class EncoderSpec(Frozen):
             if (reduction - 1).bit_length() <= depth  # at most 2**depth, which may be huge
         ]
         return tuple(channels for channels, _ in kept), tuple(reduction for _, reduction in kept)
+
+    def trained_bands(self, weights: str | None) -> tuple[str, ...]:
+        """Names of the channels that a weight set was trained on; None means the encoder's own; empty: nobody says."""
+        if weights is None:
+            return self.bands
+        chosen = self.weights[weights]
+        return chosen.bands or (self.bands if len(chosen.mean) == len(self.bands) else ())
 
     def dilates(self, depth: int, output_stride: int | None) -> bool:
         """Whether an output stride asks for dilation: not where the features of this depth never get that deep."""

@@ -36,6 +36,9 @@ _REQUIRED_IOU = 0.80
 Provider = Annotated[str | None, typer.Option(help="Only those of this distribution.")]
 Capability = Annotated[str | None, typer.Option(help="Only those with it: dilation, tokens or scriptable.")]
 License = Annotated[str | None, typer.Option(help="Only those whose code has this licence (SPDX identifier).")]
+OpenFamilies = Annotated[
+    bool, typer.Option("--open-families", help="Also those that are resolved by name, as every timm model is.")
+]
 
 
 def _version_of(distribution: str) -> str:
@@ -73,9 +76,7 @@ def list_encoders(
     ] = None,
     capability: Capability = None,
     license: License = None,
-    open_families: Annotated[
-        bool, typer.Option("--open-families", help="Also those that are resolved by name, as every timm model is.")
-    ] = False,
+    open_families: OpenFamilies = False,
 ) -> None:
     """List the installed encoders."""
     from smp_cli.tables import print_encoders
@@ -88,11 +89,16 @@ def list_encoders(
 
 @list_app.command("architectures")
 @guarded
-def list_architectures(provider: Provider = None, capability: Capability = None, license: License = None) -> None:
+def list_architectures(
+    provider: Provider = None,
+    capability: Capability = None,
+    license: License = None,
+    open_families: OpenFamilies = False,
+) -> None:
     """List the installed architectures."""
     from smp_cli.tables import print_architectures
 
-    print_architectures(provider=provider, capability=capability, license=license)
+    print_architectures(provider=provider, capability=capability, license=license, open_families=open_families)
 
 
 @list_app.command("necks")

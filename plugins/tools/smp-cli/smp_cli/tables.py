@@ -58,9 +58,11 @@ def print_encoders(
     _print_table(table, names, "encoder")
 
 
-def print_architectures(*, provider: str | None, capability: str | None, license: str | None) -> None:
+def print_architectures(
+    *, provider: str | None, capability: str | None, license: str | None, open_families: bool
+) -> None:
     """The architectures that pass the filters of `smp_core.list_architectures`."""
-    names = list_architectures(provider=provider, capability=capability, license=license)
+    names = list_architectures(provider=provider, capability=capability, license=license, open_families=open_families)
     names.sort(key=natural)
     if not is_terminal():
         _print_names(names, "architecture")

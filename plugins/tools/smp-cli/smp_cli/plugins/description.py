@@ -120,7 +120,7 @@ def _print(item: dict[str, Any]) -> None:
         ("python", item["requires_python"] or ""),
         ("needs", ", ".join(item["requires"])),
         *((address.partition(",")[0].lower(), address.partition(",")[2].strip()) for address in item["urls"]),
-        ("resolves", "names of an open family of encoders" if item["resolves_encoders"] else ""),
+        ("resolves", _families(item)),
         ("forms", ", ".join(item["forms"])),
     ]
     print_rows(item["distribution"], rows)
@@ -128,6 +128,11 @@ def _print(item: dict[str, Any]) -> None:
         if specs:
             typer.echo()
             print_rows(kind, [(spec["name"], _line(spec)) for spec in specs])
+
+
+def _families(item: dict[str, Any]) -> str:
+    words = [word for word in ("encoders", "architectures") if item[f"resolves_{word}"]]
+    return f"names of an open family of {' and '.join(words)}" if words else ""
 
 
 def _line(spec: dict[str, Any]) -> str:

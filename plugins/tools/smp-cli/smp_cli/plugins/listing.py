@@ -85,4 +85,6 @@ def provides(record: PluginRecord, *, verbose: bool = False) -> str:
             parts.append(f"{len(names)} {word}s")
     if record.resolves_encoders:
         parts.append("an open family of encoders")
+    if record.resolves_architectures:
+        parts.append("an open family of architectures")
     return "; ".join(parts) or "nothing"

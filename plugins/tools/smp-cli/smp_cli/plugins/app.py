@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -88,3 +89,32 @@ def validate(name: Distribution, json: Json = False) -> None:
     from smp_cli.plugins.validating import validate
 
     validate(name, as_json=json)
+
+
+@plugins_app.command()
+@guarded
+def new(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="encoder, architecture or neck.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the distribution, as in acme-smp-hiera.")],
+    model: Annotated[str | None, typer.Option(help="What users write; by default made of NAME: acme_hiera.")] = None,
+    author: Annotated[str | None, typer.Option(help="Who holds the copyright.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to make; by default NAME.")] = None,
+) -> None:
+    """Make a distribution with a plugin that works: it builds, installs and passes the checks of smp-testing.
+
+    Needs copier (pip install "smp-cli[new]") and git.
+    """
+    from smp_cli.plugins.making import new
+
+    new(kind, name, model=model, author=author, out=out)
+
+
+@plugins_app.command()
+@guarded
+def update(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="That smp plugins new has made.")] = Path(),
+) -> None:
+    """Merge what newer versions of the template do otherwise; your own changes stay. Needs a clean git repository."""
+    from smp_cli.plugins.making import update
+
+    update(folder)

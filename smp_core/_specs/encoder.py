@@ -30,6 +30,8 @@ from smp_core._specs.weights import WeightsSpec
 
 # What the core gives to every encoder's target by itself.
 _GIVEN = ("in_channels", "depth", "output_stride", "output_indices")
+_OPTIONS_FORM = f"a mapping of keyword names, {', '.join(_GIVEN)} excepted, to values"
+_KEYWORDS_FORM = f"a tuple of keyword names, {', '.join(_GIVEN)} excepted"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,10 +101,8 @@ class EncoderSpec(Frozen):
         check = Violations(self, f"EncoderSpec {self.name!r}")
         check.require(is_name(self.name), "name", NAME_FORM)
         check.require(is_target(self.target), "target", TARGET_FORM)
-        options_form = f"a mapping of keyword names, {', '.join(_GIVEN)} excepted, to values"
-        check.require(is_options(self.options, _GIVEN), "options", options_form)
-        keywords_form = f"a tuple of keyword names, {', '.join(_GIVEN)} excepted"
-        check.require(is_keywords(self.user_options, _GIVEN), "user_options", keywords_form)
+        check.require(is_options(self.options, _GIVEN), "options", _OPTIONS_FORM)
+        check.require(is_keywords(self.user_options, _GIVEN), "user_options", _KEYWORDS_FORM)
         of_options = are_kinds(self.option_kinds) and {*self.option_kinds} <= {*self.user_options}
         check.require(of_options, "option_kinds", "a mapping of names among user_options to OptionKind")
         self._check_pyramid(check)
@@ -118,8 +118,8 @@ class EncoderSpec(Frozen):
             ok = self.default_weights in [*self.weights] if self.weights else self.default_weights is None
             check.require(ok, "default_weights", known)
         check.require(is_strides(self.dilation), "dilation", STRIDE_FORM)
-        for flag in ("tokens", "scriptable"):
-            check.require(isinstance(getattr(self, flag), bool), flag, "True or False")
+        check.require(isinstance(self.tokens, bool), "tokens", "True or False")
+        check.require(isinstance(self.scriptable, bool), "scriptable", "True or False")
         check.require(is_int(self.min_depth), "min_depth", "a positive int")
         check.require(is_int(self.max_depth), "max_depth", "a positive int")
         if is_int(self.min_depth) and is_int(self.max_depth):
@@ -164,11 +164,12 @@ class EncoderSpec(Frozen):
             return  # an empty one has no number of entries that the other must have
         count = len(self.out_channels)
         check.require(len(self.reductions) == count, "reductions", f"as many ints as out_channels has ({count})")
-        pairs = list(zip(self.reductions, self.reductions[1:], strict=False))
+        increasing = sorted(self.reductions)
         if self.tokens is True:
-            check.require(all(a <= b for a, b in pairs), "reductions", "ints that never decrease")
+            check.require([*self.reductions] == increasing, "reductions", "ints that never decrease")
         elif self.tokens is False:
-            check.require(all(a < b for a, b in pairs), "reductions", "strictly increasing ints")
+            strictly = [*self.reductions] == increasing and len({*increasing}) == len(increasing)
+            check.require(strictly, "reductions", "strictly increasing ints")
 
     def _check_depths(self, check: Violations) -> None:
         if not (is_ints(self.reductions) and self.reductions):

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from smp_core._specs.checks import Frozen, shown
+from smp_core._specs.checks import EMPTY, Frozen, shown
 from smp_core.errors import OptionError
 
 # How `torch.nn.functional.interpolate` enlarges maps.
@@ -242,4 +242,6 @@ def _between(least: int, most: int) -> str:
 
 def are_kinds(value: object) -> bool:
     """Whether it maps names to kinds."""
-    return isinstance(value, Mapping) and all(isinstance(item, OptionKind) for item in value.values())
+    return value is EMPTY or (
+        isinstance(value, Mapping) and all(isinstance(item, OptionKind) for item in value.values())
+    )

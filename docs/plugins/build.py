@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
+_LEFTOVERS = shutil.ignore_patterns("build", "*.egg-info", "__pycache__")
 
 # In a process of its own: what is installed into a folder before all else is found, described, and checked.
 _PROBE = """
@@ -85,8 +86,8 @@ _FAILED = ("failed", "unexpected_pass")
 _HEAD = """# Directory of plugins
 
 Made by `build.py` from `{list}`; not edited. Each distribution was installed alone, beside smp-core {core}, and went
-through the checks of smp-testing{left_out}; `directory.json` has it for programs. That a plugin passes says that it keeps the
-contracts, not that its code is to be trusted ([security](../security.md)).
+through the checks of smp-testing{left_out}. `directory.json` has it for programs. That a plugin passes says that it
+keeps the contracts, not that its code is to be trusted ([security](../security.md)).
 
 | distribution | version | provides | licence | parameters | checks | result |
 |---|---|---|---|---|---|---|
@@ -105,13 +106,16 @@ def examine(requirement: str, pip_options: Sequence[str], *, quick: bool = False
         One entry a plugin; one with an ``error`` where it cannot be installed or has none.
     """
     with tempfile.TemporaryDirectory(prefix="directory-") as name:
-        folder = Path(name)
-        pip = [sys.executable, "-m", "pip", "install", "-q", "--target", name, *pip_options, requirement]
+        folder = Path(name) / "site"
+        source = requirement
+        if Path(requirement).is_dir():  # some build backends write beside the sources
+            source = str(shutil.copytree(requirement, Path(name) / "source", ignore=_LEFTOVERS))
+        pip = [sys.executable, "-m", "pip", "install", "-q", "--target", str(folder), *pip_options, source]
         done = subprocess.run(pip, capture_output=True, text=True, check=False)
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if "error" in line.lower()]
             return [_nothing(requirement, f"it cannot be installed: {lines[0] if lines else done.stderr[-300:]}")]
-        done = _run(_PROBE, folder, name)
+        done = _run(_PROBE, folder, str(folder))
         if done.returncode:
             return [_nothing(requirement, f"it cannot be examined: {done.stderr.splitlines()[-1]}")]
         entries = json.loads(done.stdout.splitlines()[-1])

@@ -98,7 +98,11 @@ def check_bands(bands: object) -> tuple[str, ...] | None:
     if bands is None:
         return None
     names = tuple(bands) if isinstance(bands, Sequence) and not isinstance(bands, (str, bytes)) else ()
-    if not names or not all(isinstance(name, str) and name for name in names) or len({*names}) < len(names):
+    if (
+        not names
+        or not all(isinstance(name, str) and name and name.isprintable() for name in names)
+        or len({*names}) < len(names)
+    ):
         raise OptionError(f"bands={shown(bands)}: expected a sequence of names of channels, each once, or None")
     return names
 

@@ -132,6 +132,7 @@ def test_another_number_without_names_says_what_to_name(trained) -> None:
             {"bands": ("B02", "B02")},
             "bands=('B02', 'B02'): expected a sequence of names of channels, each once, or None",
         ),
+        ({"bands": ("a\nb",)}, "bands=('a\\nb',): expected a sequence of names of channels, each once, or None"),
         ({"bands": (2, 3)}, "bands=(2, 3): expected a sequence of names of channels, each once, or None"),
         ({"bands": ()}, "bands=(): expected a sequence of names of channels, each once, or None"),
         ({"bands": ("B02",), "in_channels": 3}, "in_channels=3, but bands names 1: B02"),
@@ -153,6 +154,7 @@ def test_everything_that_is_wrong_is_said_at_once(trained) -> None:
 def test_saved_models_keep_their_bands_and_change_them_by_name(trained, tmp_path: Path) -> None:
     folder = smp_core.create("toy", "toy_encoder").save_pretrained(tmp_path / "model")
     assert smp_core.from_pretrained(folder).blueprint.bands == BANDS
+    assert "\n- channels: `B02, B03, B04, B08, B11`\n" in (folder / "README.md").read_text()
     for bands in (("B04", "B11"), tuple(reversed(BANDS))):
         model = smp_core.from_pretrained(folder, bands=bands)
         places = [BANDS.index(name) for name in bands]

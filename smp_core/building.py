@@ -40,7 +40,14 @@ def build(
     model = adopt(assemble(blueprint, encoder, on_encoder=on_encoder), blueprint)
     if blueprint.encoder is not None and blueprint.weights is not None:
         module: nn.Module = model.encoder.encoder if blueprint.neck is not None else model.encoder  # type: ignore[assignment]
-        load_weights(module, blueprint.encoder, blueprint.weights, blueprint.in_channels, blueprint.channel_fitting)
+        load_weights(
+            module,
+            blueprint.encoder,
+            blueprint.weights,
+            blueprint.in_channels,
+            blueprint.channel_fitting,
+            bands=blueprint.bands,
+        )
     announce(model)
     return model
 

@@ -99,8 +99,9 @@ def from_pretrained(
         channel_fitting: where ``in_channels`` changes, how the weights of the first convolution are made to fit, as for
             `create`; None leaves it at its initialisation.
         **changes: arguments of `create` that replace what was saved: ``classes=5``, ``in_channels=4``, ``activation``,
-            ``aux_params``, any option of the architecture. What no longer fits is left at its initialisation and listed
-            in one warning; everything else must fit.
+            ``aux_params``, any option of the architecture; ``bands`` of a model that has names for its channels, to
+            which its weights are fitted by name. What no longer fits is left at its initialisation and listed in one
+            warning; everything else must fit.
 
     Returns:
         The model, in evaluation mode.

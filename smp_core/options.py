@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +12,8 @@ from smp_core._specs.kinds import Number, OneOf, Whole
 from smp_core.errors import OptionError
 
 POOLINGS = ("avg", "max")
-CHANNEL_FITTINGS = ("smp", "mean_preserving")
+ZERO_NEW = "zero_new"
+CHANNEL_FITTINGS = ("smp", "mean_preserving", ZERO_NEW)
 ACTIVATIONS = ("identity", "sigmoid", "softmax", "softmax2d", "logsoftmax", "tanh", "argmax", "argmax2d", "clamp")
 _AUX_PARAMS = ("classes", "pooling", "dropout", "activation")
 
@@ -85,3 +87,38 @@ def check_aux_params(aux_params: object) -> Mapping[str, Any] | None:
     check_probability("aux_params: dropout", aux_params.get("dropout", 0) or 0)
     check_activation(aux_params.get("activation"))
     return {**aux_params, "classes": classes}
+
+
+def check_bands(bands: object) -> tuple[str, ...] | None:
+    """Names of channels as a tuple, or None.
+
+    Raises:
+        OptionError: not a sequence of names, each once.
+    """
+    if bands is None:
+        return None
+    names = tuple(bands) if isinstance(bands, Sequence) and not isinstance(bands, (str, bytes)) else ()
+    if (
+        not names
+        or not all(isinstance(name, str) and name and name.isprintable() for name in names)
+        or len({*names}) < len(names)
+    ):
+        raise OptionError(f"bands={shown(bands)}: expected a sequence of names of channels, each once, or None")
+    return names
+
+
+def check_bands_known(trained: Sequence[str], bands: Sequence[str], fitting: str, title: str) -> None:
+    """Whether weights were trained on all bands that are wanted, where they name theirs.
+
+    Raises:
+        OptionError: some are new, and may not start from zero.
+    """
+    new = [name for name in bands if name not in trained]
+    if not trained or not new or fitting == ZERO_NEW:
+        return
+    close = [name for item in new for name in difflib.get_close_matches(item, trained, n=1)]
+    hint = f"did you mean {', '.join(map(repr, close))}? " if close else ""
+    raise OptionError(
+        f"bands: {title} were not trained on {', '.join(map(repr, new))}; {hint}They know {', '.join(trained)}; "
+        f"channel_fitting={ZERO_NEW!r} lets others start from zero"
+    )

@@ -56,6 +56,7 @@ __all__ = [
     "Wholes",
     "hookimpl",
     "hookspec",
+    "smp_architecture_names",
     "smp_architectures",
     "smp_commands",
     "smp_encoder_names",
@@ -63,6 +64,7 @@ __all__ = [
     "smp_forms",
     "smp_model_created",
     "smp_necks",
+    "smp_resolve_architecture",
     "smp_resolve_encoder",
 ]
 
@@ -127,6 +129,19 @@ def smp_encoder_names() -> Iterable[str]:  # type: ignore[empty-body]
     """Return the names of an open family that there are, as far as they can be counted: each is one that
     `smp_resolve_encoder` answers. Asked only when a user wants them listed, or wrote one that there is not.
     """
+
+
+@hookspec
+def smp_resolve_architecture(name: str) -> ArchitectureSpec | None:
+    """Return the spec of an architecture of an open family, or None where the name is not of that family.
+
+    Asked as `smp_resolve_encoder` is; a name that means nothing raises `smp_core.errors.UnknownArchitectureError`.
+    """
+
+
+@hookspec
+def smp_architecture_names() -> Iterable[str]:  # type: ignore[empty-body]
+    """Return the names of an open family of architectures that there are, as `smp_encoder_names` does."""
 
 
 @hookspec

@@ -17,6 +17,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+:-]*")
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})
+_PLAIN = frozenset({str, tuple, int, bool, float, type(None)})
 
 
 class Violations:
@@ -41,7 +42,12 @@ def is_int(value: object, at_least: int = 1) -> bool:
 
 
 def is_ints(value: object) -> bool:
-    return isinstance(value, tuple) and all(is_int(item) for item in value)
+    if not isinstance(value, tuple):
+        return False
+    for item in value:  # noqa: SIM110  # as for all specs these run at discovery, and loops are the fastest
+        if not is_int(item):
+            return False
+    return True
 
 
 def is_text(value: object) -> bool:
@@ -60,8 +66,18 @@ def is_name(value: object) -> bool:
     return isinstance(value, str) and _NAME.fullmatch(value) is not None
 
 
+def are_bands(value: object) -> bool:
+    """Whether it is a tuple of names of channels, each once."""
+    return isinstance(value, tuple) and (not value or (all(map(is_text, value)) and len({*value}) == len(value)))
+
+
 def is_floats(value: object) -> bool:
-    return isinstance(value, tuple) and bool(value) and all(isinstance(item, (int, float)) for item in value)
+    if not isinstance(value, tuple) or not value:
+        return False
+    for item in value:  # noqa: SIM110
+        if not isinstance(item, (int, float)):
+            return False
+    return True
 
 
 _sets_aside: ContextVar[bool] = ContextVar("sets_aside", default=False)
@@ -108,7 +124,11 @@ class Frozen(metaclass=_Checked):
 
     def __post_init__(self) -> None:
         """Turn lists into tuples and dicts into read-only views."""
-        for name, value in list(vars(self).items()):
+        # Whoever lists models makes a spec of every encoder that is installed: what most values are is seen at once.
+        for name, value in vars(self).items():
+            kind = type(value)
+            if kind in _PLAIN or value is EMPTY:
+                continue
             if isinstance(value, list):
                 object.__setattr__(self, name, tuple(value))
             elif isinstance(value, Mapping):
@@ -161,18 +181,18 @@ def restore(kind: type[Any], values: dict[str, Any]) -> Any:
 
 
 def is_names(value: object) -> bool:
-    return isinstance(value, tuple) and all(is_name(item) for item in value)
+    return isinstance(value, tuple) and (not value or all(is_name(item) for item in value))
 
 
 def is_options(value: object, given: tuple[str, ...]) -> bool:
     """Whether it maps keyword names to values, those names excepted that are given by the core itself."""
-    return isinstance(value, Mapping) and is_keywords((*value,), given)
+    return value is EMPTY or (isinstance(value, Mapping) and is_keywords((*value,), given))
 
 
 def is_keywords(value: object, given: tuple[str, ...]) -> bool:
     """Whether it is a tuple of keyword names, those excepted that are given by the core itself."""
-    return isinstance(value, tuple) and all(
-        isinstance(key, str) and key.isidentifier() and key not in given for key in value
+    return isinstance(value, tuple) and (
+        not value or all(isinstance(key, str) and key.isidentifier() and key not in given for key in value)
     )
 
 
@@ -182,7 +202,9 @@ STRIDE_FORM = "a tuple of output strides out of 8, 16 and 32, each at most once"
 
 
 def is_strides(value: object) -> bool:
-    return is_ints(value) and isinstance(value, tuple) and {*value} <= {8, 16, 32} and len({*value}) == len(value)
+    return isinstance(value, tuple) and (
+        not value or (is_ints(value) and {*value} <= {8, 16, 32} and len({*value}) == len(value))
+    )
 
 
 def check_about(check: Violations, spec: Any) -> None:

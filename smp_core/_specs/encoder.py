@@ -13,6 +13,7 @@ from smp_core._specs.checks import (
     TARGET_FORM,
     Frozen,
     Violations,
+    are_bands,
     check_about,
     is_int,
     is_ints,
@@ -24,10 +25,13 @@ from smp_core._specs.checks import (
     is_target,
 )
 from smp_core._specs.former import Migration, are_migrations
+from smp_core._specs.kinds import OptionKind, are_kinds
 from smp_core._specs.weights import WeightsSpec
 
 # What the core gives to every encoder's target by itself.
 _GIVEN = ("in_channels", "depth", "output_stride", "output_indices")
+_OPTIONS_FORM = f"a mapping of keyword names, {', '.join(_GIVEN)} excepted, to values"
+_KEYWORDS_FORM = f"a tuple of keyword names, {', '.join(_GIVEN)} excepted"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +48,13 @@ class EncoderSpec(Frozen):
         options: further keyword arguments of the target.
         user_options: names of keyword arguments of the target that a user may choose with ``encoder_options={...}``;
             the target judges their values, by an `OptionError`.
-        out_channels: channels of each feature at full depth for a 3-channel input, highest resolution first.
+        option_kinds: what values these take, by name (`Whole`, `Number`, `Flag`, `OneOf`, ...): any other is an error
+            when a blueprint is made.
+        out_channels: channels of each feature at full depth for an input of ``in_channels``, highest resolution first.
         reductions: input size / feature size of each feature, same length; strictly increasing unless ``tokens``.
+        in_channels: channels of the input that it is made for; what a user gets who asks for no other number.
+        bands: names of these channels, in order, as ``("B02", "B03", "B04")``; empty where they have none. Its weights
+            are fitted to the bands that a user asks for by their names.
         weights: name to `WeightsSpec`.
         default_weights: the name that ``encoder_weights=True`` stands for.
         dilation: output strides (8, 16) that its stages can be dilated to.
@@ -56,7 +65,7 @@ class EncoderSpec(Frozen):
         license: SPDX identifier of the code.
         paper: where it was published.
         summary: one line for people.
-        num_parameters: trainable parameters at full depth for a 3-channel input.
+        num_parameters: trainable parameters at full depth for an input of ``in_channels``.
         former_names: names by which it was known; they still mean it.
         migrations: for checkpoints of older versions of the plugin, whose encoders named their parameters otherwise.
 
@@ -70,6 +79,9 @@ class EncoderSpec(Frozen):
     reductions: tuple[int, ...]
     options: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     user_options: tuple[str, ...] = ()
+    option_kinds: Mapping[str, OptionKind] = field(default_factory=lambda: EMPTY)
+    in_channels: int = 3
+    bands: tuple[str, ...] = ()
     weights: Mapping[str, WeightsSpec] = field(default_factory=lambda: EMPTY)
     default_weights: str | None = None
     dilation: tuple[int, ...] = ()
@@ -89,11 +101,14 @@ class EncoderSpec(Frozen):
         check = Violations(self, f"EncoderSpec {self.name!r}")
         check.require(is_name(self.name), "name", NAME_FORM)
         check.require(is_target(self.target), "target", TARGET_FORM)
-        options_form = f"a mapping of keyword names, {', '.join(_GIVEN)} excepted, to values"
-        check.require(is_options(self.options, _GIVEN), "options", options_form)
-        keywords_form = f"a tuple of keyword names, {', '.join(_GIVEN)} excepted"
-        check.require(is_keywords(self.user_options, _GIVEN), "user_options", keywords_form)
+        check.require(is_options(self.options, _GIVEN), "options", _OPTIONS_FORM)
+        check.require(is_keywords(self.user_options, _GIVEN), "user_options", _KEYWORDS_FORM)
+        of_options = are_kinds(self.option_kinds) and {*self.option_kinds} <= {*self.user_options}
+        check.require(of_options, "option_kinds", "a mapping of names among user_options to OptionKind")
         self._check_pyramid(check)
+        check.require(is_int(self.in_channels), "in_channels", "a positive int")
+        named = are_bands(self.bands) and len(self.bands) in (0, self.in_channels)
+        check.require(named, "bands", f"{self.in_channels} names of channels, each once, or none")
         is_weights = isinstance(self.weights, Mapping) and all(
             is_name(key) and isinstance(value, WeightsSpec) for key, value in self.weights.items()
         )
@@ -103,8 +118,8 @@ class EncoderSpec(Frozen):
             ok = self.default_weights in [*self.weights] if self.weights else self.default_weights is None
             check.require(ok, "default_weights", known)
         check.require(is_strides(self.dilation), "dilation", STRIDE_FORM)
-        for flag in ("tokens", "scriptable"):
-            check.require(isinstance(getattr(self, flag), bool), flag, "True or False")
+        check.require(isinstance(self.tokens, bool), "tokens", "True or False")
+        check.require(isinstance(self.scriptable, bool), "scriptable", "True or False")
         check.require(is_int(self.min_depth), "min_depth", "a positive int")
         check.require(is_int(self.max_depth), "max_depth", "a positive int")
         if is_int(self.min_depth) and is_int(self.max_depth):
@@ -117,7 +132,7 @@ class EncoderSpec(Frozen):
         check.raise_if_any()
 
     def features_at_depth(self, depth: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """``(out_channels, reductions)`` of the encoder truncated to a depth, for a 3-channel input and no dilation."""
+        """``(out_channels, reductions)`` of the encoder truncated to a depth, for the native input and no dilation."""
         if self.tokens:
             return self.out_channels[:depth], self.reductions[:depth]
         kept = [
@@ -126,6 +141,13 @@ class EncoderSpec(Frozen):
             if (reduction - 1).bit_length() <= depth  # at most 2**depth, which may be huge
         ]
         return tuple(channels for channels, _ in kept), tuple(reduction for _, reduction in kept)
+
+    def trained_bands(self, weights: str | None) -> tuple[str, ...]:
+        """Names of the channels that a weight set was trained on; None means the encoder's own; empty: nobody says."""
+        if weights is None:
+            return self.bands
+        chosen = self.weights[weights]
+        return chosen.bands or (self.bands if len(chosen.mean) == len(self.bands) else ())
 
     def dilates(self, depth: int, output_stride: int | None) -> bool:
         """Whether an output stride asks for dilation: not where the features of this depth never get that deep."""
@@ -142,11 +164,12 @@ class EncoderSpec(Frozen):
             return  # an empty one has no number of entries that the other must have
         count = len(self.out_channels)
         check.require(len(self.reductions) == count, "reductions", f"as many ints as out_channels has ({count})")
-        pairs = list(zip(self.reductions, self.reductions[1:], strict=False))
+        increasing = sorted(self.reductions)
         if self.tokens is True:
-            check.require(all(a <= b for a, b in pairs), "reductions", "ints that never decrease")
+            check.require([*self.reductions] == increasing, "reductions", "ints that never decrease")
         elif self.tokens is False:
-            check.require(all(a < b for a, b in pairs), "reductions", "strictly increasing ints")
+            strictly = [*self.reductions] == increasing and len({*increasing}) == len(increasing)
+            check.require(strictly, "reductions", "strictly increasing ints")
 
     def _check_depths(self, check: Violations) -> None:
         if not (is_ints(self.reductions) and self.reductions):

@@ -96,4 +96,4 @@ def _works(pattern: str, replacement: str) -> bool:
 
 def are_migrations(value: object) -> bool:
     """Whether it is a tuple of migrations."""
-    return isinstance(value, tuple) and all(isinstance(item, Migration) for item in value)
+    return isinstance(value, tuple) and (not value or all(isinstance(item, Migration) for item in value))

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from smp_core._specs.checks import Frozen, shown
+from smp_core._specs.checks import EMPTY, Frozen, shown
 from smp_core.errors import OptionError
 
 # How `torch.nn.functional.interpolate` enlarges maps.
@@ -66,6 +66,15 @@ class OptionKind(Frozen):
         """What is expected, where the value is not that."""
         raise NotImplementedError
 
+    def describe(self) -> str:
+        """What values it takes, in a few words; empty where it does not say."""
+        text = self.range()
+        return f"{text}, or None" if text and self.optional else text
+
+    def range(self) -> str:
+        """As `describe`, None left out."""
+        return ""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Flag(OptionKind):
@@ -73,6 +82,9 @@ class Flag(OptionKind):
 
     def wrong(self, name: str, value: object) -> str | None:
         return None if isinstance(value, bool) else f"{name} must be True or False"
+
+    def range(self) -> str:
+        return "True or False"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +109,10 @@ class Whole(OptionKind):
         if number % self.multiple_of:
             return f"{name} must be a multiple of {self.multiple_of}"
         return None
+
+    def range(self) -> str:
+        multiple = f", a multiple of {self.multiple_of}" if self.multiple_of > 1 else ""
+        return f"an int {_between(self.least, self.most)}{multiple}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +142,9 @@ class Wholes(OptionKind):
         found = (one.wrong(f"{name}[{index}]", item) for index, item in enumerate(value))
         return next((wrong for wrong in found if wrong is not None), None)
 
+    def range(self) -> str:
+        return f"{self.count or 'several'} ints {_between(self.least, self.most)}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Number(OptionKind):
@@ -142,6 +161,9 @@ class Number(OptionKind):
         number = as_number(value)
         ok = number is not None and self.least <= number <= self.most
         return None if ok else f"{name} must be a number between {self.least:g} and {self.most:g}"
+
+    def range(self) -> str:
+        return f"a number from {self.least:g} to {self.most:g}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +182,9 @@ class OneOf(OptionKind):
             return
         also = "None or " if self.optional else ""
         raise OptionError(f"unknown {name} {shown(value)}; expected {also}one of {', '.join(self.names)}")
+
+    def range(self) -> str:
+        return f"one of {', '.join(self.names)}"
 
 
 _BATCH = {"eps": Number(most=1e9), "momentum": Number(optional=True), "affine": Flag(), "track_running_stats": Flag()}
@@ -194,6 +219,9 @@ class NormKind(OptionKind):
         if isinstance(value, Mapping):
             _check_arguments(kind, {key: item for key, item in value.items() if key != "type"})
 
+    def range(self) -> str:
+        return f"True, False, one of {', '.join(_NORMS)}, or a dict of type and arguments"
+
 
 def _check_arguments(norm: str, arguments: Mapping[Any, object]) -> None:
     known = _NORMS[norm]
@@ -208,6 +236,12 @@ def _check_arguments(norm: str, arguments: Mapping[Any, object]) -> None:
         known[key].check(f"norm {norm!r}: {key}", value)
 
 
+def _between(least: int, most: int) -> str:
+    return f"of at least {least}" if most >= LARGEST else f"from {least} to {most}"
+
+
 def are_kinds(value: object) -> bool:
     """Whether it maps names to kinds."""
-    return isinstance(value, Mapping) and all(isinstance(item, OptionKind) for item in value.values())
+    return value is EMPTY or (
+        isinstance(value, Mapping) and all(isinstance(item, OptionKind) for item in value.values())
+    )

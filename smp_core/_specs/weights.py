@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from smp_core._specs.checks import TARGET_FORM, Frozen, Violations, is_floats, is_optional_text, is_target, is_text
+from smp_core._specs.checks import (
+    TARGET_FORM,
+    Frozen,
+    Violations,
+    are_bands,
+    is_floats,
+    is_optional_text,
+    is_target,
+    is_text,
+)
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -23,6 +32,8 @@ class WeightsSpec(Frozen):
         file: a local path, or ``"package:path/inside/it"`` for a file that ships with the plugin.
         sha256: hexadecimal digest of the file, where known; a file that differs is refused.
         mean, std: per channel, in units of ``input_range``.
+        bands: names of the channels that they were trained on, in order, where these are not the encoder's
+            (`EncoderSpec.bands`), which hold for sets of as many channels.
         input_space: order of the colour channels, ``"RGB"`` or ``"BGR"``.
         input_range: smallest and largest input value before ``mean`` is subtracted.
         license: SPDX identifier of the weights, which may differ from the code's.
@@ -39,6 +50,7 @@ class WeightsSpec(Frozen):
     sha256: str | None = None
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    bands: tuple[str, ...] = ()
     input_space: str = "RGB"
     input_range: tuple[float, float] = (0.0, 1.0)
     license: str | None = None
@@ -59,6 +71,10 @@ class WeightsSpec(Frozen):
         check.require(is_floats(self.std) and all(item > 0 for item in self.std), "std", "a tuple of positive numbers")
         if is_floats(self.mean) and is_floats(self.std):
             check.require(len(self.std) == len(self.mean), "std", f"as many numbers as mean has ({len(self.mean)})")
+        check.require(are_bands(self.bands), "bands", "names of channels, each once")
+        if are_bands(self.bands) and self.bands and is_floats(self.mean):
+            check.require(len(self.mean) == len(self.bands), "mean", f"{len(self.bands)} numbers, one for each band")
+            check.require(self.input_space != "BGR", "input_space", "'RGB', as bands say the order of the channels")
         check.require(self.input_space in ("RGB", "BGR"), "input_space", "'RGB' or 'BGR'")
         in_order = (
             is_floats(self.input_range) and len(self.input_range) == 2 and self.input_range[0] < self.input_range[1]

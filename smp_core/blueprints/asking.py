@@ -21,7 +21,8 @@ def blueprint(
     encoder: Any = None,
     *,
     encoder_weights: Weights = True,
-    in_channels: int = 3,
+    in_channels: int | None = None,
+    bands: Sequence[str] | None = None,
     classes: int = 1,
     activation: str | Callable[..., object] | None = None,
     aux_params: Mapping[str, Any] | None = None,
@@ -39,7 +40,7 @@ def blueprint(
     Imports torch only for an architecture whose spec does not declare its options.
 
     Args:
-        arch, encoder, encoder_weights, in_channels, classes, activation, aux_params, encoder_depth,
+        arch, encoder, encoder_weights, in_channels, bands, classes, activation, aux_params, encoder_depth,
             encoder_output_stride, encoder_output_indices, encoder_options, neck, channel_fitting, preprocessing,
             **options: as `smp_core.create`. Where the encoder is a module, the blueprint does not hold it:
             `smp_core.build` is given it again.
@@ -68,6 +69,7 @@ def blueprint(
     request = Request(
         encoder_weights=encoder_weights,
         in_channels=in_channels,
+        bands=bands,
         classes=classes,
         activation=activation,
         aux_params=aux_params,

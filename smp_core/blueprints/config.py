@@ -89,6 +89,7 @@ def _request(config: Mapping[str, Any], details: Mapping[str, Any], *, is_module
         encoder_weights=None,
         preprocessing=details.get("preprocessing") or None,
         channel_fitting=details.get("channel_fitting") or "smp",
+        bands=details.get("bands"),
         encoder_options=details.get("encoder_options") or None,
         **asked,
         options=options,

@@ -6,7 +6,7 @@ Each step is a module of its own, entered once; everything that is wrong is rais
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from smp_core._specs.checks import frozen
@@ -14,6 +14,7 @@ from smp_core._specs.chosen import Chosen
 from smp_core._specs.registered import Registered
 from smp_core.blueprints import (
     architecture_options,
+    channels,
     compatibility,
     encoder_options,
     findings,
@@ -24,7 +25,7 @@ from smp_core.blueprints import (
 from smp_core.blueprints.request import Request
 from smp_core.errors import CreationError
 from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec
-from smp_core.sources.weights import choose, preprocessing_of
+from smp_core.sources.weights import choose
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +98,8 @@ def compare(parts: Parts, request: Request, *, saved: bool = False) -> Compariso
     found += wrong
     weights, problems = choose(encoder, None if saved or parts.encoder is None else request.encoder_weights)
     found += problems
-    if request.preprocessing is None and parts.encoder is not None:
-        request = replace(request, preprocessing=preprocessing_of(encoder, weights, request.in_channels))
+    request, problems = channels.settle(encoder, weights, request)
+    found += problems
     return Comparison(request=request, neck=neck, choice=choice, weights=weights, found=tuple(found))
 
 
@@ -134,6 +135,7 @@ def draft(
         "output_indices": choice.output_indices,
         "encoder_options": request.encoder_options,
         "in_channels": request.in_channels,
+        "bands": request.bands,
         "classes": request.classes,
         "activation": request.activation,
         "aux_params": frozen(request.aux_params),

@@ -55,9 +55,20 @@ def check(encoder: EncoderSpec, given: object) -> tuple[Mapping[str, Any], list[
     if unknown:
         return EMPTY, [OptionError(_explain(encoder, unknown))]
     try:
-        return frozen(given), []
+        kept = frozen(given)
+        return kept, [error for name, value in kept.items() if (error := _wrong(encoder, name, value))]
     except TypeError as error:
         return EMPTY, [OptionError(f"encoder_options={shown(given)} cannot be kept in a blueprint: {error}")]
+
+
+def _wrong(encoder: EncoderSpec, name: str, value: object) -> OptionError | None:
+    kind = encoder.option_kinds.get(name)
+    try:
+        if kind is not None:
+            kind.check(f"encoder_options: {name}", value)
+    except OptionError as error:
+        return error
+    return None
 
 
 def _explain(encoder: EncoderSpec, unknown: list[str]) -> str:

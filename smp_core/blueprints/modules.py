@@ -53,8 +53,8 @@ def as_encoder(
                 "own: pass None"
             )
         )
-    own = getattr(module, "in_channels", request.in_channels)
-    if request.in_channels not in (3, own):
+    own = getattr(module, "in_channels", request.in_channels or 3)
+    if request.in_channels not in (None, 3, own):
         found.append(OptionError(f"in_channels={request.in_channels}, but the encoder given has in_channels={own}"))
     if any(getattr(request, name) is not None for name in _OF_ENCODER):
         found.append(OptionError(f"{', '.join(_OF_ENCODER)} go with an encoder's name; a module is built already"))

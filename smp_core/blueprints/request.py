@@ -8,7 +8,14 @@ from typing import Any
 
 from smp_core.errors import OptionError
 from smp_core.inputs import Preprocessing
-from smp_core.options import CHANNEL_FITTINGS, check_activation, check_aux_params, check_one_of, check_positive
+from smp_core.options import (
+    CHANNEL_FITTINGS,
+    check_activation,
+    check_aux_params,
+    check_bands,
+    check_one_of,
+    check_positive,
+)
 from smp_core.sources.weights import Weights
 
 
@@ -17,7 +24,8 @@ class Request:
     """The arguments of `smp_core.create` beyond the names of the parts; see there."""
 
     encoder_weights: Weights = True
-    in_channels: int = 3
+    in_channels: int | None = None
+    bands: Sequence[str] | None = None
     classes: int = 1
     activation: str | Callable[..., object] | None = None
     aux_params: Mapping[str, Any] | None = None
@@ -42,7 +50,8 @@ class Request:
     def checked(self) -> tuple[Request, list[OptionError]]:
         """The request with its counts as ints and its preprocessing as one, and what is wrong with it."""
         checks: dict[str, Callable[[Any], Any]] = {
-            "in_channels": lambda value: check_positive("in_channels", value),
+            "in_channels": lambda value: None if value is None else check_positive("in_channels", value),
+            "bands": check_bands,
             "classes": lambda value: check_positive("classes", value),
             "activation": check_activation,
             "aux_params": check_aux_params,
@@ -52,6 +61,8 @@ class Request:
         results = {name: _attempt(check, getattr(self, name)) for name, check in checks.items()}
         found = [result for result in results.values() if isinstance(result, OptionError)]
         right = {name: result for name, result in results.items() if not isinstance(result, OptionError)}
+        if "bands" not in right:
+            right["bands"] = None  # nothing can be compared with what are no names
         return replace(self, **right), found
 
 

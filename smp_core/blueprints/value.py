@@ -33,6 +33,7 @@ class Blueprint(Frozen):
         output_indices: the blocks of a token encoder whose outputs are the features; None leaves that to the encoder.
         encoder_options: further arguments of the encoder that the user chose, by name.
         in_channels: channels of the input.
+        bands: names of these channels; None where nobody gave any.
         classes: channels of the mask.
         activation: of the mask: a name, a callable, or None.
         aux_params: of the classification head; None where there is none.
@@ -51,6 +52,7 @@ class Blueprint(Frozen):
     output_indices: tuple[int, ...] | None = None
     encoder_options: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     in_channels: int = 3
+    bands: tuple[str, ...] | None = None
     classes: int = 1
     activation: str | Callable[..., object] | None = None
     aux_params: Mapping[str, Any] | None = None
@@ -90,6 +92,8 @@ class Blueprint(Frozen):
         }
         if self.channel_fitting != "smp":
             values["_smp_core"]["channel_fitting"] = self.channel_fitting
+        if self.bands is not None:
+            values["_smp_core"]["bands"] = list(self.bands)
         if self.encoder_options:
             values["_smp_core"]["encoder_options"] = thawed(self.encoder_options)
         if self.neck is not None:

@@ -17,7 +17,8 @@ from smp_core.errors import OptionError, RegistryError, UnknownEncoderError
 from smp_core.plugin import ArchitectureSpec, CommandSpec, EncoderSpec, FormRule, NeckSpec
 from smp_core.registry import index
 from smp_core.registry.discovery import PluginRecord, Settings, discover
-from smp_core.registry.resolution import ARCHITECTURE, COMMAND, ENCODER, NECK, Kind, Parts, Registry, check_name
+from smp_core.registry.kinds import ARCHITECTURE, COMMAND, ENCODER, NECK, Kind
+from smp_core.registry.resolution import Parts, Registry, check_name
 
 __all__ = [
     "PluginRecord",
@@ -164,15 +165,24 @@ def list_encoders(
 
     names = _registry.names(ENCODER, wanted)
     if open_families:
-        names = sorted({*names, *(name for name, item in _registry.open_encoders().items() if wanted(item))})
+        names = sorted({*names, *(name for name, item in _registry.open_specs(ENCODER).items() if wanted(item))})
     return names
 
 
 def list_architectures(
-    *, provider: str | None = None, capability: str | None = None, license: str | None = None
+    *,
+    provider: str | None = None,
+    capability: str | None = None,
+    license: str | None = None,
+    open_families: bool = False,
 ) -> list[str]:
     """Names of the installed architectures, sorted; arguments and errors as for `list_encoders`."""
-    return _registry.names(ARCHITECTURE, _filter(provider, capability, license))
+    wanted = _filter(provider, capability, license)
+    names = _registry.names(ARCHITECTURE, wanted)
+    if open_families:
+        found = _registry.open_specs(ARCHITECTURE)
+        names = sorted({*names, *(name for name, item in found.items() if wanted(item))})
+    return names
 
 
 def list_necks(*, provider: str | None = None) -> list[str]:
@@ -211,6 +221,8 @@ def describe(name: str) -> Registered[Any]:
     try:
         return resolve_encoder(name)
     except UnknownEncoderError as error:
+        with contextlib.suppress(RegistryError):  # which no plugin lists
+            return _registry.resolve(ARCHITECTURE, name)
         others = _others_like(name)
         if not others:
             raise

@@ -39,7 +39,8 @@ _KINDS: dict[str, type[Any]] = {
 }
 _HOOKS = (
     *("smp_encoders", "smp_architectures", "smp_necks", "smp_commands", "smp_forms"),
-    *("smp_resolve_encoder", "smp_encoder_names", "smp_model_created"),
+    *("smp_resolve_encoder", "smp_encoder_names", "smp_resolve_architecture", "smp_architecture_names"),
+    "smp_model_created",
 )
 # The hook specifications alone: pluggy inspects every name of the module that it is given, here once a plugin.
 _HOOK_SPECS = ModuleType(plugin_api.__name__)
@@ -58,7 +59,7 @@ class PluginRecord:
         status: ``"ok"``, ``"slow"`` (works, but imports something heavy at discovery), ``"partial"`` (some of its specs
             are invalid and not listed), ``"broken"`` or ``"disabled"``.
         encoders, architectures, necks, commands, forms: names that it provides; empty where it is broken or disabled.
-        resolves_encoders: whether it also resolves names of an open family.
+        resolves_encoders, resolves_architectures: whether it also resolves names of an open family.
         load_seconds: wall time of importing its module and asking its hooks.
         heavy_imports: heavy modules that its import pulled in.
         error: what is wrong, in one paragraph; None where nothing is.
@@ -75,6 +76,7 @@ class PluginRecord:
     commands: tuple[str, ...] = ()
     forms: tuple[str, ...] = ()
     resolves_encoders: bool = False
+    resolves_architectures: bool = False
     load_seconds: float = 0.0
     heavy_imports: tuple[str, ...] = ()
     error: str | None = None
@@ -201,6 +203,7 @@ def _load(item: Found, siblings: Iterable[LoadedPlugin], *, strict: bool) -> Loa
         status="partial" if invalid else "slow" if heavy else "ok",
         **{kind: tuple(specs) for kind, specs in provided.items()},
         resolves_encoders=bool(manager.hook.smp_resolve_encoder.get_hookimpls()),
+        resolves_architectures=bool(manager.hook.smp_resolve_architecture.get_hookimpls()),
         load_seconds=time.perf_counter() - start,
         heavy_imports=heavy,
         error="\n".join(wrong) or None,

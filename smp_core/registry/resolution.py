@@ -6,24 +6,20 @@ import contextlib
 import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple
+from typing import Any, NamedTuple
 
 from smp_core._specs.registered import Registered, Spec, normalise
 from smp_core.errors import (
-    FAILURES,
     MissingPluginError,
     NameConflictError,
     OptionError,
     RegistryError,
-    UnknownArchitectureError,
-    UnknownCommandError,
-    UnknownEncoderError,
-    UnknownNeckError,
 )
-from smp_core.plugin import ArchitectureSpec, CommandSpec, EncoderSpec, NeckSpec
+from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec
 from smp_core.registry import index
 from smp_core.registry.discovery import LoadedPlugin
+from smp_core.registry.families import ask_resolvers, open_names
+from smp_core.registry.kinds import ARCHITECTURE, ENCODER, NECK, Kind
 
 # How distributions may be called: other things with a slash (paths, URLs) must not end in advice to pip install them.
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -31,75 +27,6 @@ _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 # A file that names a distribution must not have it installed on our advice.
 _OF_A_FILE = " if you trust its author: the name is the file's, and installing a distribution runs its code"
-
-
-def _is_former_name(spec: EncoderSpec | NeckSpec | CommandSpec, name: str) -> bool:
-    return name in spec.former_names
-
-
-def _is_spelling(spec: ArchitectureSpec, name: str) -> bool:
-    """Upper and lower case do not matter for architectures, and the class name in checkpoints means one, too."""
-    return name.casefold() in (spec.name.casefold(), spec.class_name.casefold())
-
-
-def _is_former_spelling(spec: ArchitectureSpec, name: str) -> bool:
-    return name.casefold() in map(str.casefold, spec.former_names)
-
-
-@dataclass(frozen=True)
-class Kind(Generic[Spec]):
-    """What differs between resolving an encoder, an architecture, a neck and a command.
-
-    Attributes:
-        word: how people call it.
-        specs: those of a plugin, by name.
-        owner: the first-party distribution that owns a name.
-        known_names: all names that first-party distributions own.
-        unknown: the error where nobody provides a name.
-        open_families: whether plugins may also resolve names that they do not list.
-        matches: how else a name may mean a spec, where none has exactly that name; in order.
-    """
-
-    word: str
-    specs: Callable[[LoadedPlugin], Mapping[str, Spec]]
-    owner: Callable[[str], str | None]
-    known_names: Callable[[], tuple[str, ...]]
-    unknown: type[RegistryError]
-    open_families: bool = False
-    matches: tuple[Callable[[Any, str], bool], ...] = (_is_former_name,)
-
-
-ENCODER: Kind[EncoderSpec] = Kind(
-    word="encoder",
-    specs=lambda plugin: plugin.encoders,
-    owner=index.encoder_owner,
-    known_names=index.encoder_names,
-    unknown=UnknownEncoderError,
-    open_families=True,
-)
-ARCHITECTURE: Kind[ArchitectureSpec] = Kind(
-    word="architecture",
-    specs=lambda plugin: plugin.architectures,
-    owner=index.architecture_owner,
-    known_names=index.architecture_names,
-    unknown=UnknownArchitectureError,
-    matches=(_is_spelling, _is_former_spelling),
-)
-NECK: Kind[NeckSpec] = Kind(
-    word="neck",
-    specs=lambda plugin: plugin.necks,
-    owner=index.neck_owner,
-    known_names=index.neck_names,
-    unknown=UnknownNeckError,
-)
-# smp-cli's own commands are its own to protect.
-COMMAND: Kind[CommandSpec] = Kind(
-    word="command",
-    specs=lambda plugin: plugin.commands,
-    owner=lambda _: None,
-    known_names=lambda: (),
-    unknown=UnknownCommandError,
-)
 
 
 class Parts(NamedTuple):
@@ -150,7 +77,7 @@ class Registry:
         found = self.providers(kind, name, self.loaded)
         failures: list[str] = []
         if not found and kind.open_families:
-            found, failures = self._ask_resolvers(name, self.loaded)  # type: ignore[assignment]
+            found, failures = ask_resolvers(kind, name, self.loaded)
         if len(found) == 1:
             return found[0]
         if found:
@@ -241,7 +168,7 @@ class Registry:
         found = self.providers(kind, name, here)
         failures: list[str] = []
         if not found and kind.open_families:
-            found, failures = self._ask_resolvers(name, here)  # type: ignore[assignment]
+            found, failures = ask_resolvers(kind, name, here)
         if len(found) == 1:
             return found[0]
         if found:
@@ -257,63 +184,22 @@ class Registry:
                 f"{title}: {record.distribution} is installed, but unusable: {'; '.join(problems)}"
             )
         names = [known for plugin in here for known in kind.specs(plugin)]
-        names += self.open_names(here) if kind.open_families else []
+        names += open_names(kind, here)
         raise kind.unknown(
             f"{title}: {record.distribution} {record.version} does not provide it; "
             f"{_suggest(name, names, 'it provides')}\n"
             f"Perhaps a newer version does: pip install -U {record.distribution}"
         )
 
-    def _ask_resolvers(
-        self, name: str, within: Iterable[LoadedPlugin]
-    ) -> tuple[list[Registered[EncoderSpec]], list[str]]:
-        """Ask each plugin's resolver alone; one that raises or answers nonsense becomes a line in the failures."""
-        found: list[Registered[EncoderSpec]] = []
-        failures = []
-        refusals = []
-        for plugin in within:
-            if plugin.manager is None or not plugin.record.resolves_encoders:
-                continue
-            record = plugin.record
-            who = f"plugin {record.distribution!r} {record.version}: hook 'smp_resolve_encoder'"
-            try:
-                answers = plugin.manager.hook.smp_resolve_encoder(name=name)
-            except UnknownEncoderError as error:  # a name of the family, and why it means nothing
-                refusals.append(str(error))
-                continue
-            except FAILURES as error:
-                failures.append(f"{who} raised {type(error).__name__}: {error}")
-                continue
-            for spec in answers:
-                if isinstance(spec, EncoderSpec) and name in (spec.name, *spec.former_names):
-                    found.append(Registered(spec, record.distribution, record.version))
-                else:
-                    failures.append(f"{who} returned {spec!r}; expected None or an EncoderSpec named {name!r}")
-        if refusals and not found:
-            raise UnknownEncoderError(f"unknown encoder {name!r}; {'; '.join(refusals)}")
-        return found, failures
-
-    def open_names(self, within: Iterable[LoadedPlugin]) -> list[str]:
-        """The names that plugins resolve and can count; of a plugin that raises or answers nonsense, none."""
-        names: dict[str, None] = {}
-        for plugin in within:
-            if plugin.manager is None or not plugin.record.resolves_encoders:
-                continue
-            with contextlib.suppress(*FAILURES):
-                for answer in plugin.manager.hook.smp_encoder_names():
-                    if not isinstance(answer, str):  # whose items are letters
-                        names.update(dict.fromkeys(item for item in answer if isinstance(item, str)))
-        return list(names)
-
-    def open_encoders(self) -> dict[str, Registered[EncoderSpec]]:
+    def open_specs(self, kind: Kind[Spec]) -> dict[str, Registered[Spec]]:
         """What the names of open families mean, by names as short as they can be; without those that mean nothing."""
-        found: dict[str, Registered[EncoderSpec]] = {}
+        found: dict[str, Registered[Spec]] = {}
         for plugin in self.loaded:
             who = plugin.record.distribution
-            for name in self.open_names([plugin]):
+            for name in open_names(kind, [plugin]):
                 for spelling in (name, f"{normalise(who)}/{name}"):
                     with contextlib.suppress(RegistryError):
-                        item = self.resolve(ENCODER, spelling)
+                        item = self.resolve(kind, spelling)
                         if item.distribution == who:
                             found[spelling] = item
                             break
@@ -326,8 +212,8 @@ class Registry:
     def _unknown(self, kind: Kind[Spec], name: str, failures: list[str]) -> RegistryError:
         installed: list[str] = [item.spec.name for item in self.registered(kind)]
         names = [*installed, *kind.known_names()]
-        if kind is ENCODER:  # of an open family's many names those that only lack what they begin with
-            names += [item for item in self.open_names(self.loaded) if name.casefold() in item.casefold()]
+        # Of an open family's many names those that only lack what they begin with.
+        names += [item for item in open_names(kind, self.loaded) if name.casefold() in item.casefold()]
         lines = [f"unknown {kind.word} {name!r}; {_suggest(name, names, 'installed are')}"]
         records = [item.record for item in self.loaded]
         broken: list[str] = [record.error or "" for record in records if record.status in ("broken", "partial")]

@@ -12,7 +12,6 @@ from pathlib import Path
 from smp_core._specs.checks import shown
 from smp_core._specs.chosen import HUB_PREFIX, Chosen, HubRepository, Place
 from smp_core.errors import OptionError
-from smp_core.inputs import Preprocessing
 from smp_core.plugin import EncoderSpec
 from smp_core.sources.saved import INDEX_FILE
 
@@ -35,14 +34,6 @@ def choose(spec: EncoderSpec, weights: Weights) -> tuple[Chosen | None, list[Opt
         return choose_weights(spec, weights), []
     except OptionError as error:
         return None, [error]
-
-
-def preprocessing_of(spec: EncoderSpec, chosen: Chosen | None, in_channels: int) -> Preprocessing | None:
-    """That of a weight set; one that is fitted to other channels says nothing of how those are normalised."""
-    if chosen is None or chosen.name is None:
-        return None
-    weights = spec.weights[chosen.name]
-    return Preprocessing.of_weights(weights) if len(weights.mean) == in_channels else None
 
 
 def choose_weights(spec: EncoderSpec, weights: Weights) -> Chosen | None:

@@ -79,7 +79,8 @@ def _licences(blueprint: Blueprint) -> list[str]:
 
 
 def _input(config: Mapping[str, Any]) -> list[str]:
-    preprocessing = config["_smp_core"].get("preprocessing")
+    preprocessing, bands = (config["_smp_core"].get(key) for key in ("preprocessing", "bands"))
+    lines = [f"- channels: `{', '.join(bands)}`"] if bands else []
     if not preprocessing:
-        return ["Not recorded: prepare images as they were prepared in training."]
-    return [f"- {key}: `{value}`" for key, value in preprocessing.items()]
+        return [*lines, "Not recorded: prepare images as they were prepared in training."]
+    return [*lines, *(f"- {key}: `{value}`" for key, value in preprocessing.items())]

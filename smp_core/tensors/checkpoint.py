@@ -15,7 +15,7 @@ from smp_core.encoder import EncoderBase
 from smp_core.errors import CheckpointError
 from smp_core.model import SegmentationModel
 from smp_core.sources.saved import CONFIG_FILE, Saved
-from smp_core.tensors.channels import fit_channels
+from smp_core.tensors.channels import Channels, fit_channels
 from smp_core.tensors.fitting import Difference, describe, has_meta_tensors, listed, load
 from smp_core.tensors.reading import details_of, read_tensors
 from smp_core.tensors.renaming import change_keys_under
@@ -35,7 +35,7 @@ class Filling:
         strict: whether the file must hold exactly what its own config describes.
         dtype: of floating-point parameters; None for the model's own.
         channel_fitting: how the weights of first convolutions are fitted to another number of input channels; None
-            leaves those at their initialisation.
+            leaves those at their initialisation. Named channels are fitted by their names in any case.
     """
 
     saved: Saved
@@ -45,6 +45,19 @@ class Filling:
     strict: bool = True
     dtype: torch.dtype | None = None
     channel_fitting: str | None = None
+
+    @property
+    def renames_bands(self) -> bool:
+        """Whether channels are named, and others are wanted, or in another order."""
+        names, known = self.blueprint.bands, self.original.bands
+        return bool(names and known) and names != known
+
+    @property
+    def channels(self) -> Channels:
+        """Those that the first convolutions are fitted to."""
+        wanted, trained = self.blueprint, self.original
+        names, known = wanted.bands or (), trained.bands or ()
+        return Channels(wanted.in_channels, names, known, self.channel_fitting or "smp")
 
 
 def fill(model: SegmentationModel, how: Filling) -> SegmentationModel:
@@ -60,13 +73,17 @@ def fill(model: SegmentationModel, how: Filling) -> SegmentationModel:
     Raises:
         CheckpointError: the file is damaged, or does not fit the model that it describes.
     """
+    renames_bands = how.renames_bands
     tensors = read_tensors(how.saved, model, how.original)
+    raw = tensors
+    if renames_bands:
+        tensors = _fit_channels(model, tensors, how)
     difference = load(model, tensors, how.dtype)
     if not difference and not has_meta_tensors(model):
         return model
     if difference:
-        _judge(model, tensors, difference, how)
-        if how.channel_fitting is not None:
+        _judge(model, raw, difference, how)
+        if how.channel_fitting is not None and not renames_bands:
             tensors = _fit_channels(model, tensors, how)
     # Some tensors are in no file: those that do not fit, and those that no state dict holds.
     model = how.build(how.blueprint, empty=False)
@@ -95,13 +112,12 @@ def _judge(model: nn.Module, tensors: Mapping[str, Tensor], difference: Differen
 
 def _fit_channels(model: nn.Module, tensors: dict[str, Tensor], how: Filling) -> dict[str, Tensor]:
     encoder, prefix = encoder_of(model)
-    assert how.channel_fitting is not None
-    fitting, title = how.channel_fitting, repr(how.saved.title)
+    title = repr(how.saved.title)
 
     def fit(part: Mapping[str, Tensor]) -> dict[str, Tensor]:
         own = encoder.to_own_keys(part) if isinstance(encoder, EncoderBase) else dict(part)
         name = type(encoder).__name__
-        return fit_channels(own, encoder, how.blueprint.in_channels, fitting, title=title, encoder=name)
+        return fit_channels(own, encoder, how.channels, title=title, encoder=name)
 
     return change_keys_under(prefix, tensors, fit)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import nn
 
 from smp_core._specs.chosen import Chosen
 from smp_core._specs.registered import Registered
 from smp_core.errors import WeightsError
 from smp_core.plugin import EncoderSpec
-from smp_core.tensors.channels import fit_channels
+from smp_core.tensors.channels import Channels, fit_channels
 from smp_core.tensors.fitting import unlike
 from smp_core.tensors.places import obtain
 from smp_core.tensors.spelling import all_keys, to_own
@@ -21,6 +23,8 @@ def load_weights(
     chosen: Chosen,
     in_channels: int,
     channel_fitting: str = "smp",
+    *,
+    bands: Sequence[str] | None = None,
 ) -> None:
     """Load pretrained weights into a freshly built encoder.
 
@@ -29,6 +33,7 @@ def load_weights(
         encoder: its spec, which says where the weights are.
         chosen: what `smp_core.sources.weights.choose_weights` returned.
         in_channels: where it is not 3, the weights of the convolutions that see the input are made to fit.
+        bands: names of the input channels; weights that name theirs are fitted by them.
         channel_fitting: how; see `smp_core.tensors.channels`.
 
     Raises:
@@ -47,7 +52,8 @@ def load_weights(
         wrong = unlike(key, tensor, expected[key].dtype) if key in expected else None
         if wrong is not None:
             raise WeightsError(f"{title} do not fit encoder {spec.name!r}: {wrong}")
-    state_dict = fit_channels(state_dict, module, in_channels, channel_fitting, title=title, encoder=spec.name)
+    wanted = Channels(in_channels, tuple(bands or ()), spec.trained_bands(chosen.name), channel_fitting)
+    state_dict = fit_channels(state_dict, module, wanted, title=title, encoder=spec.name)
     try:
         module.load_state_dict(state_dict)
     except RuntimeError as error:

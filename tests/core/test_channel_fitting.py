@@ -83,7 +83,7 @@ def test_the_user_chooses_how(trained, fitting: str) -> None:
 
 @pytest.mark.usefixtures("trained")
 def test_no_other_way() -> None:
-    message = "unknown channel_fitting 'average'; expected one of smp, mean_preserving"
+    message = "unknown channel_fitting 'average'; expected one of smp, mean_preserving, zero_new"
     with pytest.raises(OptionError, match=f"^{re.escape(message)}$"):
         smp_core.create("toy", "toy_encoder", channel_fitting="average")
 

@@ -44,7 +44,7 @@ NAMES = ["registry/__init__.py", "registry/resolution.py"]
 BLUEPRINT = [
     *("blueprints/drafting.py", "blueprints/former.py", "blueprints/request.py", "blueprints/encoder_options.py"),
     *("blueprints/necks.py", "blueprints/compatibility.py"),
-    *("sources/weights.py", "blueprints/architecture_options.py", "blueprints/findings.py"),
+    *("sources/weights.py", "blueprints/channels.py", "blueprints/architecture_options.py", "blueprints/findings.py"),
 ]
 PARTS = ["parts/assembly.py"]
 MODEL = ["model.py"]

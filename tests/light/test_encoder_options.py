@@ -16,11 +16,14 @@ from random_specs import architecture, encoder, neck
 
 import smp_core
 from smp_core import registry
-from smp_core.errors import BlueprintError, CheckpointError, OptionError
+from smp_core.errors import BlueprintError, CheckpointError, InvalidSpecError, OptionError
+from smp_core.plugin import Number, OneOf
 from smp_core.registry import Registry
 from smp_core.registry.discovery import LoadedPlugin, PluginRecord
 
+_KINDS = {"drop": Number(), "stem": OneOf(names=("deep", "plain"))}
 _ENCODERS = [
+    encoder(name="kinds", user_options=("drop", "stem", "free"), option_kinds=_KINDS),
     encoder(name="net", user_options=("drop", "width", "img_size")),
     encoder(name="vit", reductions=(16,) * 6, tokens=True, max_depth=6, user_options=("drop",)),
     encoder(name="rigid"),
@@ -239,3 +242,12 @@ def test_a_user_writes_them_apart() -> None:
         OptionError, match=r"^architecture 'acme-smp/map' has no option 'drop'; its options are channels"
     ):
         make(spec="rigid", drop=0.1)
+
+
+def test_kinds_of_an_encoders_options_are_compared_before_anything_is_built() -> None:
+    assert make(spec="kinds", encoder_options={"drop": 0.5, "free": "anything"}).encoder_options["drop"] == 0.5
+    with pytest.raises(OptionError, match="encoder_options: drop must be a number between 0 and 1, got 3") as raised:
+        make(spec="kinds", encoder_options={"drop": 3, "stem": "wide"})
+    assert "unknown encoder_options: stem 'wide'; expected one of deep, plain" in str(raised.value)
+    with pytest.raises(InvalidSpecError, match="field 'option_kinds': expected a mapping of names among user_options"):
+        encoder(user_options=("drop",), option_kinds=_KINDS)

@@ -15,7 +15,7 @@ from random_specs import architecture
 import smp_core
 from smp_core import plugin as plugin_api
 from smp_core import registry
-from smp_core.errors import MissingPluginError, NameConflictError, UnknownEncoderError
+from smp_core.errors import MissingPluginError, NameConflictError, UnknownArchitectureError, UnknownEncoderError
 from smp_core.plugin import EncoderSpec, WeightsSpec, hookimpl
 from smp_core.registry import Registry
 from smp_core.registry.discovery import LoadedPlugin, PluginRecord
@@ -227,3 +227,55 @@ def test_owners_of_open_names(install, name: str, owner: str | None) -> None:
             MissingPluginError, match=f"^encoder '{name}' is provided by {owner}, which is not installed"
         ):
             registry.resolve_encoder(name)
+
+
+# --- architectures
+
+
+def _architectures(distribution: str, resolve: Callable[[str], Any], *names: str) -> LoadedPlugin:
+    module = ModuleType(distribution)
+    module.smp_resolve_architecture = hookimpl(lambda name: resolve(name))  # type: ignore[attr-defined]
+    module.smp_architecture_names = hookimpl(lambda: names)  # type: ignore[attr-defined]
+    manager = pluggy.PluginManager(plugin_api.PROJECT_NAME)
+    manager.add_hookspecs(plugin_api)
+    manager.register(module)
+    return LoadedPlugin(
+        record=PluginRecord(distribution=distribution, version="1.2", module="m", resolves_architectures=True),
+        encoders=MappingProxyType({"listed": spec("listed")}),
+        manager=manager,
+    )
+
+
+def _sized(name: str) -> Any:
+    """The architectures ``net-<width>``, of which ``net-8`` was ``old-8``."""
+    if name == "net-0":
+        raise UnknownArchitectureError("there is no width of 0")
+    if name not in ("net-8", "net-16", "net-32", "old-8"):
+        return None
+    former = ("old-8",) if name in ("net-8", "old-8") else ()
+    return architecture(name="net-8" if former else name, class_name="Net", options={"width": 8}, former_names=former)
+
+
+def test_architectures_of_an_open_family(install) -> None:
+    install(_architectures("acme-nets", _sized, "net-8", "net-16", "net-0", "other"))
+    assert smp_core.list_architectures() == []
+    assert smp_core.list_architectures(open_families=True) == ["net-16", "net-8"]
+    assert smp_core.list_architectures(open_families=True, provider="nobody") == []
+    for name in ("net-32", "acme-nets/net-32"):
+        assert registry.resolve_architecture(name).qualified_name == "acme-nets/net-32"
+        assert smp_core.describe(name).kind == "architecture"
+    made = smp_core.blueprint("net-32", "listed", encoder_weights=None)
+    assert made.options == {"width": 8}
+    assert smp_core.Blueprint.from_config(made.to_config()).architecture == made.architecture
+    assert registry.resolve_architecture("old-8").spec.name == "net-8"
+
+
+def test_architectures_that_a_family_does_not_have(install) -> None:
+    install(_architectures("acme-nets", _sized, "net-8"), _architectures("acme-bad", lambda name: 3))
+    message = "unknown architecture 'net-0'; there is no width of 0"
+    with pytest.raises(UnknownArchitectureError, match=f"^{re.escape(message)}$"):
+        registry.resolve_architecture("net-0")
+    with pytest.raises(UnknownArchitectureError, match=r"^unknown architecture 'net8'; did you mean ") as raised:
+        registry.resolve_architecture("net8")
+    failure = "hook 'smp_resolve_architecture' returned 3; expected None or an ArchitectureSpec named 'net8'"
+    assert failure in str(raised.value)

@@ -122,3 +122,22 @@ def test_kinds_in_a_spec() -> None:
 def test_kinds_that_do_not_fit(kinds: Any, message: str) -> None:
     with pytest.raises(InvalidSpecError, match=re.escape(message)):
         spec(option_kinds=kinds)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (Flag(), "True or False"),
+        (Whole(), "an int of at least 1"),
+        (Whole(least=0, most=9, multiple_of=3), "an int from 0 to 9, a multiple of 3"),
+        (Wholes(count=4), "4 ints of at least 1"),
+        (Wholes(most=8, optional=True), "several ints from 1 to 8, or None"),
+        (Number(), "a number from 0 to 1"),
+        (OneOf(names=("add", "cat"), optional=True), "one of add, cat, or None"),
+        (OptionKind(), ""),
+        (OptionKind(optional=True), ""),
+    ],
+)
+def test_kinds_say_what_they_take(kind: OptionKind, text: str) -> None:
+    assert kind.describe() == text
+    assert NormKind().describe().startswith("True, False, one of batchnorm, ")

@@ -87,9 +87,8 @@ def test_names_for_plugin_authors_are_pinned() -> None:
         *("ArchitectureSpec", "CommandSpec", "EncoderSpec", "Flag", "FormRule", "FormerOption"),
         *("Migration", "NeckSpec", "NormKind", "Number", "OneOf", "OptionKind", "WeightsSpec", "Whole", "Wholes"),
         *("hookimpl", "hookspec"),
-        *("smp_architectures", "smp_commands", "smp_encoder_names", "smp_encoders", "smp_forms", "smp_model_created"),
-        "smp_necks",
-        "smp_resolve_encoder",
+        *("smp_architecture_names", "smp_architectures", "smp_commands", "smp_encoder_names", "smp_encoders"),
+        *("smp_forms", "smp_model_created", "smp_necks", "smp_resolve_architecture", "smp_resolve_encoder"),
     ]
     assert (plugin.ENTRY_POINT_GROUP, plugin.PROJECT_NAME) == ("smp_core", "smp_core")
     for name in plugin.__all__:

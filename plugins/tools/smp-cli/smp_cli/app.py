@@ -11,6 +11,7 @@ import typer
 
 from smp_cli.commands import WithPlugins
 from smp_cli.errors import Debug, guarded
+from smp_cli.plugins.app import plugins_app
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
@@ -28,12 +29,16 @@ list_app = typer.Typer(
     context_settings=_SETTINGS,
 )
 app.add_typer(list_app, name="list")
+app.add_typer(plugins_app, name="plugins")
 
 _REQUIRED_IOU = 0.80
 
 Provider = Annotated[str | None, typer.Option(help="Only those of this distribution.")]
 Capability = Annotated[str | None, typer.Option(help="Only those with it: dilation, tokens or scriptable.")]
 License = Annotated[str | None, typer.Option(help="Only those whose code has this licence (SPDX identifier).")]
+OpenFamilies = Annotated[
+    bool, typer.Option("--open-families", help="Also those that are resolved by name, as every timm model is.")
+]
 
 
 def _version_of(distribution: str) -> str:
@@ -71,9 +76,7 @@ def list_encoders(
     ] = None,
     capability: Capability = None,
     license: License = None,
-    open_families: Annotated[
-        bool, typer.Option("--open-families", help="Also those that are resolved by name, as every timm model is.")
-    ] = False,
+    open_families: OpenFamilies = False,
 ) -> None:
     """List the installed encoders."""
     from smp_cli.tables import print_encoders
@@ -86,11 +89,16 @@ def list_encoders(
 
 @list_app.command("architectures")
 @guarded
-def list_architectures(provider: Provider = None, capability: Capability = None, license: License = None) -> None:
+def list_architectures(
+    provider: Provider = None,
+    capability: Capability = None,
+    license: License = None,
+    open_families: OpenFamilies = False,
+) -> None:
     """List the installed architectures."""
     from smp_cli.tables import print_architectures
 
-    print_architectures(provider=provider, capability=capability, license=license)
+    print_architectures(provider=provider, capability=capability, license=license, open_families=open_families)
 
 
 @list_app.command("necks")
@@ -111,19 +119,6 @@ def show(
     from smp_cli.show import print_spec
 
     print_spec(name)
-
-
-@app.command()
-@guarded
-def plugins(
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Also all names, and the tracebacks of failures.")
-    ] = False,
-) -> None:
-    """Show every plugin found, what it provides, and what is wrong with it."""
-    from smp_cli.tables import print_plugins
-
-    print_plugins(verbose=verbose)
 
 
 @app.command()

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import typer
 
 from smp_cli.console import Rows, print_rows
+from smp_cli.options import option_rows
+from smp_cli.plugins.installed import UNKNOWN, licence
 from smp_cli.tables import takes
 from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec, WeightsSpec
 from smp_core.registry import Registered, describe
 
-# An empty row is left out; that nobody declared a licence is worth a row.
-_UNKNOWN = "unknown"
-
 
 def print_spec(name: str) -> None:
-    """Describe an encoder, neck or architecture. An architecture's options need its implementation, and so torch."""
+    """Describe an encoder, neck or architecture. Options need the implementation, and so torch."""
     item = describe(name)
     sections = _SECTIONS[item.kind](item)
     for number, (title, rows) in enumerate(sections):
@@ -32,6 +29,7 @@ def _encoder(item: Registered[EncoderSpec]) -> list[tuple[str, Rows]]:
     spec = item.spec
     rows = [
         *_head(item),
+        ("input", _input(spec.in_channels, spec.bands)),
         ("parameters", "" if spec.num_parameters is None else f"{spec.num_parameters:,}"),
         ("channels", _join(spec.out_channels)),
         ("reductions", _join(spec.reductions)),
@@ -41,10 +39,11 @@ def _encoder(item: Registered[EncoderSpec]) -> list[tuple[str, Rows]]:
         ("scriptable", _yes(spec.scriptable)),
         *_tail(item),
         ("options", _values(spec.options)),
-        ("encoder_options", _join(spec.user_options)),
         ("weights", _join(spec.weights) if spec.weights else "none"),
     ]
     sections = [(item.spec.name, rows)]
+    if spec.user_options:
+        sections.append(("encoder_options", option_rows(item, spec.user_options, spec.options)))
     for name, weights in spec.weights.items():
         default = " (default)" if name == spec.default_weights else ""
         sections.append((f"weights {name}{default}", _weights(weights)))
@@ -57,11 +56,18 @@ def _weights(weights: WeightsSpec) -> Rows:
         ("revision", (weights.revision or "main") if weights.repo_id else ""),
         ("file", weights.file or weights.filename),
         ("sha256", weights.sha256 or ""),
-        ("licence", weights.license or _UNKNOWN),
+        ("licence", weights.license or UNKNOWN),
+        ("bands", _join(weights.bands)),
         ("mean", _join(weights.mean)),
         ("std", _join(weights.std)),
         ("input", f"{weights.input_space}, {weights.input_range[0]:g} to {weights.input_range[1]:g}"),
     ]
+
+
+def _input(channels: int, bands: Sequence[str]) -> str:
+    """The channels that an encoder is made for; those of colour images go without saying."""
+    names = f": {_join(bands)}" if bands else ""
+    return "" if channels == 3 and not bands else f"{channels} channel{'s' if channels > 1 else ''}{names}"
 
 
 def _neck(item: Registered[NeckSpec]) -> list[tuple[str, Rows]]:
@@ -92,7 +98,7 @@ def _architecture(item: Registered[ArchitectureSpec]) -> list[tuple[str, Rows]]:
         *_tail(item),
     ]
     options = architecture_options(item.qualified_name)
-    return [(spec.name, rows), ("options", _options(options))] if options else [(spec.name, rows)]
+    return [(spec.name, rows), ("options", option_rows(item, options, options))] if options else [(spec.name, rows)]
 
 
 _SECTIONS: dict[str, Callable[[Registered[Any]], list[tuple[str, Rows]]]] = {
@@ -100,12 +106,6 @@ _SECTIONS: dict[str, Callable[[Registered[Any]], list[tuple[str, Rows]]]] = {
     "neck": _neck,
     "architecture": _architecture,
 }
-
-
-def _options(options: Mapping[str, Any]) -> Rows:
-    return [
-        (name, "required" if default is inspect.Parameter.empty else repr(default)) for name, default in options.items()
-    ]
 
 
 def _values(options: Mapping[str, Any]) -> str:
@@ -126,30 +126,17 @@ def _head(item: Registered[Any]) -> Rows:
         ("kind", item.kind),
         ("what", item.spec.summary),
         ("provided by", f"{item.distribution} {item.version}"),
-        ("its licence", _distribution_license(item.distribution)),
+        ("its licence", licence(item.distribution)),
         ("qualified name", item.qualified_name),
     ]
 
 
 def _tail(item: Registered[Any]) -> Rows:
     return [
-        ("licence", item.spec.license or _UNKNOWN),
+        ("licence", item.spec.license or UNKNOWN),
         ("paper", item.spec.paper or ""),
         ("target", item.spec.target),
     ]
-
-
-def _distribution_license(name: str) -> str:
-    """What a distribution's metadata declares: an SPDX expression, else the older free text or classifiers."""
-    try:
-        metadata = importlib.metadata.metadata(name)
-    except importlib.metadata.PackageNotFoundError:
-        return _UNKNOWN
-    fields = {key: metadata[key] for key in ("License-Expression", "License") if key in metadata}
-    # Some write the whole text of their licence into the field: the first line is its title.
-    declared = (value.strip().splitlines()[0] for value in fields.values() if value.strip())
-    classifiers = [item for item in metadata.get_all("Classifier") or [] if item.startswith("License ::")]
-    return next(declared, "") or ", ".join(item.split(" :: ")[-1] for item in classifiers) or _UNKNOWN
 
 
 def _join(values: object) -> str:

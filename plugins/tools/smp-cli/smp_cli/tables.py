@@ -1,4 +1,4 @@
-"""``smp list`` and ``smp plugins``: tables for a terminal, tab-separated or bare lines for a pipe.
+"""``smp list``: tables for a terminal, bare lines for a pipe.
 
 Nothing here imports torch.
 """
@@ -13,10 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from smp_cli.console import is_terminal, print_error, stderr, stdout
+from smp_cli.console import is_terminal, stderr, stdout
 from smp_core.plugin import NeckSpec
 from smp_core.registry import (
-    PluginRecord,
     list_architectures,
     list_encoders,
     list_necks,
@@ -25,8 +24,6 @@ from smp_core.registry import (
     resolve_encoder,
     resolve_neck,
 )
-
-_STATUS_STYLES = {"ok": "green", "slow": "yellow", "partial": "yellow", "broken": "bold red", "disabled": "dim"}
 
 
 def print_encoders(
@@ -45,7 +42,7 @@ def print_encoders(
     if not is_terminal():
         _print_names(names, "encoder")
         return
-    table = _table("Encoder", "Parameters", "Weights", "Licence", "Distribution")
+    table = new_table("Encoder", "Parameters", "Weights", "Licence", "Distribution")
     table.columns[1].justify = "right"
     for name in names:
         item = resolve_encoder(name)
@@ -61,14 +58,16 @@ def print_encoders(
     _print_table(table, names, "encoder")
 
 
-def print_architectures(*, provider: str | None, capability: str | None, license: str | None) -> None:
+def print_architectures(
+    *, provider: str | None, capability: str | None, license: str | None, open_families: bool
+) -> None:
     """The architectures that pass the filters of `smp_core.list_architectures`."""
-    names = list_architectures(provider=provider, capability=capability, license=license)
+    names = list_architectures(provider=provider, capability=capability, license=license, open_families=open_families)
     names.sort(key=natural)
     if not is_terminal():
         _print_names(names, "architecture")
         return
-    table = _table("Architecture", "What", "Licence", "Distribution")
+    table = new_table("Architecture", "What", "Licence", "Distribution")
     for name in names:
         item = resolve_architecture(name)
         table.add_row(
@@ -84,7 +83,7 @@ def print_necks(*, provider: str | None) -> None:
     if not is_terminal():
         _print_names(names, "neck")
         return
-    table = _table("Neck", "What", "Takes", "Licence", "Distribution")
+    table = new_table("Neck", "What", "Takes", "Licence", "Distribution")
     for name in names:
         item = resolve_neck(name)
         table.add_row(
@@ -103,69 +102,6 @@ def takes(spec: NeckSpec) -> str:
     return " or ".join(kind for kind, taken in kinds.items() if taken)
 
 
-def print_plugins(*, verbose: bool) -> None:
-    """What became of every plugin; with ``verbose`` all the names that each provides, and tracebacks of failures."""
-    records = plugins()
-    if is_terminal():
-        _print_plugin_table(records, verbose=verbose)
-    else:
-        _print_plugin_lines(records, verbose=verbose)
-    if not records:
-        print_error("note: no plugin is installed; for a start: pip install smp-unet smp-resnet")
-    for record in records if verbose else ():
-        if record.traceback:
-            typer.echo(f"\n{record.distribution} {record.version}:\n{record.traceback.rstrip()}")
-
-
-def _print_plugin_table(records: Sequence[PluginRecord], *, verbose: bool) -> None:
-    table = _table("Distribution", "Version", "Status", "Provides", "Load time")
-    table.columns[-1].justify = "right"
-    for record in records:
-        table.add_row(
-            Text(record.distribution, style="bold"),
-            record.version,
-            Text(record.status, style=_STATUS_STYLES.get(record.status, "")),
-            provides(record, verbose=verbose),
-            f"{1000 * record.load_seconds:.1f} ms",
-        )
-    console = stdout()
-    console.print(table)
-    for record in records:
-        if record.error:
-            style = _STATUS_STYLES.get(record.status, "")
-            console.print(Text.assemble((f"{record.status}: ", style), record.error), soft_wrap=True)
-
-
-def _print_plugin_lines(records: Sequence[PluginRecord], *, verbose: bool) -> None:
-    for record in records:
-        fields = (
-            record.distribution,
-            record.version,
-            record.status,
-            provides(record, verbose=verbose),
-            f"{1000 * record.load_seconds:.1f} ms",
-            record.error or "",
-        )
-        typer.echo("\t".join(" ".join(field.split()) for field in fields).rstrip("\t"))
-
-
-def provides(record: PluginRecord, *, verbose: bool = False) -> str:
-    """What a plugin provides, in short: names where there are few or all are wanted, otherwise how many."""
-    parts = []
-    provided = (
-        *(("architecture", record.architectures), ("neck", record.necks)),
-        *(("encoder", record.encoders), ("command", record.commands)),
-    )
-    for word, names in provided:
-        if names and (verbose or len(names) <= 2):
-            parts.append(f"{word}{'s' if len(names) > 1 else ''} {', '.join(names)}")
-        elif names:
-            parts.append(f"{len(names)} {word}s")
-    if record.resolves_encoders:
-        parts.append("an open family of encoders")
-    return "; ".join(parts) or "nothing"
-
-
 def natural(name: str) -> list[tuple[int, str]]:
     """A key that sorts names as people count: resnet18 before resnet101."""
     parts = re.split(r"(\d+)", name)
@@ -177,11 +113,12 @@ def millions(number: int | None) -> str:
     return "" if number is None else f"{number / 1e6:.1f} M"
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold cyan")
+def new_table(*columns: str) -> Table:
+    """An empty table of these columns."""
+    made = Table(box=None, pad_edge=False, header_style="bold cyan")
     for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
+        made.add_column(column, overflow="fold")
+    return made
 
 
 def _print_names(names: Sequence[str], word: str) -> None:

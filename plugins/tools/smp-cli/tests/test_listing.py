@@ -194,8 +194,8 @@ def test_show_architecture_with_its_options(run):
     assert "  kind: architecture" in lines
     assert "  class: Unet (in checkpoints)" in lines
     options = lines[lines.index("options") + 1 :]
-    assert "  decoder_channels: (256, 128, 64, 32, 16)" in options
-    assert "  decoder_attention_type: None" in options
+    assert any(line.startswith("  decoder_channels: (256, 128, 64, 32, 16); ") for line in options)
+    assert any(line.startswith("  decoder_attention_type: None; one of scse, or None; ") for line in options)
 
 
 @pytest.mark.usefixtures("terminal")

@@ -1,0 +1,84 @@
+"""``smp plugins new`` and ``smp plugins update``: a distribution from a template, and later changes of the template."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from pathlib import Path
+
+import typer
+
+from smp_cli.errors import CliError
+from smp_cli.plugins.template import ADDRESS, run_copier
+from smp_core.registry import index
+
+KINDS = ("encoder", "architecture", "neck")
+ANSWERS = ".copier-answers.yml"
+_NAME = re.compile(r"[A-Za-z]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+_MODEL = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+def new(kind: str, name: str, *, model: str | None, author: str | None, out: Path | None) -> None:
+    """Make a distribution with a plugin.
+
+    Args:
+        kind: one of `KINDS`.
+        name: of the distribution.
+        model: what users will write; by default made of ``name``.
+        author: who holds the copyright.
+        out: folder to make; by default of the distribution's name.
+
+    Raises:
+        CliError: a name that cannot be, or a folder that holds something.
+    """
+    model = model or re.sub(r"[-.]+", "_", name.lower().replace("-smp-", "-"))
+    _check(kind, name, model)
+    folder = out if out is not None else Path(name)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise CliError(f"{str(folder)!r} is there already; choose another folder with --out")
+    answers = {"kind": kind, "name": name, "model": model, **({"author": author} if author else {})}
+    data = [argument for key, value in answers.items() for argument in ("--data", f"{key}={value}")]
+    run_copier("copy", "--defaults", "--quiet", *data, ADDRESS, str(folder))
+    typer.echo(f"{folder}: the {kind} {model!r}, as the distribution {name}")
+    for step in (f"cd {folder}", "git init && git add . && git commit -m Begin", 'pip install -e ".[test]"', "pytest"):
+        typer.echo(f"  {step}")
+
+
+def _check(kind: str, name: str, model: str) -> None:
+    if kind not in KINDS:
+        raise CliError(f"there is no template for {kind!r}; expected one of {', '.join(KINDS)}")
+    package = re.sub(r"[-.]+", "_", name.lower())
+    if not _NAME.fullmatch(name) or keyword.iskeyword(package):
+        raise CliError(
+            f"{name!r} cannot name a distribution; expected letters, digits, '-', '_' and '.', as in 'acme-smp-hiera'"
+        )
+    if not _MODEL.fullmatch(model) or keyword.iskeyword(model):
+        raise CliError(f"--model {model!r}: expected letters, digits and '_', a letter first, as in 'acme_hiera'")
+    if re.fullmatch(r"smp[-_.].*", name, re.IGNORECASE):
+        raise CliError(f"{name!r}: names that begin with 'smp-' are this project's; put yours in front, 'acme-{name}'")
+    owners = {"encoder": index.encoder_owner, "architecture": index.architecture_owner, "neck": index.neck_owner}
+    owner = owners[kind](model)
+    if owner is not None:
+        raise CliError(f"the {kind} {model!r} is {owner}'s; choose another name with --model")
+
+
+def update(folder: Path) -> None:
+    """Merge what newer versions of the template do otherwise into a distribution that was made from one.
+
+    Raises:
+        CliError: it was not made from the template, is not tracked by git, or has changes that are not committed.
+    """
+    if not (folder / ANSWERS).is_file():
+        raise CliError(f"{str(folder)!r} was not made by smp plugins new: it has no {ANSWERS}")
+    before = _version(folder)
+    run_copier("update", "--defaults", "--quiet", "--conflict", "inline", folder=folder)
+    after = _version(folder)
+    if before == after:
+        typer.echo(f"{folder}: version {after} of the template, which is the newest")
+    else:
+        typer.echo(f"{folder}: from version {before} of the template to {after}; look at git diff, then commit")
+
+
+def _version(folder: Path) -> str:
+    found = re.search(r"^_commit: *['\"]?([^'\"\s]+)", (folder / ANSWERS).read_text(encoding="utf-8"), re.MULTILINE)
+    return found[1] if found else "unknown"

@@ -1,0 +1,3 @@
+from smp_testing import conformance
+
+test_conformance = conformance("acme-smp-stairs", surgery=[])

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,13 @@ AnySpec = TypeVar("AnySpec", EncoderSpec, ArchitectureSpec, NeckSpec)
 
 
 class Case(ABC):
-    """Anything that checks look at."""
+    """Anything that checks look at.
+
+    Attributes:
+        category: ``"plugin"``, ``"encoder"``, ``"architecture"`` or ``"neck"``.
+    """
+
+    category: ClassVar[str] = ""
 
     @property
     @abstractmethod
@@ -60,10 +66,14 @@ class PluginCase(Case):
     Attributes:
         distribution: its name.
         modules: the modules that its specs' targets name.
+        wrong_declarations: what is wrong with the names in its `smp_core.plugin.ConformanceSpec`, one line each.
     """
+
+    category = "plugin"
 
     distribution: str
     modules: tuple[str, ...]
+    wrong_declarations: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -196,6 +206,8 @@ class EncoderCase(RegisteredCase[EncoderSpec]):
         has_numbers, is_traced: see `Case`.
     """
 
+    category = "encoder"
+
     has_numbers: bool = True
     is_traced: bool = True
 
@@ -243,6 +255,8 @@ class ArchitectureCase(RegisteredCase[ArchitectureSpec]):
         options: of the architecture, for every model that is built.
         classes: channels of the masks.
     """
+
+    category = "architecture"
 
     kind: EncoderKind
     is_main: bool = True

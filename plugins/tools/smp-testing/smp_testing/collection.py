@@ -21,6 +21,7 @@ from smp_core.registry import (
 from smp_testing.cases import ArchitectureCase, ArchitectureOptions, Case, EncoderCase, PluginCase
 from smp_testing.check import BoundCheck, Check
 from smp_testing.checks import CHECKS
+from smp_testing.declared import declared_by, unknown_names
 from smp_testing.encoders import PYRAMIDS, TOKENS
 from smp_testing.necks import neck_cases
 
@@ -28,7 +29,7 @@ from smp_testing.necks import neck_cases
 def collect(
     distribution: str,
     *,
-    encoders: Iterable[str] = (),
+    encoders: Iterable[str] | None = None,
     options: Mapping[str, ArchitectureOptions] | None = None,
     numbers_up_to: int = 50_000_000,
     traced_up_to: int = 25_000_000,
@@ -38,9 +39,10 @@ def collect(
 
     Args:
         distribution: its name, installed.
-        encoders: names of an open family that this distribution resolves, to be checked beside those that it lists.
+        encoders: names of an open family that this distribution resolves, to be checked beside those that it lists;
+            None for those that it declares (`smp_core.plugin.ConformanceSpec`).
         options: by the name of an architecture, the options of every model that is built: a mapping, or a function
-            that gives one for an encoder.
+            that gives one for an encoder. They replace those that the distribution declares.
         numbers_up_to: an encoder whose spec declares more parameters is built on the meta device only, and the checks
             that compute are left out.
         traced_up_to: an encoder whose spec declares more parameters is not compiled, exported or scripted, which takes
@@ -58,18 +60,23 @@ def collect(
         ValueError: an entry of ``surgery`` means nothing.
     """
     name = _usable(distribution)[0].distribution
+    declared = declared_by(name)
+    named = declared.encoders if encoders is None else encoders
+    chosen = {**declared.options, **(options or {})}
     found_encoders = [resolve_encoder(item) for item in list_encoders(provider=name)]
-    found_encoders += [resolve_encoder(item if "/" in item else f"{name}/{item}") for item in encoders]
+    found_encoders += [resolve_encoder(item if "/" in item else f"{name}/{item}") for item in named]
     found_architectures = [resolve_architecture(item) for item in list_architectures(provider=name)]
     found_necks = [resolve_neck(item) for item in list_necks(provider=name)]
-    cases: list[Case] = [PluginCase(name, _modules(found_encoders, found_architectures, found_necks))]
+    cases: list[Case] = []
     for item in found_encoders:
         size = item.spec.num_parameters or 0
         cases.append(EncoderCase(item, has_numbers=size <= numbers_up_to, is_traced=size <= traced_up_to))
     for architecture in found_architectures:
-        cases.extend(_architecture_cases(architecture, (options or {}).get(architecture.spec.name, {})))
+        cases.extend(_architecture_cases(architecture, chosen.get(architecture.spec.name, {})))
     for neck in found_necks:
         cases.extend(neck_cases(neck))
+    wrong = unknown_names(declared.expected_failures, [PluginCase(name, ()), *cases], {item.name for item in CHECKS})
+    cases.insert(0, PluginCase(name, _modules(found_encoders, found_architectures, found_necks), wrong))
     operated = {*surgery} if surgery is not None else {name for case in cases for name in (case.name, case.spec_name)}
     unknown = operated - {name for case in cases for name in (case.name, case.spec_name)}
     if unknown:
@@ -79,7 +86,14 @@ def collect(
     def wants(case: Case, check: Check) -> bool:
         return not check.surgery or case.name in operated or case.spec_name in operated
 
-    return [BoundCheck(case, check) for case in cases for check in CHECKS if wants(case, check) and check.takes(case)]
+    bound: list[BoundCheck] = []
+    for case in cases:
+        siblings: dict[str, BoundCheck] = {}
+        for check in CHECKS:
+            if wants(case, check) and check.takes(case):
+                siblings[check.name] = BoundCheck(case, check, siblings)
+        bound.extend(siblings.values())
+    return bound
 
 
 def _usable(distribution: str) -> list[PluginRecord]:

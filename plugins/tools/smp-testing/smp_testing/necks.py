@@ -115,6 +115,8 @@ class NeckCase(RegisteredCase[NeckSpec]):
         is_main: whether this is the kind over which the checks run that need only one.
     """
 
+    category = "neck"
+
     kind: FeatureKind
     is_main: bool = True
 

@@ -25,8 +25,16 @@ _TIMEOUT = 300.0
 
 # What is measured after torch was imported needs no new import of torch for each distribution. No plugin is loaded yet:
 # they are discovered when something is asked of the registry.
-_with_torch = Warmed(("smp_core.checkpoint", "smp_testing.surroundings"))
+with_torch = Warmed(
+    ("smp_core.checkpoint", "smp_testing.surroundings", "torch.distributed.fsdp", "torch.nn.parallel")
+)
+"""Where checks start processes that need torch."""
 _NEEDS_TORCH = "implementations"
+
+
+def prepare() -> None:
+    """Let the process that has torch get ready, beside what this one does meanwhile."""
+    with_torch.start()
 
 
 def run(distribution: str, question: str, *arguments: str) -> Any:
@@ -40,7 +48,7 @@ def run(distribution: str, question: str, *arguments: str) -> Any:
         "SMP_PLUGINS": distribution,
     }
     if question == _NEEDS_TORCH:
-        done = _with_torch.run(_FORKED, question, *arguments, environment=environment, timeout=_TIMEOUT)
+        done = with_torch.run(_FORKED, question, *arguments, environment=environment, timeout=_TIMEOUT)
     else:
         command = [sys.executable, "-c", _START, json.dumps(sys.path), question, *arguments]
         options: dict[str, Any] = {"capture_output": True, "text": True, "timeout": _TIMEOUT}

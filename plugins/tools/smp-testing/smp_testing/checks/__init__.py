@@ -28,12 +28,14 @@ def _is_main(case: ModuleCase) -> bool:
 
 
 CHECKS: tuple[Check, ...] = (
-    Check(function=plugin.plugin_module_is_light, kind=PluginCase),
+    Check(function=plugin.plugin_module_is_light, kind=PluginCase, starts_processes=True),
     Check(
         function=plugin.implementation_import_leaves_global_state_alone,
         kind=PluginCase,
+        starts_processes=True,
         applies=lambda case: bool(case.modules),
     ),
+    Check(function=plugin.declarations_name_what_is_checked, kind=PluginCase),
     Check(function=process.builds_without_network, kind=ModuleCase, applies=_is_main),
     Check(function=process.leaves_global_state_alone, kind=ModuleCase, applies=_is_main),
     Check(function=module.builds_on_meta_device, kind=ModuleCase, applies=_is_main),
@@ -136,6 +138,11 @@ CHECKS: tuple[Check, ...] = (
             copies.maps_over_images_and_models,
             copies.other_dtypes_stay_near,
             copies.recomputed_layers_train_alike,
+        )
+    ),
+    *(
+        Check(function=function, kind=ModuleCase, needs_numbers=True, surgery=True, starts_processes=True)
+        for function in (
             distributed.opens_in_a_new_process,
             distributed.trains_in_two_processes,
             distributed.trains_sharded,

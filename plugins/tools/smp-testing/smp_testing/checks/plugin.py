@@ -32,3 +32,9 @@ def implementation_import_leaves_global_state_alone(case: PluginCase) -> None:
         answer = probe.run(case.distribution, "implementations", modules, json.dumps(others))
     changes = "\n  ".join(answer["changes"])
     expect(not changes, f"importing {', '.join(case.modules)} changes global state, expected none:\n  {changes}")
+
+
+def declarations_name_what_is_checked(case: PluginCase) -> None:
+    """What the hook ``smp_conformance`` declares is of components and checks that there are."""
+    wrong = "; ".join(case.wrong_declarations)
+    expect(not wrong, f"{case.name}: expected_failures of its ConformanceSpec: {wrong}; expected names that there are")

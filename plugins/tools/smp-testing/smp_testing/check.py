@@ -62,11 +62,13 @@ class BoundCheck:
         case: what is checked.
         check: what is required of it.
         siblings: all checks of the case by name, this one included.
+        main: the same check of the architecture or neck over the first kind of encoder or features.
     """
 
     case: Case
     check: Check
     siblings: Mapping[str, BoundCheck] = field(default_factory=dict)
+    main: BoundCheck | None = None
     _failures: list[Exception | None] = field(default_factory=list, init=False)
 
     @property
@@ -99,6 +101,7 @@ class BoundCheck:
     def explanation(self) -> BoundCheck | None:
         """Where this check fails: another one of the case that fails for the same reason, if there is one."""
         others = [self.siblings[name] for name in self.check.yields_to if name in self.siblings]
+        others += [self.main] if self.main is not None else []
         return next((other for other in others if other.failure() is not None), None)
 
     def __repr__(self) -> str:

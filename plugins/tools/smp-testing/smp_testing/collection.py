@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from smp_core.errors import MissingPluginError, PluginError
-from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec
+from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec, WeightsSpec
 from smp_core.registry import (
     PluginRecord,
     Registered,
@@ -76,7 +77,9 @@ def collect(
     for neck in found_necks:
         cases.extend(neck_cases(neck))
     wrong = unknown_names(declared.expected_failures, [PluginCase(name, ()), *cases], {item.name for item in CHECKS})
-    cases.insert(0, PluginCase(name, _modules(found_encoders, found_architectures, found_necks), wrong))
+    licences = _licences([*found_encoders, *found_architectures, *found_necks])
+    modules = _modules(found_encoders, found_architectures, found_necks)
+    cases.insert(0, PluginCase(name, modules, wrong_declarations=wrong, licences=licences))
     operated = {*surgery} if surgery is not None else {name for case in cases for name in (case.name, case.spec_name)}
     unknown = operated - {name for case in cases for name in (case.name, case.spec_name)}
     if unknown:
@@ -87,11 +90,14 @@ def collect(
         return not check.surgery or case.name in operated or case.spec_name in operated
 
     bound: list[BoundCheck] = []
+    mains: dict[tuple[str, str], BoundCheck] = {}  # of a spec, by the name of the check
     for case in cases:
         siblings: dict[str, BoundCheck] = {}
         for check in CHECKS:
             if wants(case, check) and check.takes(case):
-                siblings[check.name] = BoundCheck(case, check, siblings)
+                main = mains.get((case.spec_name, check.name)) if not case.is_first else None
+                siblings[check.name] = BoundCheck(case, check, siblings, main)
+                mains.setdefault((case.spec_name, check.name), siblings[check.name])
         bound.extend(siblings.values())
     return bound
 
@@ -126,6 +132,17 @@ def _modules(
     targets += [item.spec.target for item in necks]
     targets += [weights.convert for item in encoders for weights in item.spec.weights.values() if weights.convert]
     return tuple(dict.fromkeys(target.partition(":")[0] for target in targets))
+
+
+def _licences(found: Sequence[Registered[Any]]) -> tuple[tuple[str, str], ...]:
+    """What is licensed, and how, each licence once."""
+    stated = {item.spec.license: item.spec.name for item in reversed(found) if item.spec.license}
+    for item in found:
+        weights: Mapping[str, WeightsSpec] = getattr(item.spec, "weights", {})
+        for name, weight in weights.items():
+            if weight.license:
+                stated.setdefault(weight.license, f"weights {name!r} of {item.spec.name}")
+    return tuple((what, licence) for licence, what in stated.items())
 
 
 def _architecture_cases(

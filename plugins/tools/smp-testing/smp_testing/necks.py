@@ -126,6 +126,11 @@ class NeckCase(RegisteredCase[NeckSpec]):
         return f"{self.spec.name}-{self.kind.name}"
 
     @property
+    def is_first(self) -> bool:
+        """See `Case.is_first`."""
+        return self.is_main
+
+    @property
     def is_traced(self) -> bool:
         """See `Case.is_traced`."""
         return self.kind.is_traced

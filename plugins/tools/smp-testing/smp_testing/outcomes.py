@@ -29,7 +29,7 @@ def result_of(check: BoundCheck, reason: str | None = None) -> CheckResult:
     else:
         earlier = check.explanation()
         status = "failed" if earlier is None else "skipped"
-        message = message_of(check, error) if earlier is None else f"it fails as {earlier.check.name} does; see there"
+        message = message_of(check, error) if earlier is None else f"which fail as {earlier.id} does"
         hint = hint_for(check, error) if earlier is None else ""
     return CheckResult(
         component=check.case.name,

@@ -90,11 +90,14 @@ class PluginReport:
 
     def summary(self) -> str:
         """What did not pass, one paragraph each, and how many checks ran, in lines of text."""
-        lines = [_paragraph(result) for result in self.checks if result.status != "passed"]
+        lines = [_paragraph(result) for result in self.checks if result.status not in ("passed", "skipped")]
+        skipped = [result for result in self.checks if result.status == "skipped"]
+        repeated = Counter(f"{result.component}, {result.message}" for result in skipped)
+        lines += [f"skipped: {_checks(count)} of {what}" for what, count in repeated.items()]
         counts = ", ".join(f"{count} {_words(status, count)}" for status, count in self.counts.items())
         verdict = "passes" if self.passed else "does not pass"
         lines.append(
-            f"{self.plugin} {self.version} {verdict}: {self.num_run} checks ran in {self.seconds:.1f} s"
+            f"{self.plugin} {self.version} {verdict}: {_checks(self.num_run)} ran in {self.seconds:.1f} s"
             f"{f' ({counts})' if counts else ''}"
         )
         return "\n".join(lines)
@@ -104,6 +107,10 @@ def _paragraph(result: CheckResult) -> str:
     message = result.message.replace("\n", "\n  ")
     hint = result.hint.replace("\n", "\n    ")
     return f"{result.status.replace('_', ' ')}: {result.id}\n  {message}" + (f"\n  hint: {hint}" if hint else "")
+
+
+def _checks(count: int) -> str:
+    return f"{count} check{'' if count == 1 else 's'}"
 
 
 def _words(status: Status, count: int) -> str:

@@ -6,8 +6,6 @@ left to check is that the features are what the module says.
 
 from __future__ import annotations
 
-import pkgutil
-
 import torch
 from torch import Tensor, nn
 
@@ -221,17 +219,3 @@ def weights_fit_every_number_of_input_channels(case: EncoderCase) -> None:
                 f"{case.name}: weights for 3 channels, fitted through {name!r}, do not load into an encoder for "
                 f"in_channels={channels}: {error}"
             ) from error
-
-
-def weight_converters_import(case: EncoderCase) -> None:
-    """What the weights' ``convert`` names exists and can be called."""
-    for name, weights in case.spec.weights.items():
-        if weights.convert is None:
-            continue
-        try:
-            found = pkgutil.resolve_name(weights.convert)
-        except (ImportError, AttributeError) as error:
-            raise ConformanceError(
-                f"{case.name}: weights {name!r}: convert={weights.convert!r} does not import: {beginning(error)}"
-            ) from error
-        expect(callable(found), f"{case.name}: weights {name!r}: convert={weights.convert!r} is not callable")

@@ -74,9 +74,16 @@ def builds_on_meta_device(case: ModuleCase) -> None:
     try:
         module = case.build_on_meta()
     except (RuntimeError, NotImplementedError) as error:
-        raise ConformanceError(f"{case.name} cannot be built on the meta device: {beginning(error)}") from error
+        raise ConformanceError(
+            f"{case.name} cannot be built on the meta device, as checkpoints are loaded: {beginning(error)}; expected "
+            "a constructor that looks into no tensor",
+            hint="compute numbers in Python, as in [rate * i / (n - 1) for i in range(n)], and register a buffer for a "
+            "tensor that forward needs: self.register_buffer('mean', torch.zeros(3)). Saving and loading work all the "
+            "same, only slower: where it is somebody else's model, declare it in smp_conformance",
+        ) from error
     real = [name for name, tensor in (*module.named_parameters(), *module.named_buffers()) if not tensor.is_meta]
     expect(
         not real,
         f"{case.name} built under torch.device('meta') holds real tensors: {some(real)}; expected meta tensors only",
+        hint="give tensors no device of their own: torch.zeros(3), not torch.zeros(3, device='cpu') or from_numpy(...)",
     )

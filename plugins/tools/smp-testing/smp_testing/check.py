@@ -61,7 +61,7 @@ class BoundCheck:
     Attributes:
         case: what is checked.
         check: what is required of it.
-        siblings: all checks of the case by name, this one included.
+        siblings: all checks of the case, and of the distribution, by name, this one included.
         main: the same check of the architecture or neck over the first kind of encoder or features.
     """
 

@@ -91,14 +91,16 @@ def collect(
 
     bound: list[BoundCheck] = []
     mains: dict[tuple[str, str], BoundCheck] = {}  # of a spec, by the name of the check
+    of_plugin: dict[str, BoundCheck] = {}
     for case in cases:
-        siblings: dict[str, BoundCheck] = {}
+        siblings = {**of_plugin}
         for check in CHECKS:
             if wants(case, check) and check.takes(case):
                 main = mains.get((case.spec_name, check.name)) if not case.is_first else None
                 siblings[check.name] = BoundCheck(case, check, siblings, main)
                 mains.setdefault((case.spec_name, check.name), siblings[check.name])
-        bound.extend(siblings.values())
+        bound.extend(item for item in siblings.values() if item.case is case)
+        of_plugin = of_plugin or siblings  # the first case
     return bound
 
 

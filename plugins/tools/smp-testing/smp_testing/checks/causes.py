@@ -14,7 +14,7 @@ _OF_CALLS = ("hooks_fire_on_every_module", "weights_are_read_at_each_call", "gra
 _CAUSES: dict[str, tuple[str, ...]] = {
     "builds_without_network": (),
     "leaves_global_state_alone": ("builds_without_network",),
-    **dict.fromkeys(_FOUNDATION, _BEFORE_ALL),
+    **dict.fromkeys(_FOUNDATION, ("implementation_import_leaves_global_state_alone", *_BEFORE_ALL)),
     # Encoders
     "dilation_keeps_what_is_seen": ("every_output_stride_builds",),
     "weights_fit_every_depth": ("state_dict_round_trip",),
@@ -30,7 +30,7 @@ _CAUSES: dict[str, tuple[str, ...]] = {
     "features_end_their_stages": ("every_depth_builds", "stages_name_every_parameter_once"),
     "gradient_checkpointing_only_saves_memory": (
         *("every_depth_builds", "stages_name_every_parameter_once", "evaluation_changes_nothing"),
-        "gradients_reach_every_parameter",
+        *("gradients_reach_every_parameter", "hooks_fire_on_every_module"),
     ),
     "wrong_output_indices_are_refused": ("output_indices_are_honoured",),
     "every_input_channel_counts": ("every_number_of_input_channels_builds", "batch_items_are_independent"),
@@ -44,7 +44,9 @@ _CAUSES: dict[str, tuple[str, ...]] = {
     "heads_may_be_replaced": ("classes_and_heads",),
     # All
     "gradients_reach_every_parameter": ("every_depth_builds",),
-    "exports": ("compiles",),
+    "any_input_size": ("batch_items_are_independent",),
+    "hooks_fire_on_every_module": ("every_depth_builds", "gradients_reach_every_parameter"),
+    "exports": ("compiles", "any_input_size"),
     "tensors_follow_the_device": ("compiles", "state_dict_round_trip"),
     "flat_images_are_finite": ("gradients_reach_every_parameter",),
     "other_dtypes_stay_near": ("float64_is_kept", "tensors_follow_the_device", "state_dict_round_trip"),

@@ -4,13 +4,13 @@ REASON = "its blocks are one"
 STAGES = "stages_name_every_parameter_once"
 
 
-def encoder(name, target, **changes):
+def encoder(name, kind, **changes):
     fields = {
-        "target": f"acme_wrong.encoders:{target}",
+        "target": f"acme_wrong.encoders:{kind}",
         "out_channels": (3, 8, 12, 16, 20, 24),
         "reductions": (1, 2, 4, 8, 16, 32),
     }
-    return EncoderSpec(name=name, **fields | changes)
+    return EncoderSpec(**{"name": name, **fields, **changes})
 
 
 @hookimpl

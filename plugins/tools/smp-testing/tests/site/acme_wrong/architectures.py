@@ -74,7 +74,7 @@ class InputDecoder(Decoder):
         super().__init__(channels, reduction)
         self.stem = nn.Conv2d(3, 8, 1)
 
-    def forward(self, features):
+    def forward(self, features: list[torch.Tensor]) -> torch.Tensor:
         image = features[0]
         x = self.norm(self.convolution(features[-1]))
         x = functional.interpolate(x, size=[image.shape[2], image.shape[3]], mode="nearest")

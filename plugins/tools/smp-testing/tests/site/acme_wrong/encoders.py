@@ -177,12 +177,9 @@ class RefusesFullStateDict(Right):
         super().__init__(**arguments, ignored=False)
 
 
-class WritesIntoFeatures(Right):
+class ScalesByDepth(Right):
     def forward(self, x):
-        features = super().forward(x)
-        for feature in features[1:-1]:
-            feature.data.mul_(2)
-        return features
+        return self.walk(x, 1.0 + self.depth)
 
 
 class HidesFirstConvolution(Right):
@@ -286,13 +283,14 @@ class JoinsStages(Right):
 
 class SwapsStages(Right):
     def stage_modules(self):
-        *first, fourth, fifth = super().stage_modules()
-        return [*first, fifth, fourth]
+        stages = super().stage_modules()
+        return [*stages[:3], *reversed(stages[3:])]
 
 
 class NamesTooEarly(Right):
     def stage_modules(self):
-        return [*super().stage_modules()[:3], ["stages.3", "stages.4.0"], ["stages.4.1"]]
+        stages = super().stage_modules()
+        return [*stages[:3], ["stages.3", "stages.4.0"], ["stages.4.1"]] if len(stages) == 5 else stages
 
 
 class SwapsBlocks(Tokens):

@@ -3,7 +3,7 @@ from smp_core.plugin import ArchitectureSpec, ConformanceSpec, EncoderSpec, Weig
 ENCODERS = (
     *("Right", "Fetches", "SetsDefaultDtype", "SetsEnvironment", "HoldsRealTensors", "ReadsValues", "ReturnsTuple"),
     *("LiesAboutChannels", "ChangesInputFeature", "YieldsNan", "KeepsEveryStage", "CannotDilate", "TakesThreeChannels"),
-    *("PadsTo64", "RefusesFullStateDict", "WritesIntoFeatures", "HidesFirstConvolution", "WritesIntoInput"),
+    *("PadsTo64", "RefusesFullStateDict", "ScalesByDepth", "HidesFirstConvolution", "WritesIntoInput"),
     *("MixesBatch", "CountsBatch", "HasUnusedParameter", "HasNanGradient", "ForgetsTensor", "RenamesKeys"),
     *("EditsStateDict", "BranchesOnValues", "BranchesOnSizes", "CannotBeScripted", "ViewsInput"),
     *(
@@ -19,7 +19,7 @@ ENCODERS = (
 )
 ARCHITECTURES = (
     *("Right", "KeepsPadding", "RefusesDepthFour", "UsesThreeChannels", "IgnoresHead"),
-    *("IgnoresActivation", "IgnoresClasses", "StaysInEvaluation", "ForgetsTensor"),
+    *("IgnoresActivation", "IgnoresClasses", "StaysInEvaluation"),
 )
 NUM_PARAMETERS = 10_248
 WEIGHTS = WeightsSpec(repo_id="acme/right", convert="acme_wrong.encoders:convert")
@@ -28,7 +28,7 @@ SCRIPTABLE = (
     *("Right", "Fetches", "SetsDefaultDtype", "HoldsRealTensors", "ReadsValues", "CannotDilate", "TakesThreeChannels"),
     *("KeepsEveryStage", "RefusesFullStateDict", "HidesFirstConvolution", "HasUnusedParameter", "RenamesKeys"),
     *("EditsStateDict", "CannotBeScripted", "NamesNoStages", "JoinsStages", "SwapsStages", "NamesTooEarly"),
-    *("HasNoBlocks", "CallsLayers", "BranchesOnSizes", "CountsBatch"),
+    *("HasNoBlocks", "CallsLayers", "BranchesOnSizes", "CountsBatch", "ScalesByDepth"),
 )
 MORE_PARAMETERS = {"HasUnusedParameter": 3, "HasNanGradient": 1, "LeavesOutParameter": 1}
 
@@ -94,6 +94,7 @@ def architecture(target, name=None, **changes):
 def smp_architectures():
     return [
         *map(architecture, ARCHITECTURES),
+        architecture("ForgetsTensor", scriptable=False),
         architecture("UpsamplesByEight", dilation=(8, 16), scriptable=False),
         architecture("Right", "DilatedModel", dilation=(16, 8, 32)),
         architecture("Tokens", tokens=True, pyramid=False, default_depth=4, min_depth=4, max_depth=4),

@@ -14,6 +14,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.utils.checkpoint import checkpoint
 
 from smp_testing.cases import ArchitectureCase, EncoderCase, ModuleCase, perturb
+from smp_testing.checks.surgery import INDIVISIBLE, parts_of
 from smp_testing.expectations import NotApplicable, expect, expect_close, expect_equal, expect_runs
 from smp_testing.training import expect_same_gradients, gradients_of, loss_of, without_dropout
 
@@ -119,7 +120,9 @@ def recomputed_layers_train_alike(case: ModuleCase) -> None:
     plain, x = without_dropout(case.build().double()), case.image().double()
     perturb(plain)
     recomputed = copy.deepcopy(plain)
-    for part in [*recomputed.modules()]:
+    for _, part in [*parts_of(recomputed)]:
+        if isinstance(part, INDIVISIBLE):
+            continue
         for name, layer in part.named_children():
             if not [*layer.children()] and [*layer.parameters(recurse=False)]:
                 part._modules[name] = _Recomputed(layer)

@@ -36,12 +36,18 @@ def _same(tensor: Tensor, other: Tensor | None) -> bool:
 
 
 def keeps_no_tensors(case: ModuleCase) -> None:
-    """When ``forward`` has returned, and its result is gone, so is its input."""
+    """When ``forward`` has returned, and its result is gone, so are its input and the features in between."""
     module = case.settled()
     x = case.image()
     refs = [weakref.ref(x)]
+    inner = [part for name, part in module.named_children() if name in ("encoder", "features")]
+    handles = [
+        part.register_forward_hook(lambda *given: refs.extend(map(weakref.ref, tensors_of(given[2])))) for part in inner
+    ]
     with torch.no_grad():
         outputs = case.run(module, x)
+    for handle in handles:
+        handle.remove()
     refs += [weakref.ref(item) for item in outputs]
     del x, outputs
     gc.collect()

@@ -56,7 +56,7 @@ def smp_architectures():
             name=f"{name}Model",
             class_name=f"{name}Model",
             target=f"acme_mutants.architectures:{name}",
-            scriptable=name == "HasUnusedLayer",
+            scriptable=name in ("HasUnusedLayer", "SeedsItself"),
         )
         for name in ARCHITECTURES
     ]

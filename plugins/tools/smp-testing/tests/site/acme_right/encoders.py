@@ -1,5 +1,7 @@
 """Encoders as people write them."""
 
+import itertools
+
 import timm
 import torch
 import torchvision
@@ -24,21 +26,21 @@ class Patches14(nn.Module):
         self.out_channels = (in_channels, 12, 16, 20)[: len(self.reductions)]
         self._reductions = list(self.reductions)
         self.patches = nn.Conv2d(in_channels, 12, 7, 7)
-        self.norm = nn.GroupNorm(2, 12)
+        self.blocks = nn.Sequential(nn.GroupNorm(2, 12), nn.GELU(), nn.Conv2d(12, 12, 1))
         self.deeper = nn.ModuleList(
             nn.Conv2d(12 + 4 * level, 16 + 4 * level, 2, 2) for level in range(len(self.reductions) - 2)
         )
 
     def stage_modules(self):
-        return [["patches", "norm"], *([f"deeper.{index}"] for index in range(len(self.deeper)))]
+        return [["patches", "blocks"], *([f"deeper.{index}"] for index in range(len(self.deeper)))]
 
     def forward(self, x: Tensor) -> list[Tensor]:
         whole = whole_patches(x, 28)
-        features = [whole, self.norm(self.patches(whole))]
+        features = [whole, self.blocks(self.patches(whole))]
         for layer in self.deeper:
             features.append(layer(features[-1]).relu())
         features = cut_features(features, x, self._reductions)
-        return [x] + features[1:]
+        return [x] + features[1:]  # noqa: RUF005  # TorchScript knows no star
 
 
 class PlainTransformer(nn.Module):
@@ -103,7 +105,7 @@ class Functional(EncoderBase):
         features = [x]
         state = torch.einsum("oc,nchw->nohw", self.lift, x)
         for _ in self.reductions[1:]:
-            state = functional.avg_pool2d(state, 2, ceil_mode=True)
+            state = functional.avg_pool2d(state, 3, 2, 1)
             update = torch.sigmoid(functional.conv2d(state, self.gate))
             state = update * state + (1 - update) * torch.tanh(functional.conv2d(state, self.cell, padding=1))
             features.append(state)
@@ -129,7 +131,7 @@ class OfTorchvision(EncoderBase):
         layers[0] = nn.Conv2d(in_channels, 64, 3, 2, 1)
         for layer in layers:
             if isinstance(layer, nn.MaxPool2d):
-                layer.padding = 1
+                layer.padding, layer.ceil_mode = 1, False
         self.layers = nn.Sequential(*layers[: ends[-1] + 1])
         self.ends = list(ends)
 
@@ -146,22 +148,22 @@ class OfTorchvision(EncoderBase):
 
 
 class OfTimm(nn.Module):
-    """timm's own pyramid of a small network, wrapped."""
+    """timm's own pyramid of a small ConvNeXt, wrapped; images are filled up to whole patches."""
 
-    def __init__(self, *, name="test_efficientnet", in_channels=3, depth=5, output_stride=32):
+    first_convolution = "model.stem_0"
+
+    def __init__(self, *, name="test_convnext", in_channels=3, depth=5, output_stride=32):
         super().__init__()
-        indices = tuple(range(depth))
-        self.model = timm.create_model(
-            name, features_only=True, out_indices=indices, in_chans=in_channels, output_stride=output_stride
-        )
+        indices = tuple(range(depth - 1))
+        self.model = timm.create_model(name, features_only=True, out_indices=indices, in_chans=in_channels)
         self.in_channels = in_channels
         self.out_channels = (in_channels, *self.model.feature_info.channels())
         self.reductions = (1, *self.model.feature_info.reduction())
-
-    first_convolution = "model.conv_stem"
+        self._reductions = list(self.reductions)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        return [x, *self.model(x)]
+        features = self.model(whole_patches(x, self._reductions[-1]))
+        return [x] + cut_features(features, x, self._reductions[1:])  # noqa: RUF005  # TorchScript knows no star
 
 
 class ChannelsLast(EncoderBase):
@@ -182,8 +184,7 @@ class ChannelsLast(EncoderBase):
         )
         self.stem = Patch(in_channels, 12, 4)
         self.stages = nn.ModuleList(
-            nn.Sequential(Patch(source, width, 2), Pointwise(width))
-            for source, width in zip(widths, widths[1:], strict=False)
+            nn.Sequential(Patch(source, width, 2), Pointwise(width)) for source, width in itertools.pairwise(widths)
         )
 
     def stage_modules(self):

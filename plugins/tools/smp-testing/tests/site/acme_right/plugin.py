@@ -16,7 +16,7 @@ def encoder(name, kind, out_channels, reductions, **more):
 
 def transformer(name, **options):
     patch = options.get("patch", 16)
-    more = {"tokens": True, "max_depth": 4, "scriptable": False, "options": options}
+    more = {"tokens": True, "max_depth": 4, "options": options}
     return encoder(name, "PlainTransformer", (24,) * 4, (patch,) * 4, **more)
 
 
@@ -30,7 +30,7 @@ def smp_encoders():
         transformer("vit8_without_prefix", patch=8, prefix=0),
         encoder("functional", "Functional", (3, 8, 8, 8, 8), (1, 2, 4, 8, 16), max_depth=4),
         encoder("squeezenet", "OfTorchvision", (3, 64, 128, 256), (1, 2, 4, 8), max_depth=3, dilation=()),
-        encoder("of_timm", "OfTimm", (3, 16, 24, 32, 48, 64), (1, 2, 4, 8, 16, 32), dilation=(8, 16), scriptable=False),
+        encoder("of_timm", "OfTimm", (3, 24, 32, 48, 64), (1, 4, 8, 16, 32), min_depth=2),
         encoder("channels_last", "ChannelsLast", (3, 12, 16, 20), (1, 4, 8, 16), min_depth=2, max_depth=4),
         encoder("full_resolution", "FullResolution", (8, 12, 16, 20), (1, 2, 4, 8), max_depth=3),
         encoder("upstream", "OfUpstream", (3, 8, 12, 16, 20), (1, 2, 4, 8, 16), max_depth=4),

@@ -36,6 +36,7 @@ def check_dilation(encoder: nn.Module, features: Sequence[Tensor], height: int, 
     if found[0] < height // stride - 1 or found[1] < width // stride - 1:
         raise EncoderProtocolError(
             f"{type(encoder).__name__} says that its deepest feature is at output stride {stride}, and that of an "
-            f"image of {height} x {width} is {found[0]} x {found[1]}; expected about {height // stride} x {width // stride}: "
-            "an encoder whose spec names output strides (dilation) takes strides away and dilates in their place"
+            f"image of {height} x {width} is {found[0]} x {found[1]}; expected about {height // stride} x "
+            f"{width // stride}: an encoder whose spec names output strides (dilation) takes strides away and dilates in "
+            "their place"
         )

@@ -104,13 +104,15 @@ def _train_sharded(rank: int, module: nn.Module, x: Tensor) -> None:
 
 def _parts_with_parameters(module: nn.Module) -> list[nn.Module]:
     """Every layer with parameters, for FSDP2 to gather when it is called."""
-    inside = {id(part) for item in module.modules() if isinstance(item, INDIVISIBLE) for part in item.modules()}
+    whole = [item for item in module.modules() if isinstance(item, INDIVISIBLE)]
+    inside = {id(part) for item in whole for part in item.modules() if part is not item}
     return [
         part
         for part in module.modules()
         if part is not module
         and [*part.parameters()]
-        and (isinstance(part, INDIVISIBLE) or (id(part) not in inside and not [*part.children()]))
+        and id(part) not in inside
+        and (isinstance(part, INDIVISIBLE) or not [*part.children()])
     ]
 
 

@@ -196,7 +196,7 @@ def dynamically_quantised_layers_run(case: ModuleCase) -> None:
         )
     for got, wanted in zip(found, expected, strict=True):
         # Eight bits a weight: a layer that is not called, or twice, is off by its whole effect.
-        distance = (got - wanted).norm() / wanted.norm()
+        distance = (got - wanted).norm() / wanted.norm().clamp(min=1e-12)
         expect(
             distance < 0.1,
             f"{case.name}: with its linear layers quantised to int8 the output differs by {distance:.2g} of its norm; "

@@ -57,7 +57,7 @@ class PlainTransformer(nn.Module):
         self.in_channels, self.patch, self.num_prefix_tokens = in_channels, patch, prefix
         self.out_channels, self.reductions = (width,) * depth, (patch,) * depth
         self.embedding = nn.Conv2d(in_channels, width, patch, patch)
-        self.prefix = nn.Parameter(0.02 * torch.randn(1, prefix, width))
+        self.prefix = nn.Parameter(0.02 * torch.randn(1, prefix, width)) if prefix else None
         self.positions = nn.Parameter(0.02 * torch.randn(1, width, 4, 4))
         self.blocks = nn.ModuleList(
             nn.TransformerEncoderLayer(width, 2, 2 * width, dropout=0.0, batch_first=True, norm_first=True)
@@ -70,13 +70,17 @@ class PlainTransformer(nn.Module):
         return {"positions"}
 
     def stage_modules(self):
-        return [["embedding", "prefix", "positions"], *([f"blocks.{index}"] for index in range(len(self.blocks)))]
+        stem = ["embedding", "positions", *(["prefix"] if self.num_prefix_tokens else [])]
+        return [stem, *([f"blocks.{index}"] for index in range(len(self.blocks)))]
 
     def forward(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         x = self.embedding(whole_patches(x, self.patch))
         height, width = x.shape[2], x.shape[3]
         x = x + functional.interpolate(self.positions, size=[height, width], mode="bilinear")
-        x = torch.cat([self.prefix.expand(x.shape[0], -1, -1), x.flatten(2).transpose(1, 2)], dim=1)
+        x = x.flatten(2).transpose(1, 2)
+        prefix = self.prefix
+        if prefix is not None:
+            x = torch.cat([prefix.expand(x.shape[0], -1, -1), x], dim=1)
         features: list[Tensor] = []
         prefixes: list[Tensor] = []
         for block in self.blocks:

@@ -37,6 +37,6 @@ def check_dilation(encoder: nn.Module, features: Sequence[Tensor], height: int, 
         raise EncoderProtocolError(
             f"{type(encoder).__name__} says that its deepest feature is at output stride {stride}, and that of an "
             f"image of {height} x {width} is {found[0]} x {found[1]}; expected about {height // stride} x "
-            f"{width // stride}: an encoder whose spec names output strides (dilation) takes strides away and dilates in "
-            "their place"
+            f"{width // stride}: an encoder whose spec names output strides (dilation) takes strides away and dilates "
+            "in their place"
         )

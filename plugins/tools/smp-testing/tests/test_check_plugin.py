@@ -12,7 +12,7 @@ from smp_core.errors import MissingPluginError
 from smp_testing import PluginReport, check_plugin
 
 STAGES = ("stages_name_every_parameter_once", "features_end_their_stages", "gradient_checkpointing_only_saves_memory")
-QUICK = {"surgery": (), "traced_up_to": 0}
+QUICK = {"surgery": (), "traced_up_to": -1}
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +152,7 @@ def test_from_a_program_without_pytest_and_without_a_guard(tmp_path, site):
         "import sys\n"
         "sys.modules['pytest'] = None  # importing it is an error now\n"
         "import smp_testing\n"
-        "report = smp_testing.check_plugin('acme-declares', kinds=['encoder'], traced_up_to=0, surgery=())\n"
+        "report = smp_testing.check_plugin('acme-declares', kinds=['encoder'], traced_up_to=-1, surgery=())\n"
         "print(report.summary())\n"
         "print(*sorted({item.status for item in report.checks if item.component == 'Right'}))\n"
     )

@@ -8,9 +8,10 @@ from torch import nn
 from torch.nn import functional
 
 from smp_core.layers import CONV3X3, is_stock
-from smp_testing import ConformanceError
+from smp_testing import BoundCheck, ConformanceError
 from smp_testing.cases import ModuleCase
 from smp_testing.checks import CHECKS, copies, distributed, hidden, surgery
+from smp_testing.outcomes import result_of
 
 
 class Right(nn.Module):
@@ -311,3 +312,21 @@ def test_a_check_passes_and_leaves_the_module_as_it_was(check):
 def test_each_check_has_something_wrong_to_find():
     names = {check.name for check in CHECKS if check.surgery and check.function.__module__ != hidden.__name__}
     assert names == {check.__name__ for _, check, _ in WRONG}
+
+
+# Of several checks that would find it, the one that says it, where that is not the first in the table.
+_CHOSEN = {CachesKernel: copies.weights_are_read_at_each_call}
+_HEADS = (RemembersChannels, RemembersClasses, RemembersScale)  # found by checks of encoders and architectures alone
+ONE = {kind: _CHOSEN.get(kind, check) for kind, check, _ in reversed(WRONG) if kind not in _HEADS}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ONE, ids=lambda kind: kind.__name__)
+def test_one_fault_is_one_failure(kind):
+    siblings = {}
+    for check in CHECKS:
+        if check.kind is ModuleCase and check.takes(ToyCase(kind)):
+            siblings[check.name] = BoundCheck(ToyCase(kind), check, siblings)
+    results = [result_of(check) for check in siblings.values()]
+    failed = {result.check: result.message for result in results if result.status == "failed"}
+    assert [*failed] == [ONE[kind].__name__], failed

@@ -52,26 +52,37 @@ _CAUSES: dict[str, tuple[str, ...]] = {
     "other_dtypes_stay_near": ("float64_is_kept", "tensors_follow_the_device", "state_dict_round_trip"),
     "maps_over_images_and_models": (
         *("compiles", "batch_items_are_independent", "state_dict_round_trip", "evaluation_changes_nothing"),
-        *("weights_are_read_at_each_call", "copies_are_independent"),
+        *("weights_are_read_at_each_call", "copies_are_independent", "float64_is_kept"),
     ),
     "copies_are_independent": ("state_dict_round_trip", "weights_are_read_at_each_call"),
     "weights_are_read_at_each_call": ("state_dict_round_trip", "hooks_fire_on_every_module"),
     "opens_in_a_new_process": ("copies_are_independent", "state_dict_round_trip"),
-    "pruned_layers_train": _OF_CALLS,
-    "wrapped_layers_train": _OF_CALLS,
+    "pruned_layers_train": (*_OF_CALLS, "parametrisations_run_once"),
+    "wrapped_layers_train": (*_OF_CALLS, "parametrisations_run_once"),
     "parametrisations_run_once": _OF_CALLS,
     "changed_attributes_count": _OF_CALLS,
     "longer_sequences_run": _OF_CALLS,
     "dynamically_quantised_layers_run": _OF_CALLS,
-    "recomputed_layers_train_alike": (*_OF_CALLS, "flat_images_are_finite", "evaluation_changes_nothing"),
-    "trains_in_two_processes": (*_OF_CALLS, "every_depth_builds", "copies_are_independent"),
+    "recomputed_layers_train_alike": (
+        *(*_OF_CALLS, "parametrisations_run_once", "float64_is_kept"),
+        *("flat_images_are_finite", "evaluation_changes_nothing"),
+    ),
+    "trains_in_two_processes": (
+        *(*_OF_CALLS, "every_depth_builds", "float64_is_kept"),
+        *("copies_are_independent", "opens_in_a_new_process"),
+    ),
     "trains_sharded": (
         *_OF_CALLS,
         *("every_depth_builds", "copies_are_independent", "flat_images_are_finite", "trains_in_two_processes"),
+        *("parametrisations_run_once", "recomputed_layers_train_alike", "float64_is_kept", "opens_in_a_new_process"),
     ),
 }
 # What has nothing to do with running a module.
-_OF_FILES: dict[str, tuple[str, ...]] = {
+_APART: dict[str, tuple[str, ...]] = {
+    "plugin_module_is_light": (),
+    "implementation_import_leaves_global_state_alone": (),
+    "declarations_name_what_is_checked": (),
+    "licences_are_true": (),
     "weight_files_are_whole": (),
     "weight_files_are_safetensors": (),
     "weight_converters_import": (),
@@ -81,8 +92,8 @@ _OF_FILES: dict[str, tuple[str, ...]] = {
 
 def causes_of(check: str) -> tuple[str, ...]:
     """The names of the checks that say what there is to say, where they fail beside this one."""
-    if check in _OF_FILES:
-        return _OF_FILES[check]
+    if check in _APART:
+        return _APART[check]
     if check in _BEFORE_ALL or check in _FOUNDATION:
         return _CAUSES[check]
     general = (*_BEFORE_ALL, *_FOUNDATION, *(("input_is_left_alone",) if check != "input_is_left_alone" else ()))

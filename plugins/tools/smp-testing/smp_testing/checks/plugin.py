@@ -55,6 +55,7 @@ def licences_are_true(case: PluginCase) -> None:
             named = {item.casefold() for item in identifiers_in(licence)}
             expect(
                 named & {item.casefold() for item in stated.identifiers},
-                f"{what}: license={licence!r}, but the distribution states {stated.identifiers[0]} ({stated.where}); "
+                f"{what}: license={licence!r}, but the distribution states {' or '.join(stated.identifiers)} "
+                f"({stated.where}); "
                 "expected the spec to say so, too",
             )

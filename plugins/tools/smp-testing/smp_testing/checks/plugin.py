@@ -56,6 +56,5 @@ def licences_are_true(case: PluginCase) -> None:
             expect(
                 named & {item.casefold() for item in stated.identifiers},
                 f"{what}: license={licence!r}, but the distribution states {' or '.join(stated.identifiers)} "
-                f"({stated.where}); "
-                "expected the spec to say so, too",
+                f"({stated.where}); expected the spec to say so, too",
             )

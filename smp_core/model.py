@@ -15,6 +15,7 @@ from torch.nn import functional
 from smp_core.blueprints.value import Blueprint
 from smp_core.encoder import channels_of, check_encoder
 from smp_core.errors import PluginError
+from smp_core.feature_checks import check_dilation
 from smp_core.finetuning import (
     Frozen,
     freeze,
@@ -89,6 +90,7 @@ class SegmentationModel(nn.Module):
 
         Raises:
             InputError: another number of dimensions or channels, an empty image, or another dtype.
+            EncoderProtocolError: an encoder that says to be dilated, and gives smaller features.
         """
         features = self.encoder(self._prepared(x))
         return self._results(self.decoder(features), features, x)
@@ -118,6 +120,8 @@ class SegmentationModel(nn.Module):
         """What `forward` returns, of the decoder's output, the encoder's features and the input."""
         if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
             if not torch.compiler.is_compiling():
+                height, width = x.shape[2] + self._missing(x.shape[2]), x.shape[3] + self._missing(x.shape[3])
+                check_dilation(self.encoder, features, height, width)
                 labels = labels_of_head(self, decoded)
                 if labels is not None:
                     cropped = self._crop(labels.unsqueeze(1), x.shape[2], x.shape[3])[:, 0]

@@ -22,6 +22,7 @@ import pluggy
 
 from smp_core._specs.architecture import ArchitectureSpec
 from smp_core._specs.command import CommandSpec
+from smp_core._specs.conformance import ConformanceSpec
 from smp_core._specs.encoder import EncoderSpec
 from smp_core._specs.form import FormRule
 from smp_core._specs.former import FormerOption, Migration
@@ -41,6 +42,7 @@ __all__ = [
     "OLDEST_API_VERSION",
     "ArchitectureSpec",
     "CommandSpec",
+    "ConformanceSpec",
     "EncoderSpec",
     "Flag",
     "FormRule",
@@ -59,6 +61,7 @@ __all__ = [
     "smp_architecture_names",
     "smp_architectures",
     "smp_commands",
+    "smp_conformance",
     "smp_encoder_names",
     "smp_encoders",
     "smp_forms",
@@ -111,6 +114,14 @@ def smp_forms() -> Iterable[FormRule]:  # type: ignore[empty-body]
     """Return rules of which form of a fused layer runs where; they come before the core's own.
 
     For who has measured a device that the core has not.
+    """
+
+
+@hookspec
+def smp_conformance() -> ConformanceSpec:  # type: ignore[empty-body]
+    """Return what the checks of smp-testing take for granted of this plugin, such as what it knowingly does not do.
+
+    Asked by smp-testing alone.
     """
 
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from smp_core._specs.registered import Registered, normalise
-from smp_core.errors import OptionError, RegistryError, UnknownEncoderError
-from smp_core.plugin import ArchitectureSpec, CommandSpec, EncoderSpec, FormRule, NeckSpec
+from smp_core.errors import FAILURES, OptionError, PluginError, RegistryError, UnknownEncoderError
+from smp_core.plugin import ArchitectureSpec, CommandSpec, ConformanceSpec, EncoderSpec, FormRule, NeckSpec
 from smp_core.registry import index
 from smp_core.registry.discovery import PluginRecord, Settings, discover
 from smp_core.registry.kinds import ARCHITECTURE, COMMAND, ENCODER, NECK, Kind
@@ -23,6 +23,7 @@ from smp_core.registry.resolution import Parts, Registry, check_name
 __all__ = [
     "PluginRecord",
     "Registered",
+    "conformance_specs",
     "describe",
     "list_architectures",
     "list_commands",
@@ -83,6 +84,26 @@ def resolve_command(name: str) -> Registered[CommandSpec]:
 def forms() -> tuple[FormRule, ...]:
     """The rules that plugins have of which form of a fused layer runs where, in the order of their distributions."""
     return _registry.forms
+
+
+def conformance_specs(distribution: str) -> list[ConformanceSpec]:
+    """What the plugins of a distribution tell the checks of smp-testing; empty where they tell nothing.
+
+    Raises:
+        PluginError: a hook raised, or returned something else.
+    """
+    found: list[ConformanceSpec] = []
+    for plugin in _registry.of(distribution):
+        title = f"plugin {plugin.record.distribution!r} {plugin.record.version}: hook 'smp_conformance'"
+        try:
+            answers: list[Any] = plugin.manager.hook.smp_conformance() if plugin.manager is not None else []
+        except FAILURES as error:
+            raise PluginError(f"{title} raised {type(error).__name__}: {error}") from error
+        for answer in answers:
+            if not isinstance(answer, ConformanceSpec):
+                raise PluginError(f"{title} returned {answer!r}; expected a ConformanceSpec")
+            found.append(answer)
+    return found
 
 
 def resolve_parts(arch: str, encoder: str | None, neck: str | None) -> Parts:

@@ -40,7 +40,7 @@ _KINDS: dict[str, type[Any]] = {
 _HOOKS = (
     *("smp_encoders", "smp_architectures", "smp_necks", "smp_commands", "smp_forms"),
     *("smp_resolve_encoder", "smp_encoder_names", "smp_resolve_architecture", "smp_architecture_names"),
-    "smp_model_created",
+    *("smp_model_created", "smp_conformance"),
 )
 # The hook specifications alone: pluggy inspects every name of the module that it is given, here once a plugin.
 _HOOK_SPECS = ModuleType(plugin_api.__name__)

@@ -27,7 +27,7 @@ class Kind(NamedTuple):
 
 _HOOKS = (
     "smp_encoders, smp_architectures, smp_necks, smp_commands, smp_forms, smp_resolve_encoder, smp_encoder_names, "
-    "smp_resolve_architecture, smp_architecture_names, smp_model_created"
+    "smp_resolve_architecture, smp_architecture_names, smp_model_created, smp_conformance"
 )
 _MODULE = "(acme_smp_bad.plugin)"
 _RETURNED = f"{_MODULE}: hook 'smp_encoders' returned an object of type"

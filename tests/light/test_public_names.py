@@ -84,11 +84,12 @@ def test_names_for_plugin_authors_are_pinned() -> None:
 
     assert plugin.__all__ == [
         *("API_VERSION", "ENTRY_POINT_GROUP", "INTERPOLATIONS", "OLDEST_API_VERSION"),
-        *("ArchitectureSpec", "CommandSpec", "EncoderSpec", "Flag", "FormRule", "FormerOption"),
+        *("ArchitectureSpec", "CommandSpec", "ConformanceSpec", "EncoderSpec", "Flag", "FormRule", "FormerOption"),
         *("Migration", "NeckSpec", "NormKind", "Number", "OneOf", "OptionKind", "WeightsSpec", "Whole", "Wholes"),
         *("hookimpl", "hookspec"),
-        *("smp_architecture_names", "smp_architectures", "smp_commands", "smp_encoder_names", "smp_encoders"),
-        *("smp_forms", "smp_model_created", "smp_necks", "smp_resolve_architecture", "smp_resolve_encoder"),
+        *("smp_architecture_names", "smp_architectures", "smp_commands", "smp_conformance", "smp_encoder_names"),
+        *("smp_encoders", "smp_forms", "smp_model_created", "smp_necks", "smp_resolve_architecture"),
+        "smp_resolve_encoder",
     ]
     assert (plugin.ENTRY_POINT_GROUP, plugin.PROJECT_NAME) == ("smp_core", "smp_core")
     for name in plugin.__all__:
@@ -99,7 +100,7 @@ def test_names_of_the_registry_are_pinned() -> None:
     from smp_core import registry
 
     assert registry.__all__ == [
-        *("PluginRecord", "Registered", "describe", "list_architectures", "list_commands"),
+        *("PluginRecord", "Registered", "conformance_specs", "describe", "list_architectures", "list_commands"),
         *("list_encoders", "list_necks"),
         *("plugins", "refresh", "resolve_architecture", "resolve_command", "resolve_encoder", "resolve_neck"),
     ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from smp_core.plugin import INTERPOLATIONS, ArchitectureSpec, Number, OneOf, Whole, hookimpl
+from typing import Any
+
+from smp_core.plugin import INTERPOLATIONS, ArchitectureSpec, ConformanceSpec, Number, OneOf, Whole, hookimpl
 
 
 @hookimpl
@@ -33,3 +35,19 @@ def smp_architectures() -> list[ArchitectureSpec]:
             summary="a pyramid of equal widths, each level convolved up to a quarter of the input and merged",
         )
     ]
+
+
+@hookimpl
+def smp_conformance() -> ConformanceSpec:
+    return ConformanceSpec(options={"fpn": "smp_fpn.plugin:to_the_size_of_the_image"})
+
+
+def to_the_size_of_the_image(encoder: Any) -> dict[str, int]:
+    """Options with which masks are as large as images over any encoder.
+
+    The merged map is at an eighth of the deepest reduction, and upsampled by a factor of its own.
+
+    Args:
+        encoder: built, an `smp_core.Encoder`.
+    """
+    return {"upsampling": encoder.reductions[-1] // 8}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from smp_core.plugin import ArchitectureSpec, FormerOption, NormKind, Number, Whole, hookimpl
+from typing import Any
+
+from smp_core.plugin import ArchitectureSpec, ConformanceSpec, FormerOption, NormKind, Number, Whole, hookimpl
 
 
 @hookimpl
@@ -38,3 +40,19 @@ def smp_architectures() -> list[ArchitectureSpec]:
             summary="the deepest feature beside averages of it over the image's parts",
         )
     ]
+
+
+@hookimpl
+def smp_conformance() -> ConformanceSpec:
+    return ConformanceSpec(options={"pspnet": "smp_pspnet.plugin:to_the_size_of_the_image"})
+
+
+def to_the_size_of_the_image(encoder: Any) -> dict[str, int]:
+    """Options with which masks are as large as images over any encoder.
+
+    The default enlarges eightfold, which is the image's size only at the default depth.
+
+    Args:
+        encoder: built, an `smp_core.Encoder`.
+    """
+    return {"upsampling": encoder.reductions[-1]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from smp_core.plugin import EncoderSpec, hookimpl
+from smp_core.plugin import ConformanceSpec, EncoderSpec, hookimpl
 
 
 @hookimpl
@@ -19,3 +19,8 @@ def smp_encoder_names() -> Iterable[str]:
     from smp_timm.resolving import every_name
 
     return every_name()
+
+
+@hookimpl
+def smp_conformance() -> ConformanceSpec:
+    return ConformanceSpec(encoders=("tu-test_efficientnet", "tu-test_vit"))  # tiny, one of each kind

@@ -4,7 +4,6 @@ import pytest
 
 from smp_testing import conformance
 
-_ALWAYS = ("tu-test_efficientnet", "tu-test_vit")
 _OTHERS = (
     *("tu-test_resnet", "tu-test_convnext", "tu-test_maxvit", "tu-test_coatnet", "tu-test_mambaout"),
     *("tu-test_nfnet", "tu-test_vit3", "tu-test_vit_relpos"),
@@ -15,7 +14,7 @@ _CEIL = "timm's shortcuts pool with ceil_mode, whose sizes torch does not know f
 _WINDOWS = "timm looks at the sizes of windows in Python"
 
 # Of these the first is traced; the others are in test_tracing.py.
-test_conformance = conformance("smp-timm", encoders=_ALWAYS, traced_up_to=100_000, surgery=["tu-test_efficientnet"])
+test_conformance = conformance("smp-timm", traced_up_to=100_000, surgery=["tu-test_efficientnet"])
 
 test_conformance_of_others = pytest.mark.slow(
     conformance(

@@ -13,14 +13,19 @@ if TYPE_CHECKING:
     from smp_testing.collection import collect
     from smp_testing.expectations import ConformanceError
     from smp_testing.parametrisation import conformance
+    from smp_testing.report import CheckResult, PluginReport
+    from smp_testing.validation import check_plugin
 
 __version__ = "1.0.0"
 
-__all__ = ["BoundCheck", "ConformanceError", "collect", "conformance"]
+__all__ = ["BoundCheck", "CheckResult", "ConformanceError", "PluginReport", "check_plugin", "collect", "conformance"]
 
 _HOME = {
     "BoundCheck": "check",
+    "CheckResult": "report",
     "ConformanceError": "expectations",
+    "PluginReport": "report",
+    "check_plugin": "validation",
     "collect": "collection",
     "conformance": "parametrisation",
 }

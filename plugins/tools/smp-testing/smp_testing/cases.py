@@ -6,16 +6,17 @@ A case knows how to build its module and what to feed it, through smp-core's pub
 from __future__ import annotations
 
 import functools
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from smp_core import SegmentationModel, create, create_encoder
+from smp_core.parts.emptiness import parameters_without_memory
 from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec
 from smp_core.registry import Registered
 from smp_testing.encoders import EncoderKind
@@ -27,7 +28,13 @@ AnySpec = TypeVar("AnySpec", EncoderSpec, ArchitectureSpec, NeckSpec)
 
 
 class Case(ABC):
-    """Anything that checks look at."""
+    """Anything that checks look at.
+
+    Attributes:
+        category: ``"plugin"``, ``"encoder"``, ``"architecture"`` or ``"neck"``.
+    """
+
+    category: ClassVar[str] = ""
 
     @property
     @abstractmethod
@@ -38,6 +45,11 @@ class Case(ABC):
     def spec_name(self) -> str:
         """How expected failures may call it too; several cases may share it."""
         return self.name
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it is the first one of its spec; what fails of this one need not be said of others."""
+        return True
 
     @property
     def has_numbers(self) -> bool:
@@ -60,10 +72,16 @@ class PluginCase(Case):
     Attributes:
         distribution: its name.
         modules: the modules that its specs' targets name.
+        wrong_declarations: what is wrong with the names in its `smp_core.plugin.ConformanceSpec`, one line each.
+        licences: pairs of what is licensed and how, as its specs say.
     """
+
+    category = "plugin"
 
     distribution: str
     modules: tuple[str, ...]
+    wrong_declarations: tuple[str, ...] = ()
+    licences: tuple[tuple[str, str], ...] = ()
 
     @property
     def name(self) -> str:
@@ -113,18 +131,45 @@ class ModuleCase(Case):
             module = self.make(depth=depth or self.default_depth, output_stride=output_stride, in_channels=in_channels)
         return module.eval()
 
+    def build_cheaply(
+        self, *, depth: int | None = None, output_stride: int | None = None, in_channels: int = 3
+    ) -> nn.Module:
+        """The module in evaluation mode, on the meta device where it can be built there.
+
+        One that cannot, as its constructor looks into tensors or keeps some that no ``to`` reaches, is built with
+        them; that this is so is a check of its own, and no other one has to fail for it.
+        """
+        depth = depth or self.default_depth
+        try:
+            module = self.build_on_meta(depth=depth, output_stride=output_stride, in_channels=in_channels)
+            if not _holds_loose_tensors(module):
+                return module
+        except (RuntimeError, NotImplementedError):
+            pass
+        if self.has_numbers:
+            return self.build(depth=depth, output_stride=output_stride, in_channels=in_channels).eval()
+        with parameters_without_memory():
+            module = self.make(depth=depth, output_stride=output_stride, in_channels=in_channels)
+        return module.eval().to("meta")
+
     def outline(self, *, depth: int | None = None, output_stride: int | None = None, in_channels: int = 3) -> nn.Module:
         """The module for checks of shapes, in evaluation mode: with zeros for weights, or on the meta device.
 
         Building it costs a fraction of `build`, as nothing is initialised; running it on the CPU costs less than on the
         meta device, most of whose kernels are written in Python.
         """
-        module = self.build_on_meta(depth=depth, output_stride=output_stride, in_channels=in_channels)
-        if self.has_numbers:
+        module = self.build_cheaply(depth=depth, output_stride=output_stride, in_channels=in_channels)
+        tensors = [*module.parameters(), *module.buffers()]
+        if not self.has_numbers:
+            return module.to("meta")
+        if any(tensor.is_meta for tensor in tensors):
             module = module.to_empty(device="cpu")
-            with torch.no_grad():
-                for tensor in chain(module.parameters(), module.buffers()):
-                    tensor.zero_()
+            tensors = [*module.parameters(), *module.buffers()]
+        else:  # only its own initialisation makes what it does not save
+            tensors = [*module.state_dict().values()]
+        with torch.no_grad():
+            for tensor in tensors:
+                tensor.zero_()
         return module
 
     def shared_outline(self) -> nn.Module:
@@ -196,6 +241,8 @@ class EncoderCase(RegisteredCase[EncoderSpec]):
         has_numbers, is_traced: see `Case`.
     """
 
+    category = "encoder"
+
     has_numbers: bool = True
     is_traced: bool = True
 
@@ -213,6 +260,12 @@ class EncoderCase(RegisteredCase[EncoderSpec]):
     def largest_reduction(self) -> int:
         """Of all its features."""
         return max(self.spec.reductions)
+
+    @property
+    def size(self) -> int:
+        """See `ModuleCase.size`; each of its reductions divides it."""
+        unit = math.lcm(*self.spec.reductions)
+        return -(-max(64, 2 * self.largest_reduction) // unit) * unit
 
     def make(self, *, depth: int, output_stride: int | None, in_channels: int) -> nn.Module:
         """See `ModuleCase.make`. The core compares the module's attributes with the spec while it builds."""
@@ -244,6 +297,8 @@ class ArchitectureCase(RegisteredCase[ArchitectureSpec]):
         classes: channels of the masks.
     """
 
+    category = "architecture"
+
     kind: EncoderKind
     is_main: bool = True
     options: ArchitectureOptions = field(default_factory=dict)
@@ -253,6 +308,11 @@ class ArchitectureCase(RegisteredCase[ArchitectureSpec]):
     def name(self) -> str:
         """``"<architecture>-<kind of encoder>"``."""
         return f"{self.spec.name}-{self.kind.name}"
+
+    @property
+    def is_first(self) -> bool:
+        """See `Case.is_first`."""
+        return self.is_main
 
     @property
     def default_depth(self) -> int:
@@ -313,6 +373,11 @@ def perturb(module: nn.Module) -> None:
             if tensor.is_floating_point():
                 noise = 0.2 * torch.rand(tensor.shape, generator=generator) - 0.1
                 tensor.copy_(torch.where(tensor == 0, noise, tensor * (1 + noise)))
+
+
+def _holds_loose_tensors(module: nn.Module) -> bool:
+    """Whether a module has tensors that are neither parameters nor buffers."""
+    return any(tensors_of([*vars(part).values()]) for part in module.modules())
 
 
 def tensors_of(value: Any) -> list[Tensor]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from smp_testing.cases import Case
@@ -25,6 +25,8 @@ class Check:
         needs_numbers: computes with real weights; left out for encoders too large for that.
         traces: compiles or exports; left out for encoders that would take long.
         surgery: does what people do to a built module: hooks, wraps, prunes, replaces, copies, converts it.
+        starts_processes: runs in processes of its own.
+        yields_to: names of checks of the same case: where one of them fails, this one's failure says nothing new.
         applies: whether it has a meaning for a case of its kind.
     """
 
@@ -33,6 +35,8 @@ class Check:
     needs_numbers: bool = False
     traces: bool = False
     surgery: bool = False
+    starts_processes: bool = False
+    yields_to: tuple[str, ...] = ()
     applies: Callable[[Any], bool] = _always
 
     @property
@@ -50,12 +54,22 @@ class Check:
         )
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class BoundCheck:
-    """One check of one case."""
+    """One check of one case.
+
+    Attributes:
+        case: what is checked.
+        check: what is required of it.
+        siblings: all checks of the case, and of the distribution, by name, this one included.
+        main: the same check of the architecture or neck over the first kind of encoder or features.
+    """
 
     case: Case
     check: Check
+    siblings: Mapping[str, BoundCheck] = field(default_factory=dict)
+    main: BoundCheck | None = None
+    _failures: list[Exception | None] = field(default_factory=list, init=False)
 
     @property
     def id(self) -> str:
@@ -72,6 +86,23 @@ class BoundCheck:
         """
         with preserved():
             self.check.function(self.case)
+
+    def failure(self) -> Exception | None:
+        """What `run` raises; it runs once."""
+        if not self._failures:
+            try:
+                self.run()
+            except Exception as error:  # whatever a plugin raises
+                self._failures.append(error)
+            else:
+                self._failures.append(None)
+        return self._failures[0]
+
+    def explanation(self) -> BoundCheck | None:
+        """Where this check fails: another one of the case that fails for the same reason, if there is one."""
+        others = [self.siblings[name] for name in self.check.yields_to if name in self.siblings]
+        others += [self.main] if self.main is not None else []
+        return next((other for other in others if other.failure() is not None), None)
 
     def __repr__(self) -> str:
         return self.id

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from smp_core.errors import MissingPluginError, PluginError
-from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec
+from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec, WeightsSpec
 from smp_core.registry import (
     PluginRecord,
     Registered,
@@ -21,6 +22,7 @@ from smp_core.registry import (
 from smp_testing.cases import ArchitectureCase, ArchitectureOptions, Case, EncoderCase, PluginCase
 from smp_testing.check import BoundCheck, Check
 from smp_testing.checks import CHECKS
+from smp_testing.declared import declared_by, unknown_names
 from smp_testing.encoders import PYRAMIDS, TOKENS
 from smp_testing.necks import neck_cases
 
@@ -28,7 +30,7 @@ from smp_testing.necks import neck_cases
 def collect(
     distribution: str,
     *,
-    encoders: Iterable[str] = (),
+    encoders: Iterable[str] | None = None,
     options: Mapping[str, ArchitectureOptions] | None = None,
     numbers_up_to: int = 50_000_000,
     traced_up_to: int = 25_000_000,
@@ -38,9 +40,10 @@ def collect(
 
     Args:
         distribution: its name, installed.
-        encoders: names of an open family that this distribution resolves, to be checked beside those that it lists.
+        encoders: names of an open family that this distribution resolves, to be checked beside those that it lists;
+            None for those that it declares (`smp_core.plugin.ConformanceSpec`).
         options: by the name of an architecture, the options of every model that is built: a mapping, or a function
-            that gives one for an encoder.
+            that gives one for an encoder. They replace those that the distribution declares.
         numbers_up_to: an encoder whose spec declares more parameters is built on the meta device only, and the checks
             that compute are left out.
         traced_up_to: an encoder whose spec declares more parameters is not compiled, exported or scripted, which takes
@@ -58,18 +61,25 @@ def collect(
         ValueError: an entry of ``surgery`` means nothing.
     """
     name = _usable(distribution)[0].distribution
+    declared = declared_by(name)
+    named = declared.encoders if encoders is None else encoders
+    chosen = {**declared.options, **(options or {})}
     found_encoders = [resolve_encoder(item) for item in list_encoders(provider=name)]
-    found_encoders += [resolve_encoder(item if "/" in item else f"{name}/{item}") for item in encoders]
+    found_encoders += [resolve_encoder(item if "/" in item else f"{name}/{item}") for item in named]
     found_architectures = [resolve_architecture(item) for item in list_architectures(provider=name)]
     found_necks = [resolve_neck(item) for item in list_necks(provider=name)]
-    cases: list[Case] = [PluginCase(name, _modules(found_encoders, found_architectures, found_necks))]
+    cases: list[Case] = []
     for item in found_encoders:
         size = item.spec.num_parameters or 0
         cases.append(EncoderCase(item, has_numbers=size <= numbers_up_to, is_traced=size <= traced_up_to))
     for architecture in found_architectures:
-        cases.extend(_architecture_cases(architecture, (options or {}).get(architecture.spec.name, {})))
+        cases.extend(_architecture_cases(architecture, chosen.get(architecture.spec.name, {})))
     for neck in found_necks:
         cases.extend(neck_cases(neck))
+    wrong = unknown_names(declared.expected_failures, [PluginCase(name, ()), *cases], {item.name for item in CHECKS})
+    licences = _licences([*found_encoders, *found_architectures, *found_necks])
+    modules = _modules(found_encoders, found_architectures, found_necks)
+    cases.insert(0, PluginCase(name, modules, wrong_declarations=wrong, licences=licences))
     operated = {*surgery} if surgery is not None else {name for case in cases for name in (case.name, case.spec_name)}
     unknown = operated - {name for case in cases for name in (case.name, case.spec_name)}
     if unknown:
@@ -79,7 +89,19 @@ def collect(
     def wants(case: Case, check: Check) -> bool:
         return not check.surgery or case.name in operated or case.spec_name in operated
 
-    return [BoundCheck(case, check) for case in cases for check in CHECKS if wants(case, check) and check.takes(case)]
+    bound: list[BoundCheck] = []
+    mains: dict[tuple[str, str], BoundCheck] = {}  # of a spec, by the name of the check
+    of_plugin: dict[str, BoundCheck] = {}
+    for case in cases:
+        siblings = {**of_plugin}
+        for check in CHECKS:
+            if wants(case, check) and check.takes(case):
+                main = mains.get((case.spec_name, check.name)) if not case.is_first else None
+                siblings[check.name] = BoundCheck(case, check, siblings, main)
+                mains.setdefault((case.spec_name, check.name), siblings[check.name])
+        bound.extend(item for item in siblings.values() if item.case is case)
+        of_plugin = of_plugin or siblings  # the first case
+    return bound
 
 
 def _usable(distribution: str) -> list[PluginRecord]:
@@ -112,6 +134,17 @@ def _modules(
     targets += [item.spec.target for item in necks]
     targets += [weights.convert for item in encoders for weights in item.spec.weights.values() if weights.convert]
     return tuple(dict.fromkeys(target.partition(":")[0] for target in targets))
+
+
+def _licences(found: Sequence[Registered[Any]]) -> tuple[tuple[str, str], ...]:
+    """What is licensed, and how, each licence once."""
+    stated = {item.spec.license: item.spec.name for item in reversed(found) if item.spec.license}
+    for item in found:
+        weights: Mapping[str, WeightsSpec] = getattr(item.spec, "weights", {})
+        for name, weight in weights.items():
+            if weight.license:
+                stated.setdefault(weight.license, f"weights {name!r} of {item.spec.name}")
+    return tuple((what, licence) for licence, what in stated.items())
 
 
 def _architecture_cases(

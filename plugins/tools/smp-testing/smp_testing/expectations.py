@@ -16,18 +16,26 @@ _TOLERANCE = 1e-4
 
 
 class ConformanceError(AssertionError):
-    """An encoder, architecture or plugin does not do what its spec or its contract says."""
+    """An encoder, architecture or plugin does not do what its spec or its contract says.
+
+    Attributes:
+        hint: what its author may write; may be empty.
+    """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class NotApplicable(Exception):  # noqa: N818  # not a failure
     """A check has no meaning for a module that lacks an optional member, which shows when it is built; says which."""
 
 
-def expect(condition: object, message: str) -> None:
+def expect(condition: object, message: str, *, hint: str = "") -> None:
     """Raise `ConformanceError` with the message unless the condition holds."""
     __tracebackhide__ = True  # pytest: the check is the place to look at
     if not condition:
-        raise ConformanceError(message)
+        raise ConformanceError(message, hint=hint)
 
 
 def expect_equal(got: object, expected: object, what: str) -> None:

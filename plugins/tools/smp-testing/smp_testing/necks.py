@@ -115,6 +115,8 @@ class NeckCase(RegisteredCase[NeckSpec]):
         is_main: whether this is the kind over which the checks run that need only one.
     """
 
+    category = "neck"
+
     kind: FeatureKind
     is_main: bool = True
 
@@ -122,6 +124,11 @@ class NeckCase(RegisteredCase[NeckSpec]):
     def name(self) -> str:
         """``"<neck>-<kind of features>"``."""
         return f"{self.spec.name}-{self.kind.name}"
+
+    @property
+    def is_first(self) -> bool:
+        """See `Case.is_first`."""
+        return self.is_main
 
     @property
     def is_traced(self) -> bool:

@@ -9,13 +9,16 @@ import pytest
 from smp_testing.cases import ArchitectureOptions
 from smp_testing.check import BoundCheck
 from smp_testing.collection import collect
-from smp_testing.expectations import NotApplicable
+from smp_testing.declared import declared_by, reasons_of
+from smp_testing.expectations import ConformanceError
+from smp_testing.hints import hint_for
+from smp_testing.outcomes import message_of
 
 
 def conformance(
     distribution: str,
     *,
-    encoders: Iterable[str] = (),
+    encoders: Iterable[str] | None = None,
     options: Mapping[str, ArchitectureOptions] | None = None,
     expected_failures: Mapping[str, Mapping[str, str]] | None = None,
     numbers_up_to: int = 50_000_000,
@@ -27,8 +30,8 @@ def conformance(
     Args:
         distribution, encoders, options, numbers_up_to, traced_up_to, surgery: see `collect`.
         expected_failures: by the name of an encoder, an architecture, an architecture over one kind of encoder
-            (``"unet-tokens"``) or the distribution: the checks that it fails, and why. Each becomes a strict
-            ``xfail``, so that one that passes again is noticed.
+            (``"unet-tokens"``) or the distribution: the checks that it fails, and why, beside those that the
+            distribution declares itself. Each becomes a strict ``xfail``, so that one that passes again is noticed.
 
     Returns:
         The function, to be assigned to a name that pytest collects.
@@ -47,14 +50,22 @@ def conformance(
         traced_up_to=traced_up_to,
         surgery=surgery,
     )
-    reasons = _reasons(checks, expected_failures or {})
+    declared = reasons_of(checks, declared_by(distribution).expected_failures)
+    reasons = {**declared, **_reasons(checks, expected_failures or {})}
 
     @pytest.mark.parametrize("check", [_parameter(check, reasons.get(check.id)) for check in checks])
     def test_conformance(check: BoundCheck) -> None:
-        try:
-            check.run()
-        except NotApplicable as reason:
-            pytest.skip(str(reason))
+        __tracebackhide__ = True  # the check is the place to look at
+        error = check.failure()
+        if error is None:
+            return
+        # A declared failure is one, whatever explains it.
+        earlier = None if check.id in reasons else check.explanation()
+        if earlier is not None:
+            pytest.skip(f"{check.id} fails as {earlier.id} does; see there")
+        hint = hint_for(check, error)
+        message = message_of(check, error) + (f"\nhint: {hint}" if hint else "")
+        raise ConformanceError(message, hint=hint) from error
 
     return test_conformance
 

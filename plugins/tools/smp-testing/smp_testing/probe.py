@@ -22,11 +22,20 @@ _START = (
 )
 _FORKED = "import sys; from smp_testing import probe; probe.main(sys.argv[1:])"
 _TIMEOUT = 300.0
+_STANDARD = {*sys.stdlib_module_names}
 
 # What is measured after torch was imported needs no new import of torch for each distribution. No plugin is loaded yet:
 # they are discovered when something is asked of the registry.
-_with_torch = Warmed(("smp_core.checkpoint", "smp_testing.surroundings"))
+with_torch = Warmed(
+    ("smp_core.checkpoint", "smp_testing.checks.distributed", "torch.distributed.fsdp", "torch.nn.parallel")
+)
+"""Where checks start processes that need torch."""
 _NEEDS_TORCH = "implementations"
+
+
+def prepare() -> None:
+    """Let the process that has torch get ready, beside what this one does meanwhile."""
+    with_torch.start()
 
 
 def run(distribution: str, question: str, *arguments: str) -> Any:
@@ -40,7 +49,7 @@ def run(distribution: str, question: str, *arguments: str) -> Any:
         "SMP_PLUGINS": distribution,
     }
     if question == _NEEDS_TORCH:
-        done = _with_torch.run(_FORKED, question, *arguments, environment=environment, timeout=_TIMEOUT)
+        done = with_torch.run(_FORKED, question, *arguments, environment=environment, timeout=_TIMEOUT)
     else:
         command = [sys.executable, "-c", _START, json.dumps(sys.path), question, *arguments]
         options: dict[str, Any] = {"capture_output": True, "text": True, "timeout": _TIMEOUT}
@@ -55,7 +64,8 @@ def main(arguments: Sequence[str]) -> None:
     question, *rest = arguments
     questions: dict[str, Callable[..., Any]] = {"discovery": _discovery, "implementations": _implementations}
     answer = questions[question](*rest)
-    print(json.dumps(answer))  # noqa: T201  # the answer to the parent
+    print(json.dumps(answer), flush=True)  # noqa: T201  # the answer to the parent
+    os._exit(0)  # taking down what was imported takes a second where torch is among it
 
 
 def _discovery(distribution: str) -> list[dict[str, Any]]:
@@ -67,17 +77,18 @@ def _discovery(distribution: str) -> list[dict[str, Any]]:
 
 
 def _implementations(modules: str, preload: str) -> dict[str, list[str]]:
-    """Which of the modules (JSON) do not import, what importing them changes, and the packages that come along."""
+    """Which of the modules (JSON) do not import, what importing them changes, and the modules that come along."""
     import smp_core.checkpoint  # noqa: F401  # torch, and all of the core that a model needs
     from smp_testing.surroundings import Surroundings
 
-    for package in json.loads(preload):
-        with contextlib.suppress(ImportError):  # a name in sys.modules need not be importable by itself
-            importlib.import_module(package)
+    for module in json.loads(preload):
+        with contextlib.suppress(Exception):  # a name in sys.modules need not be importable by itself
+            importlib.import_module(module)
     before, surroundings = {*sys.modules}, Surroundings()
     failures = [failure for failure in map(_import_failure, json.loads(modules)) if failure]
-    packages = {name.partition(".")[0] for name in {*sys.modules} - before} - {*sys.stdlib_module_names}
-    return {"failures": failures, "changes": surroundings.changes(), "packages": sorted(packages)}
+    # In the order in which they were begun, which is one in which they can be imported.
+    along = [name for name in sys.modules if name not in before and name.partition(".")[0] not in _STANDARD]
+    return {"failures": failures, "changes": surroundings.changes(), "modules": along}
 
 
 def _import_failure(module: str) -> str | None:

@@ -70,6 +70,11 @@ class Warmed:
         self._options = [*options]
         self._server: subprocess.Popen[bytes] | None = None
 
+    def start(self) -> None:
+        """Let the interpreter that is forked import its modules, without waiting for it."""
+        if FORKS:
+            self._running()
+
     def run(
         self,
         code: str,

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from smp_core.errors import MissingPluginError, UnknownEncoderError
-from smp_testing import BoundCheck, collect, conformance
+from smp_testing import BoundCheck, ConformanceError, collect, conformance
 from smp_testing.expectations import NotApplicable
 
 
@@ -41,7 +41,10 @@ def test_an_expected_failure_is_strict_and_carries_its_reason():
     assert (mark.name, mark.kwargs) == ("xfail", {"reason": "divides by the batch", "strict": True})
     marked = {name for name, parameter in found.items() if parameter.marks}
     exports = {f"RightModel-{kind}-exports" for kind in ("pyramid", "patches", "full_resolution")}
-    assert marked == {"CountsBatch-batch_items_are_independent", *exports}
+    declared = {f"{name}-first_convolution_may_be_replaced" for name in ("Tokens", "SwapsBlocks", "JoinsBlocks")}
+    assert marked == {"CountsBatch-batch_items_are_independent", *exports, *declared}
+    (mark,) = found["Tokens-first_convolution_may_be_replaced"].marks
+    assert mark.kwargs == {"reason": "patches are cut by a layer that the tests do not replace", "strict": True}
 
 
 @pytest.mark.parametrize(
@@ -77,15 +80,29 @@ def test_options_reach_the_architecture(options):
     assert len(case.run(case.settled(), case.image())) == 2
 
 
-def test_what_an_optional_member_is_missing_for_is_skipped():
-    found = parameters(conformance("acme-wrong"))
-    assert "NamesNoStages-features_end_their_stages" in found  # it shows only once the encoder is built
-    for name in ("stages_name_every_parameter_once", "gradient_checkpointing_only_saves_memory"):
-        (bound,) = found[f"NamesNoStages-{name}"].values
-        with pytest.raises(NotApplicable, match=r"^NamesNoStages names no stages \(stage_modules\), which freezing"):
-            bound.run()
-        with pytest.raises(pytest.skip.Exception, match="NamesNoStages names no stages"):
-            conformance("acme-wrong")(bound)
+def test_what_an_optional_member_is_missing_for_fails_once_and_says_what_to_write():
+    function = conformance("acme-wrong")
+    found = parameters(function)
+    (bound,) = found["NamesNoStages-stages_name_every_parameter_once"].values
+    with pytest.raises(NotApplicable, match=r"^NamesNoStages names no stages \(stage_modules\), which freezing"):
+        bound.run()
+    with pytest.raises(
+        ConformanceError, match=r"nothing says why\nhint: give it what is missing, or say in the plugin"
+    ):
+        function(bound)
+    (bound,) = found["NamesNoStages-features_end_their_stages"].values  # it shows only once the encoder is built
+    message = "features_end_their_stages fails as NamesNoStages-stages_name_every_parameter_once does; see there"
+    with pytest.raises(pytest.skip.Exception, match=message):
+        function(bound)
+
+
+def test_what_a_plugin_raises_is_said_in_its_words_and_with_what_was_expected():
+    function = conformance("acme-mutants")
+    (bound,) = parameters(function)["CannotRun-features_match_spec"].values
+    with pytest.raises(
+        ConformanceError, match=r"^CannotRun: NotImplementedError: to be written; expected: One finite f"
+    ):
+        function(bound)
 
 
 def test_a_bound_check_says_its_id_where_pytest_shows_it():

@@ -8,9 +8,10 @@ from torch import nn
 from torch.nn import functional
 
 from smp_core.layers import CONV3X3, is_stock
-from smp_testing import ConformanceError
+from smp_testing import BoundCheck, ConformanceError
 from smp_testing.cases import ModuleCase
-from smp_testing.checks import CHECKS, copies, distributed, hidden, surgery
+from smp_testing.checks import CHECKS, copies, distributed, hidden, module, surgery
+from smp_testing.outcomes import result_of
 
 
 class Right(nn.Module):
@@ -254,7 +255,7 @@ WRONG = [
     (CachesKernel, copies.weights_are_read_at_each_call, "by torch.func.functional_call: output 0 differs"),
     (CachesKernel, copies.copies_are_independent, "a copy by copy.deepcopy, with other weights: output 0 differs"),
     (CachesByVersion, copies.weights_are_read_at_each_call, "after its .data was exchanged: output 0 differs"),
-    (ReadsAndCalls, surgery.parametrisations_run_once, r"other than once: block.0 \(2 times\); expected each layer"),
+    (ReadsAndCalls, surgery.parametrisations_run_once, r"once a call of its layer: block.0 \(2 times\); exp"),
     (HoldsLambda, copies.copies_are_independent, "a copy by pickle: .*HoldsLambda.* expected it to run"),
     (SharesWeights, copies.copies_are_independent, "after the weights of .* were changed: output 0 differs"),
     (
@@ -311,3 +312,33 @@ def test_a_check_passes_and_leaves_the_module_as_it_was(check):
 def test_each_check_has_something_wrong_to_find():
     names = {check.name for check in CHECKS if check.surgery and check.function.__module__ != hidden.__name__}
     assert names == {check.__name__ for _, check, _ in WRONG}
+
+
+# Faults of one cause, and the check that says it; the others here are faulty in more ways than one.
+ONE = {
+    Bypasses: surgery.hooks_fire_on_every_module,
+    AsksTypeAlone: surgery.hooks_fire_on_every_module,
+    OverlooksContainer: surgery.hooks_fire_on_every_module,
+    ReadsLinear: surgery.hooks_fire_on_every_module,
+    KeepsLayer: surgery.wrapped_layers_train,
+    CountsLayers: surgery.longer_sequences_run,
+    ReadsAndCalls: surgery.parametrisations_run_once,
+    KeepsWeight: copies.weights_are_read_at_each_call,
+    HoldsLambda: copies.copies_are_independent,
+    DetachesWhatIsWrapped: copies.recomputed_layers_train_alike,
+    IsFloat32: hidden.float64_is_kept,
+    LooksUpInProcess: distributed.opens_in_a_new_process,
+    LeavesOneOut: module.gradients_reach_every_parameter,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ONE, ids=lambda kind: kind.__name__)
+def test_one_fault_is_one_failure(kind):
+    siblings = {}
+    for check in CHECKS:
+        if check.kind is ModuleCase and not check.traces:
+            siblings[check.name] = BoundCheck(ToyCase(kind), check, siblings)
+    results = [result_of(check) for check in siblings.values()]
+    failed = {result.check: result.message for result in results if result.status == "failed"}
+    assert [*failed] == [ONE[kind].__name__], failed

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from smp_testing.cases import ArchitectureCase, EncoderCase, ModuleCase, PluginCase
 from smp_testing.check import Check
 from smp_testing.checks import (
     architecture,
     copies,
+    dilation,
     distributed,
     encoder,
     hidden,
@@ -18,7 +21,9 @@ from smp_testing.checks import (
     surgery,
     tokens,
     tracing,
+    weights,
 )
+from smp_testing.checks.causes import causes_of
 from smp_testing.necks import NeckCase
 
 
@@ -27,13 +32,16 @@ def _is_main(case: ModuleCase) -> bool:
     return not isinstance(case, (ArchitectureCase, NeckCase)) or case.is_main
 
 
-CHECKS: tuple[Check, ...] = (
-    Check(function=plugin.plugin_module_is_light, kind=PluginCase),
+_CHECKS: tuple[Check, ...] = (
+    Check(function=plugin.plugin_module_is_light, kind=PluginCase, starts_processes=True),
     Check(
         function=plugin.implementation_import_leaves_global_state_alone,
         kind=PluginCase,
+        starts_processes=True,
         applies=lambda case: bool(case.modules),
     ),
+    Check(function=plugin.declarations_name_what_is_checked, kind=PluginCase),
+    Check(function=plugin.licences_are_true, kind=PluginCase, applies=lambda case: bool(case.licences)),
     Check(function=process.builds_without_network, kind=ModuleCase, applies=_is_main),
     Check(function=process.leaves_global_state_alone, kind=ModuleCase, applies=_is_main),
     Check(function=module.builds_on_meta_device, kind=ModuleCase, applies=_is_main),
@@ -46,6 +54,12 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(function=encoder.every_depth_builds, kind=EncoderCase),
     Check(function=encoder.every_output_stride_builds, kind=EncoderCase, applies=lambda case: bool(case.spec.dilation)),
+    Check(
+        function=dilation.dilation_keeps_what_is_seen,
+        kind=EncoderCase,
+        needs_numbers=True,
+        applies=lambda case: bool(case.spec.dilation),
+    ),
     Check(function=encoder.every_number_of_input_channels_builds, kind=EncoderCase),
     Check(function=encoder.any_input_size, kind=EncoderCase),
     Check(function=encoder.any_memory_layout, kind=EncoderCase, needs_numbers=True),
@@ -59,11 +73,19 @@ CHECKS: tuple[Check, ...] = (
         kind=EncoderCase,
         applies=lambda case: bool(case.spec.weights),
     ),
+    Check(function=weights.weight_files_are_whole, kind=EncoderCase, applies=weights.has_files),
     Check(
-        function=encoder.weight_converters_import,
-        kind=EncoderCase,
-        applies=lambda case: any(weights.convert for weights in case.spec.weights.values()),
+        function=weights.weight_files_are_safetensors, kind=EncoderCase, applies=lambda case: bool(case.spec.weights)
     ),
+    *(
+        Check(
+            function=function,
+            kind=EncoderCase,
+            applies=lambda case: any(item.convert for item in case.spec.weights.values()),
+        )
+        for function in (weights.weight_converters_import, weights.weight_converters_return_state_dicts)
+    ),
+    Check(function=weights.weight_files_fit, kind=EncoderCase, needs_numbers=True, applies=weights.has_files),
     Check(function=stages.stages_name_every_parameter_once, kind=EncoderCase),
     Check(function=stages.features_end_their_stages, kind=EncoderCase),
     Check(function=stages.gradient_checkpointing_only_saves_memory, kind=EncoderCase, needs_numbers=True),
@@ -136,6 +158,11 @@ CHECKS: tuple[Check, ...] = (
             copies.maps_over_images_and_models,
             copies.other_dtypes_stay_near,
             copies.recomputed_layers_train_alike,
+        )
+    ),
+    *(
+        Check(function=function, kind=ModuleCase, needs_numbers=True, surgery=True, starts_processes=True)
+        for function in (
             distributed.opens_in_a_new_process,
             distributed.trains_in_two_processes,
             distributed.trains_sharded,
@@ -144,4 +171,6 @@ CHECKS: tuple[Check, ...] = (
     Check(function=copies.first_convolution_may_be_replaced, kind=EncoderCase, needs_numbers=True, surgery=True),
     Check(function=copies.heads_may_be_replaced, kind=ArchitectureCase, needs_numbers=True, surgery=True),
 )
+
+CHECKS: tuple[Check, ...] = tuple(replace(check, yields_to=causes_of(check.name)) for check in _CHECKS)
 """Conditions are explicit: a check that does not apply is not generated, and a table shows at a glance when that is."""

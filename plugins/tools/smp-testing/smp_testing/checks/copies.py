@@ -14,6 +14,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.utils.checkpoint import checkpoint
 
 from smp_testing.cases import ArchitectureCase, EncoderCase, ModuleCase, perturb
+from smp_testing.checks.surgery import INDIVISIBLE, parts_of
 from smp_testing.expectations import NotApplicable, expect, expect_close, expect_equal, expect_runs
 from smp_testing.training import expect_same_gradients, gradients_of, loss_of, without_dropout
 
@@ -43,8 +44,10 @@ def weights_are_read_at_each_call(case: ModuleCase) -> None:
     other = _other(case)
     _run(case, module, x)
     expected = _run(case, other, x)
+    # By one name each: what is shared is in the state dict by several.
+    weights = {**dict(other.named_parameters()), **dict(other.named_buffers())}
     found = expect_runs(
-        lambda: case.run(lambda item: functional_call(module, {**other.state_dict()}, (item,)), x),
+        lambda: case.run(lambda item: functional_call(module, weights, (item,)), x),
         f"{case.name} by torch.func.functional_call",
     )
     expect_close([item.detach() for item in found], expected, f"{case.name} by torch.func.functional_call")
@@ -55,8 +58,9 @@ def weights_are_read_at_each_call(case: ModuleCase) -> None:
     module.load_state_dict(other.state_dict())
     expect_close(_run(case, module, x), expected, f"{case.name} with new parameters in place of its own")
     with torch.no_grad():
-        for mine, given in zip(module.parameters(), case.settled().parameters(), strict=True):
-            mine.data = given.detach().clone()
+        mine = dict(module.named_parameters(remove_duplicate=False))
+        for name, given in case.settled().named_parameters(remove_duplicate=False):
+            mine[name].data = given.detach().clone()
         for buffer, given_buffer in zip(module.buffers(), case.settled().buffers(), strict=True):
             buffer.copy_(given_buffer)
     expect_close(_run(case, module, x), _run(case, case.settled(), x), f"{case.name} after its .data was exchanged")
@@ -116,7 +120,9 @@ def recomputed_layers_train_alike(case: ModuleCase) -> None:
     plain, x = without_dropout(case.build().double()), case.image().double()
     perturb(plain)
     recomputed = copy.deepcopy(plain)
-    for part in [*recomputed.modules()]:
+    for _, part in [*parts_of(recomputed)]:
+        if isinstance(part, INDIVISIBLE):
+            continue
         for name, layer in part.named_children():
             if not [*layer.children()] and [*layer.parameters(recurse=False)]:
                 part._modules[name] = _Recomputed(layer)

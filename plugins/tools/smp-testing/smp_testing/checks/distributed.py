@@ -11,12 +11,11 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from smp_testing.cases import ModuleCase, perturb, tensors_of
+from smp_testing.checks.surgery import INDIVISIBLE
 from smp_testing.expectations import NotApplicable, expect_close
 from smp_testing.training import expect_same_gradients, gradients_of, loss_of, without_dropout
 from smp_testing.workers import NUM_PROCESSES, run_in_processes
 
-# Hold parameters of parts that they do not call, torch's own.
-_INDIVISIBLE = (nn.MultiheadAttention,)
 _AGAINST = "against the mean over both by hand"
 
 
@@ -105,13 +104,15 @@ def _train_sharded(rank: int, module: nn.Module, x: Tensor) -> None:
 
 def _parts_with_parameters(module: nn.Module) -> list[nn.Module]:
     """Every layer with parameters, for FSDP2 to gather when it is called."""
-    inside = {id(part) for item in module.modules() if isinstance(item, _INDIVISIBLE) for part in item.modules()}
+    whole = [item for item in module.modules() if isinstance(item, INDIVISIBLE)]
+    inside = {id(part) for item in whole for part in item.modules() if part is not item}
     return [
         part
         for part in module.modules()
         if part is not module
         and [*part.parameters()]
-        and (isinstance(part, _INDIVISIBLE) or (id(part) not in inside and not [*part.children()]))
+        and id(part) not in inside
+        and (isinstance(part, INDIVISIBLE) or not [*part.children()])
     ]
 
 

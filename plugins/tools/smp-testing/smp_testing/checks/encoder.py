@@ -6,8 +6,6 @@ left to check is that the features are what the module says.
 
 from __future__ import annotations
 
-import pkgutil
-
 import torch
 from torch import Tensor, nn
 
@@ -136,7 +134,7 @@ def any_input_size(case: EncoderCase) -> None:
     Architectures promise to take every image; those that need no padding hand it to the encoder as it is.
     """
     module, unit = case.shared_outline(), case.largest_reduction
-    for height, width in ((2 * unit - 1, unit + unit // 2), (unit - 3, 5), (1, 1)):
+    for height, width in ((2 * unit - 1, unit + unit // 2), (max(unit - 3, 1), 5), (1, 1)):
         x = case.image(1, height, width)
         with torch.no_grad():
             features = case.features(module, x)
@@ -204,10 +202,12 @@ def weights_fit_every_number_of_input_channels(case: EncoderCase) -> None:
     trained = case.outline(depth=case.shallow_depth)
     name = getattr(trained, "first_convolution", "")
     state_dict = trained.state_dict()
+    shape = tuple(state_dict[f"{name}.weight"].shape) if f"{name}.weight" in state_dict else ()
     expect(
-        f"{name}.weight" in state_dict,
-        f"{case.name}: first_convolution is {name!r}; expected the name of the convolution that sees the input, so "
-        "that pretrained weights can be fitted to other numbers of channels",
+        len(shape) == 4,
+        f"{case.name}: first_convolution is {name!r}{f', whose weight is {shape}' if shape else ''}; expected the name "
+        "of the convolution that sees the input, so that pretrained weights can be fitted to other numbers of channels",
+        hint='a path as in named_modules(), of the class or the instance: first_convolution = "stem.conv"',
     )
     for channels in (1, 2, 4):
         module = case.outline(in_channels=channels, depth=case.shallow_depth)
@@ -221,17 +221,3 @@ def weights_fit_every_number_of_input_channels(case: EncoderCase) -> None:
                 f"{case.name}: weights for 3 channels, fitted through {name!r}, do not load into an encoder for "
                 f"in_channels={channels}: {error}"
             ) from error
-
-
-def weight_converters_import(case: EncoderCase) -> None:
-    """What the weights' ``convert`` names exists and can be called."""
-    for name, weights in case.spec.weights.items():
-        if weights.convert is None:
-            continue
-        try:
-            found = pkgutil.resolve_name(weights.convert)
-        except (ImportError, AttributeError) as error:
-            raise ConformanceError(
-                f"{case.name}: weights {name!r}: convert={weights.convert!r} does not import: {beginning(error)}"
-            ) from error
-        expect(callable(found), f"{case.name}: weights {name!r}: convert={weights.convert!r} is not callable")

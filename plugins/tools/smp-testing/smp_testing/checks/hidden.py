@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from smp_testing.cases import EncoderCase, ModuleCase
+from smp_testing.cases import EncoderCase, ModuleCase, tensors_of
 from smp_testing.expectations import ConformanceError, beginning, expect, expect_finite, expect_runs, some
 
 
@@ -36,12 +36,18 @@ def _same(tensor: Tensor, other: Tensor | None) -> bool:
 
 
 def keeps_no_tensors(case: ModuleCase) -> None:
-    """When ``forward`` has returned, and its result is gone, so is its input."""
+    """When ``forward`` has returned, and its result is gone, so are its input and the features in between."""
     module = case.settled()
     x = case.image()
     refs = [weakref.ref(x)]
+    inner = [part for name, part in module.named_children() if name in ("encoder", "features")]
+    handles = [
+        part.register_forward_hook(lambda *given: refs.extend(map(weakref.ref, tensors_of(given[2])))) for part in inner
+    ]
     with torch.no_grad():
         outputs = case.run(module, x)
+    for handle in handles:
+        handle.remove()
     refs += [weakref.ref(item) for item in outputs]
     del x, outputs
     gc.collect()
@@ -100,18 +106,32 @@ def _results(case: ModuleCase, module: nn.Module, x: Tensor) -> list[Tensor]:
 
 
 def tensors_follow_the_device(case: ModuleCase) -> None:
-    """What ``forward`` makes itself lies on the device of its input: it runs on the meta device."""
-    module = case.build_on_meta()
+    """What ``forward`` makes and keeps lies on the device of its input: moved to the meta device it runs there."""
+    module = case.build().eval().to("meta")
     x = torch.empty(case.image().shape, device="meta")
     try:
         outputs = case.run(module, x)
     except (RuntimeError, NotImplementedError) as error:
         raise ConformanceError(
             f"{case.name}: forward fails on another device than the CPU: {beginning(error)}; expected it to make its "
-            "tensors with device=x.device, or to register them as buffers"
+            "tensors with device=x.device, or to register them as buffers",
+            hint=_loose_hint(module),
         ) from error
     stray = [index for index, item in enumerate(outputs) if not item.is_meta]
     expect(not stray, f"{case.name}: outputs {stray} are on the CPU for an input that is not; expected its device")
+
+
+def _loose_hint(module: nn.Module) -> str:
+    loose = [
+        f"{name}.{attribute}".lstrip(".")
+        for name, part in module.named_modules()
+        for attribute, value in vars(part).items()
+        if tensors_of([value])
+    ]
+    if not loose:
+        return "torch.zeros(..., device=x.device), torch.arange(n, device=x.device), or x.new_zeros(...)"
+    attribute = loose[0].rpartition(".")[2]
+    return f"register a buffer: self.register_buffer({attribute!r}, ..., persistent=False); now {some(loose)} are loose"
 
 
 def seeds_are_the_users(case: ModuleCase) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from smp_testing import network
 from smp_testing.cases import ModuleCase
 from smp_testing.expectations import ConformanceError, beginning, expect
@@ -13,10 +15,8 @@ def builds_without_network(case: ModuleCase) -> None:
     failure = None
     with network.blocked() as attempts:
         try:
-            case.build_on_meta()
-        except Exception as error:  # whatever a plugin makes of a refused connection
-            if not attempts:
-                raise
+            case.build_cheaply()
+        except Exception as error:  # whatever a plugin makes of a refused connection; any other is not this check's
             failure = error
     if attempts:
         raise ConformanceError(
@@ -41,8 +41,9 @@ def leaves_global_state_alone(case: ModuleCase) -> None:
 def _changes(case: ModuleCase) -> list[str]:
     with preserved():
         surroundings = Surroundings()
-        case.build_on_meta()
-        module, x = case.outline(depth=case.shallow_depth), case.image()
-        for training in (True, False):
-            case.run(module.train(training), x)
+        with contextlib.suppress(Exception):  # whatever a plugin raises: that it does is what every other check says
+            case.build_cheaply()
+            module, x = case.outline(depth=case.shallow_depth), case.image()
+            for training in (True, False):
+                case.run(module.train(training), x)
         return surroundings.changes()

@@ -18,7 +18,7 @@ from smp_testing.training import gradients_of, loss_of
 def stages_name_every_parameter_once(case: EncoderCase) -> None:
     """At each depth every parameter lies under one name, and there is one stage a feature, the input not counted."""
     for depth in range(case.spec.min_depth, case.spec.max_depth + 1):
-        module = case.build_on_meta(depth=depth)
+        module = case.build_cheaply(depth=depth)
         stages, number = _stages(case, module), len(_made_features(case, module))
         what = f"{case.name} at depth {depth}: number of stages that stage_modules() names"
         if case.spec.tokens:

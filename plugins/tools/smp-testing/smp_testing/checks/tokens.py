@@ -69,8 +69,7 @@ def wrong_output_indices_are_refused(case: EncoderCase) -> None:
         raise NotApplicable(f"{case.name} has one feature, so that no block can be named twice")
     for what, indices in (("beyond the last block", [*range(depth - 1), 10_000]), ("twice the first", [0] * depth)):
         try:
-            with torch.device("meta"):
-                _build(case, indices, depth)
+            _build(case, indices, depth)
         except OptionError:
             continue
         except Exception as error:  # whatever a plugin raises

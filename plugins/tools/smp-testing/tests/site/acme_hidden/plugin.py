@@ -1,4 +1,4 @@
-from smp_core.plugin import EncoderSpec, hookimpl
+from smp_core.plugin import ConformanceSpec, EncoderSpec, hookimpl
 
 PYRAMIDS = (
     *("CountsImages", "CountsInSecret", "KeepsInput", "KeepsFeatures", "Standardises", "TakesRoots", "RoundsToFloat32"),
@@ -16,6 +16,7 @@ def pyramid(target):
         target=f"acme_hidden.encoders:{target}",
         out_channels=(3, 8, 12, 16, 20, 24),
         reductions=(1, 2, 4, 8, 16, 32),
+        scriptable=target == "SetsSeed",
     )
 
 
@@ -34,3 +35,9 @@ def tokens(target):
 @hookimpl
 def smp_encoders():
     return [*map(pyramid, PYRAMIDS), *map(tokens, TOKENS)]
+
+
+@hookimpl
+def smp_conformance():
+    reason = "patches are cut by a layer that the tests do not replace"
+    return ConformanceSpec(expected_failures={name: {"first_convolution_may_be_replaced": reason} for name in TOKENS})

@@ -49,13 +49,13 @@ class Tokens(Right):
 
 
 class KeepsPadding(Right):
-    def forward(self, x):
-        return self.segmentation_head(self.decoder(self.encoder(self._pad(x))))
+    def _crop(self, masks, height: int, width: int):
+        return masks
 
 
 class RefusesDepthFour(Right):
     def __init__(self, encoder, *, classes=1, activation=None, aux_params=None):
-        if len(encoder.reductions) == 5:
+        if len(encoder.reductions) == 4:
             raise OptionError("four levels are unlucky")
         super().__init__(encoder, classes=classes, activation=activation, aux_params=aux_params)
 
@@ -74,8 +74,11 @@ class InputDecoder(Decoder):
         super().__init__(channels, reduction)
         self.stem = nn.Conv2d(3, 8, 1)
 
-    def forward(self, features):
-        return super().forward(features) + self.stem(features[0])
+    def forward(self, features: list[torch.Tensor]) -> torch.Tensor:
+        image = features[0]
+        x = self.norm(self.convolution(features[-1]))
+        x = functional.interpolate(x, size=[image.shape[2], image.shape[3]], mode="nearest")
+        return x + self.stem(image[:, :3])
 
 
 class UsesThreeChannels(Right):

@@ -42,10 +42,14 @@ class Right(EncoderBase):
         return [[f"stages.{index}"] for index in range(len(self.stages))]
 
     def forward(self, x):
+        return self.walk(x, 1.0)
+
+    def walk(self, x: torch.Tensor, factor: float):
+        """The features, of which the first that is made is multiplied by a factor."""
         features = [x]
-        for stage in self.stages:
+        for index, stage in enumerate(self.stages):
             x = stage(x)
-            features.append(x)
+            features.append(x * factor if index == 0 and factor != 1.0 else x)
         return features
 
 
@@ -70,6 +74,11 @@ class Tokens(TinyTransformer):
 
     def stage_modules(self):
         return [["embedding", "class_token"], *([f"blocks.{index}"] for index in range(len(self.blocks)))]
+
+
+def convert(state_dict):
+    """Published weights as those of the encoder."""
+    return {key.removeprefix("backbone."): value for key, value in state_dict.items()}
 
 
 class Fetches(Right):
@@ -133,9 +142,10 @@ class KeepsEveryStage(Right):
 
     def forward(self, x):
         features = [x]
-        for stage in self.stages[: self.depth]:
-            x = stage(x)
-            features.append(x)
+        for index, stage in enumerate(self.stages):
+            if index < self.depth:
+                x = stage(x)
+                features.append(x)
         return features
 
 
@@ -167,12 +177,9 @@ class RefusesFullStateDict(Right):
         super().__init__(**arguments, ignored=False)
 
 
-class WritesIntoFeatures(Right):
+class ScalesByDepth(Right):
     def forward(self, x):
-        features = super().forward(x)
-        for feature in features[1:-1]:
-            feature.mul_(2)
-        return features
+        return self.walk(x, 1.0 + self.depth)
 
 
 class HidesFirstConvolution(Right):
@@ -186,20 +193,23 @@ class WritesIntoInput(Right):
 
 class MixesBatch(Right):
     def forward(self, x):
-        features = super().forward(x)
-        return [*features[:-1], features[-1] - features[-1].mean(dim=0, keepdim=True)]
+        x0, x1, *features = self.walk(x, 1.0)
+        return [x0, x1 + 0.5 * x1.mean(dim=0, keepdim=True), *features]
 
 
 class CountsBatch(Right):
     def forward(self, x):
-        features = super().forward(x)
-        return [*features[:-1], features[-1] / x.shape[0]]
+        return self.walk(x, 1.0 / x.shape[0])
 
 
 class HasUnusedParameter(Right):
     def __init__(self, **arguments):
         super().__init__(**arguments)
         self.spare = nn.Parameter(torch.zeros(3))
+
+    def stage_modules(self):
+        (*others, last) = super().stage_modules()
+        return [*others, [*last, "spare"]]
 
 
 class HasNanGradient(Right):
@@ -208,8 +218,12 @@ class HasNanGradient(Right):
         self.scale = nn.Parameter(torch.zeros(1))
 
     def forward(self, x):
-        features = super().forward(x)
-        return [*features[:-1], features[-1] + torch.sqrt(self.scale * 0)]
+        x0, x1, *features = super().forward(x)
+        return [x0, x1 + torch.sqrt(self.scale * 0), *features]
+
+    def stage_modules(self):
+        (first, *others) = super().stage_modules()
+        return [[*first, "scale"], *others]
 
 
 class ForgetsTensor(Right):
@@ -218,8 +232,8 @@ class ForgetsTensor(Right):
         self.scale = 1 + torch.rand(1)
 
     def forward(self, x):
-        features = super().forward(x)
-        return [*features[:-1], features[-1] * self.scale]
+        x0, x1, *features = super().forward(x)
+        return [x0, x1 * self.scale, *features]
 
 
 class RenamesKeys(Right):
@@ -240,8 +254,7 @@ class BranchesOnValues(Right):
 
 class BranchesOnSizes(Right):
     def forward(self, x):
-        features = super().forward(x)
-        return [*features[:-1], features[-1] * 2 if x.shape[3] % 32 == 0 else features[-1]]
+        return self.walk(x, 2.0 if x.shape[3] % 32 == 0 else 1.0)
 
 
 class CannotBeScripted(Right):
@@ -259,8 +272,8 @@ class LeavesOutParameter(Right):
         self.scale = nn.Parameter(torch.ones(1))
 
     def forward(self, x):
-        features = super().forward(x)
-        return [*features[:-1], features[-1] * self.scale]
+        x0, x1, *features = super().forward(x)
+        return [x0, x1 * self.scale, *features]
 
 
 class JoinsStages(Right):
@@ -270,13 +283,14 @@ class JoinsStages(Right):
 
 class SwapsStages(Right):
     def stage_modules(self):
-        *first, fourth, fifth = super().stage_modules()
-        return [*first, fifth, fourth]
+        stages = super().stage_modules()
+        return [*stages[:3], *reversed(stages[3:])]
 
 
 class NamesTooEarly(Right):
     def stage_modules(self):
-        return [*super().stage_modules()[:3], ["stages.3", "stages.4.0"], ["stages.4.1"]]
+        stages = super().stage_modules()
+        return [*stages[:3], ["stages.3", "stages.4.0"], ["stages.4.1"]] if len(stages) == 5 else stages
 
 
 class SwapsBlocks(Tokens):
@@ -326,5 +340,6 @@ class CountsRuns(Right):
         self.runs_again = enabled
 
     def forward(self, x):
-        self.runs += 1 + int(self.runs_again)
+        if self.training:
+            self.runs += 1 + int(self.runs_again)
         return super().forward(x)

@@ -1,0 +1,1 @@
+"""An encoder whose implementation does not import."""

@@ -1,0 +1,1 @@
+"""An encoder whose spec says another licence than its distribution."""

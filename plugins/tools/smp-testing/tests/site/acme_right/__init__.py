@@ -1,0 +1,1 @@
+"""Encoders, architectures and a neck of many kinds, with nothing wrong."""

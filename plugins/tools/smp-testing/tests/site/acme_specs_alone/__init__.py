@@ -1,0 +1,1 @@
+"""Specs and weights alone: the implementation is of another distribution."""

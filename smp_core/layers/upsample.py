@@ -108,6 +108,11 @@ def _layer(is_known: bool) -> str:
     return "known_upsample_conv3x3" if is_known else "upsample_conv3x3"
 
 
+def _channels_taken(weight: Tensor) -> int:
+    """By a convolution of this weight."""
+    return weight.shape[1]
+
+
 def _is_twofold(x: Tensor, height: int, width: int) -> bool:
     """Whether the size is twice that of a map, or one less where the skip's size is odd."""
     # One comparison an axis, so that a compiled graph has one guard for both.
@@ -269,7 +274,7 @@ class UpsampleConcatBlock(Fusing):
             done = self._by_kernel(x, skip, height, width, dense, transposed)
             if done is not None:
                 return done
-        channels: int = self.conv1[0].weight.shape[1]  # type: ignore[index, assignment]
+        channels = _channels_taken(self.conv1[0].weight)  # type: ignore[arg-type]
         if not is_transposed(x, height, width, self.interpolation, transposed is not None, channels):
             plain: Tensor = self.conv1(self.concat(x, skip, height, width, dense))
             return plain

@@ -88,7 +88,7 @@ def or_plain(name: str, key: Hashable, run: Callable[[], _Result], plain: Callab
         return plain()
     try:
         return run()
-    except torch.OutOfMemoryError:  # torch's own; the plain form needs more
+    except torch.cuda.OutOfMemoryError:  # torch's own; the plain form needs more
         raise
     except Exception as error:  # of a compiler, a driver, another version of either
         first = not _failed

@@ -20,4 +20,5 @@ def test_the_kernels_compile_for_gpus(tmp_path: Path) -> None:
     variables = {**os.environ, "TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
     done = subprocess.run([sys.executable, str(SCRIPT)], env=variables, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["step", "80", "step", "90"]
+    sums = ["region 90", "region_gradient 90", "focal 90", "focal_gradient 90"]
+    assert done.stdout.splitlines() == ["step 80", "step 90", *sums]

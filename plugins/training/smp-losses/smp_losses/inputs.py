@@ -48,7 +48,8 @@ class Flat:
     """A prediction and its target, with all spatial axes made one.
 
     Attributes:
-        pred: (N, C, P), float32 or float64. 0 where ignored: nothing there counts, NaN and infinities included.
+        pred: (N, C, P), float32 or float64. 0 where ignored: nothing there counts, NaN and infinities included. As it
+            came, where `flatten` was asked for that.
         target: multiclass: (N, P) int64, a class index; otherwise (N, C, P) in pred's dtype. 0 where ignored.
         valid: bool, of the target's shape, False where ignored; None: all count.
     """
@@ -62,12 +63,26 @@ class Flat:
         """C, the number of channels."""
         return self.pred.shape[1]
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """In which sums are taken."""
+        return torch.float64 if self.pred.dtype == torch.float64 else torch.float32
 
-def flatten(mode: str, y_pred: Tensor, y_true: Tensor, ignore_index: int | None, loss: str) -> Flat:
+
+def flatten(
+    mode: str, y_pred: Tensor, y_true: Tensor, ignore_index: int | None, loss: str, *, keeps: bool = False
+) -> Flat:
     """Check a prediction and its target, and bring both to the shapes of :class:`Flat`.
 
     Half precision and bfloat16 become float32 here: sums over a map overflow float16 at 65504 and bfloat16 counts no
     further than 256.
+
+    Args:
+        mode: of the loss, for which both are.
+        y_pred, y_true: as the loss is called.
+        ignore_index: label of pixels that do not count.
+        loss: its name, for errors.
+        keeps: leave a multiclass prediction as it came, in dtype and where ignored: for who reads it once.
 
     Raises:
         TypeError: no tensors, or dtypes that make no sense.
@@ -77,9 +92,10 @@ def flatten(mode: str, y_pred: Tensor, y_true: Tensor, ignore_index: int | None,
     _check_tensors(y_pred, y_true, where)
     if y_true.dtype in _WIDENED:
         y_true = y_true.long()
-    pred = y_pred.float() if y_pred.dtype in (torch.float16, torch.bfloat16) else y_pred
+    keeps = keeps and mode == "multiclass"
+    pred = y_pred.float() if y_pred.dtype in (torch.float16, torch.bfloat16) and not keeps else y_pred
     if mode == "multiclass":
-        return _flatten_indices(pred, y_true, ignore_index, where)
+        return _flatten_indices(pred, y_true, ignore_index, where, keeps)
     _check_maps(mode, y_pred, y_true, where)
     n = pred.shape[0]
     channels = 1 if mode == "binary" else pred.shape[1]
@@ -128,7 +144,7 @@ def known_hard(y_true: Tensor, target: Tensor) -> bool:
     return bool(((target == 0) | (target == 1)).all())
 
 
-def _flatten_indices(pred: Tensor, y_true: Tensor, ignore_index: int | None, where: str) -> Flat:
+def _flatten_indices(pred: Tensor, y_true: Tensor, ignore_index: int | None, where: str, keeps: bool) -> Flat:
     shape = tuple(pred.shape)
     if pred.ndim < 2:
         raise ValueError(f"{where}: y_pred must have shape (N, C, ...), got {shape}")
@@ -144,7 +160,8 @@ def _flatten_indices(pred: Tensor, y_true: Tensor, ignore_index: int | None, whe
     target, pred = y_true.reshape(n, pixels).long(), pred.reshape(n, classes, pixels)
     valid = _valid(target, ignore_index)
     if valid is not None:
-        target, pred = target.masked_fill(~valid, 0), pred.masked_fill(~valid.unsqueeze(1), 0)
+        target = target.masked_fill(~valid, 0)
+        pred = pred if keeps else pred.masked_fill(~valid.unsqueeze(1), 0)
     if _may_look_at(target):
         expected = f"{where}: labels of {classes} classes must be integers from 0 to {classes - 1}"
         _check_range(target, classes - 1, expected, ignore_index)

@@ -123,6 +123,18 @@ def test_the_inference_form_has_relu_in_its_kernel(standin: Standin) -> None:
     assert all(call["relu"] and call["known"] is (call["channels"][0] > 0) for call in standin.calls)
 
 
+def test_the_inference_form_takes_kernels_for_inference(monkeypatch: pytest.MonkeyPatch, standin: Standin) -> None:
+    model, x = built("unet"), random(1, 3, 64, 64)
+    fast = smp_core.optimize(model)
+    monkeypatch.setattr(registry, "_registry", Registry([]))
+    provide(monkeypatch, "acme_kernels:step", gradient=False)
+    assert torch.is_grad_enabled()
+    model(x)
+    assert standin.calls == []
+    fast(x)
+    assert len(standin.calls) == 10
+
+
 def test_gradients_pass_through(standin: Standin) -> None:
     model, x = built("unet").train(), random(2, 3, 64, 64)
     parameters = list(model.decoder.parameters())

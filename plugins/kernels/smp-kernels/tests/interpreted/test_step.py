@@ -31,7 +31,7 @@ def no_failures() -> None:
 @pytest.mark.parametrize("dtype", BOUNDS, ids=str)
 @pytest.mark.parametrize("channels", CHANNELS, ids=str)
 def test_the_step_equals_its_plain_form(channels: tuple[int, int, int], dtype: torch.dtype) -> None:
-    for number, size in enumerate(SIZES if dtype == torch.float64 else SIZES[1:4]):
+    for number, size in enumerate(SIZES if dtype == torch.float64 else SIZES[1:3]):
         if channels[1] == 0 and (size[0] % 2 or size[1] % 2):
             continue  # only a skip has an odd size; see below
         x, skip, weight, bias = given(channels, size, dtype, batch=1 + number % 2)

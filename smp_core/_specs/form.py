@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from smp_core._specs.checks import Frozen, Violations, is_int, is_text
+from smp_core._specs.checks import TARGET_FORM, Frozen, Violations, is_int, is_target, is_text
+
+KERNEL = "kernel"
+"""The form that a plugin computes: its rule names the function."""
 
 LAYERS: dict[str, tuple[str, ...]] = {
-    "upsample_conv3x3": ("plain", "transposed"),
-    "known_upsample_conv3x3": ("plain", "transposed"),
+    "upsample_conv3x3": ("plain", "transposed", KERNEL),
+    "known_upsample_conv3x3": ("plain", "transposed", KERNEL),
+    "conv3x3": ("plain", KERNEL),
     "resized_conv3x3": ("plain", "matrices"),
     "enlarge": ("plain", "matrix"),
     "dense_block": ("plain", "buffer"),
@@ -17,9 +21,10 @@ LAYERS: dict[str, tuple[str, ...]] = {
 """The fused layers and their forms.
 
 ``upsample_conv3x3``: a 3x3 convolution of an upsampled map and skips (`smp_core.layers.upsample`);
-``known_upsample_conv3x3``: the same, the kernel of whose transposed form has been computed already;
-``resized_conv3x3``: of maps resized to one size (`smp_core.layers.resized_concat3x3`); ``enlarge``: small maps enlarged
-bilinearly (`smp_core.layers.enlarging`); ``dense_block``: that of `smp_densenet`; ``layout``: of a model's input.
+``known_upsample_conv3x3``: the same, the kernel of whose transposed form has been computed already; ``conv3x3``: that
+of a `smp_core.layers.ConvNormAct`, with its ReLU where its norm is folded; ``resized_conv3x3``: of maps resized to one
+size (`smp_core.layers.resized_concat3x3`); ``enlarge``: small maps enlarged bilinearly (`smp_core.layers.enlarging`);
+``dense_block``: that of `smp_densenet`; ``layout``: of a model's input.
 """
 
 # How torch's dtypes are written here, where there is no torch.
@@ -36,13 +41,16 @@ class FormRule(Frozen):
         form: one of its forms.
         device: type of the device, ``"cpu"``, ``"cuda"``.
         measured: where, with what result.
+        target: of the form ``kernel``, and of that alone: ``"package.module:function"``, imported when it is first
+            wanted; see `smp_core.layers.kernels.StepKernel`.
         dtypes: ``"float32"``, ...; empty for all.
         memory_format: ``"contiguous"`` or ``"channels_last"``, of the input; None for both.
         gradient: whether gradients are wanted (`torch.is_grad_enabled`); None for both.
         compiled: whether torch compiles the call; None for both. A compiled call knows no sizes and no memory format:
             rules that ask for these do not hold for it.
         least_pixels: of the result, all images together.
-        most_channels: of the input; None for any number.
+        most_channels: of the input, of a 3x3 convolution all that it takes; None for any number. A compiled call knows
+            them of these convolutions alone.
 
     Raises:
         InvalidSpecError: a field is wrong; lists every such field.
@@ -52,6 +60,7 @@ class FormRule(Frozen):
     form: str
     device: str
     measured: str
+    target: str | None = None
     dtypes: tuple[str, ...] = ()
     memory_format: str | None = None
     gradient: bool | None = None
@@ -77,6 +86,10 @@ class FormRule(Frozen):
         found.require(not forms or self.form in forms, "form", f"one of {', '.join(forms)}")
         found.require(is_text(self.device), "device", "the type of a device, such as 'cuda'")
         found.require(is_text(self.measured), "measured", "where it was measured, and with what result")
+        if self.form == KERNEL:
+            found.require(is_target(self.target), "target", TARGET_FORM)
+        else:
+            found.require(self.target is None, "target", f"None, as the form is not {KERNEL!r}")
         known = isinstance(self.dtypes, tuple) and set(self.dtypes) <= set(_DTYPES)
         found.require(known, "dtypes", f"a tuple of {', '.join(_DTYPES)}")
         found.require(self.memory_format in _MEMORY_FORMATS, "memory_format", "None, 'contiguous' or 'channels_last'")

@@ -70,10 +70,14 @@ class OptimizedModel(nn.Module):
                 "the original model"
             )
         x = self._prepared(x)
-        if self._graphs is not None and x.is_cuda and is_eager(x) and not torch.cuda.is_current_stream_capturing():
-            result = self._graphs(self.model, x, state_of(self.model))
-        else:
+        if not is_eager(x):
             result = self.model(x)
+            return result
+        with torch.no_grad():  # which form of a layer runs depends on it, and nobody wants gradients here
+            if self._graphs is not None and x.is_cuda and not torch.cuda.is_current_stream_capturing():
+                result = self._graphs(self.model, x, state_of(self.model))
+            else:
+                result = self.model(x)
         return result
 
     @torch.inference_mode()

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from smp_core._specs.form import LAYERS, FormRule
+from smp_core._specs.form import KERNEL, LAYERS, FormRule
 from smp_core.errors import OptionError
 
 _HERE = "1 CPU core, float32, 512x512, torch 2.14"
@@ -150,33 +150,51 @@ def check_layer(layer: str) -> tuple[str, ...]:
     return LAYERS[layer]
 
 
-def form_for(layer: str, x: Tensor, pixels: int = 0) -> str:
+def form_for(layer: str, x: Tensor, pixels: int = 0, channels: int = 0) -> str:
     """The form that a fused layer takes; whether it may is for the layer to know.
 
     Args:
         layer: one of `smp_core._specs.form.LAYERS`.
         x: its input, (N, C, H, W).
         pixels: of its result, all images together; not asked while torch compiles, when sizes may be symbols.
+        channels: that its convolution takes, by its weight, which a compiled call knows, too; 0 for those of ``x``.
     """
+    return choice_for(layer, x, pixels, channels)[0]
+
+
+def choice_for(layer: str, x: Tensor, pixels: int, channels: int) -> tuple[str, str | None]:
+    """As `form_for`, with the target of the form ``kernel``, which is None for others and where nobody has one."""
     if torch.compiler.is_compiling():
-        form: str = _compiled(layer, x.device.type, str(x.dtype), torch.is_grad_enabled())
-        return form
+        choice: tuple[str, str | None] = _compiled(
+            layer, x.device.type, str(x.dtype), torch.is_grad_enabled(), channels
+        )
+        return choice
     if layer in _overrides:
-        return _overrides[layer]
+        return _overridden(layer, x.device.type)
     for rule in _rules():
-        if rule.layer == layer and _holds(rule, x, pixels):
-            return rule.form
-    return "plain"
+        if rule.layer == layer and _holds(rule, x, pixels, channels):
+            return rule.form, rule.target
+    return "plain", None
 
 
-def _holds(rule: FormRule, x: Tensor, pixels: int) -> bool:
+def _overridden(layer: str, device: str) -> tuple[str, str | None]:
+    form = _overrides[layer]
+    if form != KERNEL:
+        return form, None
+    # Somebody's kernel for this device; or for another one, as whoever asks for it may know that it runs here, too.
+    rules = [rule for rule in _rules() if rule.layer == layer and rule.form == KERNEL]
+    rules.sort(key=lambda rule: rule.device != device)
+    return form, rules[0].target if rules else None
+
+
+def _holds(rule: FormRule, x: Tensor, pixels: int, channels: int) -> bool:
     if rule.device != x.device.type or rule.compiled is True or pixels < rule.least_pixels:
         return False
     if rule.memory_format is not None:
         is_last = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
         if is_last is not (rule.memory_format == "channels_last"):
             return False
-    if rule.most_channels is not None and x.shape[1] > rule.most_channels:
+    if rule.most_channels is not None and (channels or x.shape[1]) > rule.most_channels:
         return False
     return _holds_anyhow(rule, str(x.dtype), torch.is_grad_enabled())
 
@@ -188,17 +206,20 @@ def _holds_anyhow(rule: FormRule, dtype: str, gradient: bool) -> bool:
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def _compiled(layer: str, device: str, dtype: str, gradient: bool) -> str:
-    """As `form_for`, of what is the same whenever the compiled graph runs."""
+def _compiled(layer: str, device: str, dtype: str, gradient: bool, channels: int) -> tuple[str, str | None]:
+    """As `choice_for`, of what is the same whenever the compiled graph runs."""
     if layer in _overrides:
-        return _overrides[layer]
+        return _overridden(layer, device)
     for rule in _rules():
-        asks = rule.memory_format is not None or rule.least_pixels > 0 or rule.most_channels is not None
-        if rule.layer != layer or rule.device != device or rule.compiled is False or asks:
+        if rule.layer != layer or rule.device != device or rule.compiled is False:
+            continue
+        if rule.memory_format is not None or rule.least_pixels > 0:
+            continue
+        if rule.most_channels is not None and not 0 < channels <= rule.most_channels:
             continue
         if _holds_anyhow(rule, dtype, gradient):
-            return rule.form
-    return "plain"
+            return rule.form, rule.target
+    return "plain", None
 
 
 def _rules() -> tuple[FormRule, ...]:

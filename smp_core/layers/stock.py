@@ -68,6 +68,11 @@ def is_stock(part: Any, kind: type[nn.Module], assumed: Mapping[str, object] = _
     return not assumed or "weight" in part._parameters or not hasattr(part, "weight")
 
 
+def is_plain_tensor(x: object) -> bool:
+    """Whether a tensor is of no subclass, which may mean something else by an operation than torch."""
+    return type(x) in _PLAIN
+
+
 class Fusing(nn.Module):
     """Base of modules that have a fast form of what their parts compute.
 

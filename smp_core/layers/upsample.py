@@ -23,6 +23,7 @@ from smp_core._specs.kinds import INTERPOLATIONS
 from smp_core.errors import OptionError
 from smp_core.layers.conv import ConvNormAct
 from smp_core.layers.forms import form_for
+from smp_core.layers.kernels import kernel_for
 from smp_core.layers.norm import Norm
 from smp_core.layers.recording import is_recording
 from smp_core.layers.stock import CONV3X3, Fusing, is_stock
@@ -83,24 +84,38 @@ def upsample_concat(
     return x if len(maps) == 1 else torch.cat(maps, dim=1)
 
 
-def is_transposed(x: Tensor, height: int, width: int, mode: str, is_known: bool = False) -> bool:
+def is_transposed(x: Tensor, height: int, width: int, mode: str, is_known: bool = False, channels: int = 0) -> bool:
     """Whether `convolve_transposed` may stand for a convolution of what `upsample_concat` makes, and is faster.
 
     Args:
         x, height, width, mode: as for `upsample_concat`.
         is_known: whether the kernel has been computed already.
+        channels: that the convolution takes.
     """
     # An exported graph keeps the plain form: it holds for every size, and runtimes differ in what they do fast.
     if mode != "nearest" or is_recording(x):
         return False
     if not torch.jit.is_scripting():
-        layer = "known_upsample_conv3x3" if is_known else "upsample_conv3x3"
-        if form_for(layer, x, x.shape[0] * height * width) != "transposed":
+        if form_for(_layer(is_known), x, x.shape[0] * height * width, channels) != "transposed":
             return False
     elif x.device.type != "cpu":
         return False
-    # Twofold, or one less where the skip's size is odd. One comparison an axis, so that a compiled graph has one
-    # guard for both.
+    return _is_twofold(x, height, width)
+
+
+def _layer(is_known: bool) -> str:
+    """The name of this layer in the table of forms."""
+    return "known_upsample_conv3x3" if is_known else "upsample_conv3x3"
+
+
+def _channels_taken(weight: Tensor) -> int:
+    """By a convolution of this weight."""
+    return weight.shape[1]
+
+
+def _is_twofold(x: Tensor, height: int, width: int) -> bool:
+    """Whether the size is twice that of a map, or one less where the skip's size is odd."""
+    # One comparison an axis, so that a compiled graph has one guard for both.
     return 0 <= 2 * x.shape[2] - height <= 1 and 0 <= 2 * x.shape[3] - width <= 1
 
 
@@ -255,7 +270,12 @@ class UpsampleConcatBlock(Fusing):
     def fused(self, x: Tensor, skip: Tensor | None, height: int, width: int, dense: list[Tensor] | None) -> Tensor:
         """What ``conv1`` makes of the concatenation, by the fast form where that is faster."""
         transposed = self.known_kernel()
-        if not is_transposed(x, height, width, self.interpolation, transposed is not None):
+        if not torch.jit.is_scripting():
+            done = self._by_kernel(x, skip, height, width, dense, transposed)
+            if done is not None:
+                return done
+        channels = _channels_taken(self.conv1[0].weight)  # type: ignore[arg-type]
+        if not is_transposed(x, height, width, self.interpolation, transposed is not None, channels):
             plain: Tensor = self.conv1(self.concat(x, skip, height, width, dense))
             return plain
         conv = self.conv1[0]
@@ -264,3 +284,28 @@ class UpsampleConcatBlock(Fusing):
             if index > 0:
                 out = layer(out)
         return out
+
+    @torch.jit.unused
+    def _by_kernel(
+        self,
+        x: Tensor,
+        skip: Tensor | None,
+        height: int,
+        width: int,
+        dense: list[Tensor] | None,
+        transposed: Tensor | None,
+    ) -> Tensor | None:
+        """As `fused`, by the kernel of a plugin; None where there is none for it."""
+        if self.interpolation != "nearest" or is_recording(x) or not _is_twofold(x, height, width):
+            return None
+        weight, bias = self.conv1[0].weight, self.conv1[0].bias
+        assert isinstance(weight, Tensor)
+        kernel = kernel_for(_layer(transposed is not None), x, x.shape[0] * height * width, weight.shape[1])
+        if kernel is None:
+            return None
+        skips = [*(dense or ()), *(() if skip is None else (skip,))]
+        # One skip for the kernel. What is upsampled is the larger half of what the plain form stores.
+        joined = skips[0] if len(skips) == 1 else torch.cat(skips, dim=1) if skips else None
+        folded = self.conv1.has_folded_norm()
+        out = kernel(x, joined, weight, bias, height, width, folded, transposed)  # type: ignore[arg-type]
+        return self.conv1.after_convolution(out, 2 if folded else 0)

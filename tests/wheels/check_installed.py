@@ -70,7 +70,7 @@ def check_discovered(name: str) -> None:
     lists = (smp_core.list_encoders, smp_core.list_architectures, smp_core.list_necks)
     listed = [item for names in lists for item in names(provider=name)]
     assert sorted(listed) == sorted([*record.encoders, *record.architectures, *record.necks])
-    assert listed or record.resolves_encoders or record.commands, f"{name} provides nothing"
+    assert listed or record.resolves_encoders or record.commands or record.forms, f"{name} provides nothing"
     for item in listed:
         assert smp_core.describe(item).distribution == name
     check_creates(record.encoders, record.architectures)

@@ -9,6 +9,7 @@ from torch import Tensor
 from smp_losses.compose import Loss
 from smp_losses.focal_terms import FocalOptions, index_sums, map_sums, terms_of_indices, terms_of_maps
 from smp_losses.inputs import Flat, flatten, known_hard, wants_plain_form
+from smp_losses.kernels import FOCAL, kernel_for
 from smp_losses.modes import check_mode, check_reduction
 from smp_losses.reduce import class_mean, safe_ratio, weights_like, weights_tensor
 
@@ -115,14 +116,18 @@ class FocalLoss(Loss):
             RuntimeError: under ``torch.vmap``, where the number of values depends on the labels (SMP's values of
                 binary mode, ignored pixels, the reduction "none").
         """
+        summed = not self.normalized and self.reduction != "none"
+        by_kernel = summed and self.mode == "multiclass" and self.from_logits
+        kernel = kernel_for(FOCAL, y_pred) if by_kernel else None
         any_value = self.smp_values and isinstance(y_true, Tensor) and y_true.is_floating_point()
-        flat = flatten(self.mode, y_pred, y_true, self.ignore_index, "FocalLoss", any_value=any_value)
+        flat = flatten(
+            self.mode, y_pred, y_true, self.ignore_index, "FocalLoss", any_value=any_value, keeps=kernel is not None
+        )
         weights = weights_like(self.class_weights, flat.classes, flat.pred, "FocalLoss")
         x = flat.pred if self.from_logits else self._logits(flat.pred)
         options = FocalOptions(self.alpha, self.gamma, self.reduced_threshold)
-        summed = not self.normalized and self.reduction != "none"
         if summed and self.mode == "multiclass":
-            sums = index_sums(x, flat.target, flat.valid, options)
+            sums = index_sums(x, flat.target, flat.valid, options, kernel)
         elif summed and not wants_plain_form() and known_hard(y_true, flat.target):
             sums = map_sums(x, flat.target, flat.valid, options)
         else:
@@ -149,8 +154,8 @@ class FocalLoss(Loss):
     def _count(self, flat: Flat) -> Tensor:
         """How many pixels of each class count: (C,)."""
         if flat.valid is None:
-            return flat.pred.new_full((flat.classes,), flat.pred.shape[0] * flat.pred.shape[2])
-        return flat.valid.sum((0, -1)).to(flat.pred.dtype).expand(flat.classes)
+            return flat.pred.new_full((flat.classes,), flat.pred.shape[0] * flat.pred.shape[2], dtype=flat.dtype)
+        return flat.valid.sum((0, -1)).to(flat.dtype).expand(flat.classes)
 
     def _reduce(self, sums: Tensor, flat: Flat, weights: Tensor | None) -> Tensor:
         count = self._count(flat)

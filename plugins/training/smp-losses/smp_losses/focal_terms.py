@@ -6,6 +6,7 @@ sigmoid(-z), and the focal term is sigmoid(z) ** gamma * softplus(z).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,8 +63,19 @@ def terms_of_indices(x: Tensor, target: Tensor, options: FocalOptions) -> tuple[
     return factor, entropy
 
 
-def index_sums(x: Tensor, target: Tensor, valid: Tensor | None, options: FocalOptions) -> Tensor:
-    """Sums of the focal terms per class, (C,), over the pixels that count; target (N, P) class indices."""
+def index_sums(
+    x: Tensor,
+    target: Tensor,
+    valid: Tensor | None,
+    options: FocalOptions,
+    kernel: Callable[..., Tensor] | None = None,
+) -> Tensor:
+    """Sums of the focal terms per class, (C,), over the pixels that count; target (N, P) class indices.
+
+    ``kernel`` is `smp_losses.kernels.FOCAL`, where there is one.
+    """
+    if kernel is not None:
+        return kernel(x, target, valid, options.alpha, options.gamma, options.threshold)
     if not wants_plain_form():
         needs_gradient = torch.is_grad_enabled() and x.requires_grad
         sums: Tensor = _IndexSums.apply(x, target, valid, options, needs_gradient)

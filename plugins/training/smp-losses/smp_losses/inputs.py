@@ -48,7 +48,8 @@ class Flat:
     """A prediction and its target, with all spatial axes made one.
 
     Attributes:
-        pred: (N, C, P), float32 or float64. 0 where ignored: nothing there counts, NaN and infinities included.
+        pred: (N, C, P), float32 or float64. 0 where ignored: nothing there counts, NaN and infinities included. As it
+            came, where `flatten` was asked for that.
         target: multiclass: (N, P) int64, a class index; otherwise (N, C, P) in pred's dtype. 0 where ignored.
         valid: bool, of the target's shape, False where ignored; None: all count.
     """
@@ -62,9 +63,21 @@ class Flat:
         """C, the number of channels."""
         return self.pred.shape[1]
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """In which sums are taken."""
+        return torch.float64 if self.pred.dtype == torch.float64 else torch.float32
+
 
 def flatten(
-    mode: str, y_pred: Tensor, y_true: Tensor, ignore_index: int | None, loss: str, *, any_value: bool = False
+    mode: str,
+    y_pred: Tensor,
+    y_true: Tensor,
+    ignore_index: int | None,
+    loss: str,
+    *,
+    any_value: bool = False,
+    keeps: bool = False,
 ) -> Flat:
     """Check a prediction and its target, and bring both to the shapes of :class:`Flat`.
 
@@ -72,9 +85,12 @@ def flatten(
     further than 256.
 
     Args:
-        mode, y_pred, y_true, ignore_index: of the loss.
-        loss: its name.
+        mode: of the loss, for which both are.
+        y_pred, y_true: as the loss is called.
+        ignore_index: label of pixels that do not count.
+        loss: its name, for errors.
         any_value: do not ask binary and multilabel targets to lie within 0 and 1, as SMP's losses do not.
+        keeps: leave a multiclass prediction as it came, in dtype and where ignored: for who reads it once.
 
     Raises:
         TypeError: no tensors, or dtypes that make no sense.
@@ -84,9 +100,10 @@ def flatten(
     _check_tensors(y_pred, y_true, where)
     if y_true.dtype in _WIDENED:
         y_true = y_true.long()
-    pred = y_pred.float() if y_pred.dtype in (torch.float16, torch.bfloat16) else y_pred
+    keeps = keeps and mode == "multiclass"
+    pred = y_pred.float() if y_pred.dtype in (torch.float16, torch.bfloat16) and not keeps else y_pred
     if mode == "multiclass":
-        return _flatten_indices(pred, y_true, ignore_index, where)
+        return _flatten_indices(pred, y_true, ignore_index, where, keeps)
     _check_maps(mode, y_pred, y_true, where)
     n = pred.shape[0]
     channels = 1 if mode == "binary" else pred.shape[1]
@@ -135,7 +152,7 @@ def known_hard(y_true: Tensor, target: Tensor) -> bool:
     return bool(((target == 0) | (target == 1)).all())
 
 
-def _flatten_indices(pred: Tensor, y_true: Tensor, ignore_index: int | None, where: str) -> Flat:
+def _flatten_indices(pred: Tensor, y_true: Tensor, ignore_index: int | None, where: str, keeps: bool) -> Flat:
     shape = tuple(pred.shape)
     if pred.ndim < 2:
         raise ValueError(f"{where}: y_pred must have shape (N, C, ...), got {shape}")
@@ -151,7 +168,8 @@ def _flatten_indices(pred: Tensor, y_true: Tensor, ignore_index: int | None, whe
     target, pred = y_true.reshape(n, pixels).long(), pred.reshape(n, classes, pixels)
     valid = _valid(target, ignore_index)
     if valid is not None:
-        target, pred = target.masked_fill(~valid, 0), pred.masked_fill(~valid.unsqueeze(1), 0)
+        target = target.masked_fill(~valid, 0)
+        pred = pred if keeps else pred.masked_fill(~valid.unsqueeze(1), 0)
     if _may_look_at(target):
         expected = f"{where}: labels of {classes} classes must be integers from 0 to {classes - 1}"
         _check_range(target, classes - 1, expected, ignore_index)

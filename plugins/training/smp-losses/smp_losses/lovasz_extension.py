@@ -16,6 +16,8 @@ from smp_losses.inputs import wants_plain_form
 
 # Every number of pixels up to this is exact in float32.
 _EXACT = 2**24
+# A row of so many pixels keeps a GPU busy by itself.
+_LONG_ROW = 2**20
 # 2.0 as bits of a float32: above the bits of any error.
 _ABOVE = 0x40000000
 
@@ -53,14 +55,22 @@ def softmax_lovasz(
         valid: (N, P) bool or None.
         shares: (G, C), with G = N if per_image, otherwise 1.
     """
-    # Sorting the bits of float32 as integers, one class at a time, is what a CPU does fast; any other device does not.
-    fast = logits.device.type == "cpu" and logits.dtype == torch.float32 and from_logits
-    if fast and not wants_plain_form():
+    row = logits.shape[2] * (1 if per_image else logits.shape[0])
+    if from_logits and logits.dtype == torch.float32 and not wants_plain_form() and _takes_classes_apart(logits, row):
         needs_gradient = torch.is_grad_enabled() and logits.requires_grad
         result: Tensor = _SoftmaxLovasz.apply(logits, target, valid, shares, per_image, needs_gradient)
         return result
     probability = logits.softmax(1) if from_logits else logits
     return _plain(probability, target, valid, shares, per_image)
+
+
+def _takes_classes_apart(logits: Tensor, row: int) -> bool:
+    """Whether classes are sorted one at a time.
+
+    On a CPU, which sorts the bits of float32 as integers four times as fast. And where rows are long enough to keep a
+    GPU busy: what sorting takes beside its input, indices of 64 bits among it, is then taken for one class, not all.
+    """
+    return logits.device.type == "cpu" or row >= _LONG_ROW
 
 
 def _plain(probability: Tensor, target: Tensor, valid: Tensor | None, shares: Tensor, per_image: bool) -> Tensor:
@@ -80,11 +90,16 @@ def _plain(probability: Tensor, target: Tensor, valid: Tensor | None, shares: Te
     return (values * shares.flatten()).sum()
 
 
+def _are_at_hand(shares: Tensor) -> bool:
+    """Whether numbers can be read without waiting for a device."""
+    return shares.device.type == "cpu"
+
+
 class _SoftmaxLovasz(torch.autograd.Function):
-    """Lovász-Softmax of float32 on a CPU; nothing but its gradient is kept.
+    """Lovász-Softmax of float32, one class at a time; nothing but its gradient is kept.
 
     Errors lie between 0 and 1, where the bits of a float32 grow with its value: they are sorted as integers, for which
-    torch has a radix sort, four times as fast. Classes without a share are not looked at.
+    torch has a radix sort. Where it is known which classes have no share, on a CPU, these are not looked at.
     """
 
     @staticmethod
@@ -100,10 +115,13 @@ class _SoftmaxLovasz(torch.autograd.Function):
         probability = logits.softmax(1)
         gradient = torch.zeros_like(logits) if needs_gradient else None
         total = logits.new_zeros(())
-        for group, row in enumerate(shares.tolist()):
+        # Looking at numbers on a GPU would wait for it.
+        known = shares.tolist() if _are_at_hand(shares) else None
+        for group in range(shares.shape[0]):
             part = slice(group, group + 1) if per_image else slice(None)
-            for index, share in enumerate(row):
-                if share:
+            for index in range(shares.shape[1]):
+                share = shares[group, index] if known is None else known[group][index]
+                if known is None or share:
                     inside = None if valid is None else valid[part]
                     out = None if gradient is None else gradient[part, index]
                     labelled = target[part] == index
@@ -118,7 +136,7 @@ class _SoftmaxLovasz(torch.autograd.Function):
 
     @staticmethod
     def _row(
-        probability: Tensor, labelled: Tensor, valid: Tensor | None, share: float, gradient: Tensor | None
+        probability: Tensor, labelled: Tensor, valid: Tensor | None, share: float | Tensor, gradient: Tensor | None
     ) -> Tensor:
         """One class of one group, (n, P): the value; share times the derivative is written into gradient."""
         if valid is not None:

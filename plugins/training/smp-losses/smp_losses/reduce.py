@@ -34,7 +34,7 @@ def weights_tensor(class_weights: Sequence[float] | Tensor | None, loss: str, mo
 
 
 def weights_like(class_weights: Tensor | None, classes: int, like: Tensor, loss: str) -> Tensor | None:
-    """Class weights in the dtype and on the device of ``like``, checked against the number of classes.
+    """Class weights on the device of ``like`` and in the dtype of its sums, checked against the number of classes.
 
     Raises:
         ValueError: their number is not that of the classes.
@@ -43,7 +43,7 @@ def weights_like(class_weights: Tensor | None, classes: int, like: Tensor, loss:
         return None
     if class_weights.shape[0] != classes:
         raise ValueError(f"{loss}: {class_weights.shape[0]} class_weights were given, but y_pred has {classes} classes")
-    return class_weights.to(device=like.device, dtype=like.dtype)
+    return class_weights.to(like.device, torch.float64 if like.dtype == torch.float64 else torch.float32)
 
 
 def class_mean(values: Tensor, weights: Tensor | None, counted: Tensor | None) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from smp_losses.compose import Loss
 from smp_losses.inputs import Flat, flatten, wants_plain_form
+from smp_losses.kernels import REGION, kernel_for
 from smp_losses.modes import check_mode
 from smp_losses.reduce import class_mean, class_sums, weights_like, weights_tensor
 
@@ -30,13 +31,20 @@ class RegionSums:
 
 
 def region_sums(
-    flat: Flat, mode: str, from_logits: bool, common: Callable[[Tensor, Tensor], Tensor] = torch.minimum
+    flat: Flat,
+    mode: str,
+    from_logits: bool,
+    common: Callable[[Tensor, Tensor], Tensor] = torch.minimum,
+    kernel: Callable[..., Any] | None = None,
 ) -> RegionSums:
     """The sums of a prediction; differentiable with regard to it, twice too.
 
     What a probability and a label of 0 or 1 have in common is their product and the smaller of the two alike. For soft
-    labels ``common`` decides; with the smaller one, a prediction equal to its label is perfect.
+    labels ``common`` decides; with the smaller one, a prediction equal to its label is perfect. ``kernel`` is
+    `smp_losses.kernels.REGION`, where the mode is multiclass, the prediction holds logits, and there is one.
     """
+    if kernel is not None:
+        return RegionSums(*kernel(flat.pred, flat.target, flat.valid))
     if mode == "multiclass":
         labelled = class_sums(_ones(flat), flat.target, flat.classes).sum(0)
         if not from_logits:
@@ -161,9 +169,12 @@ class RegionLoss(Loss):
                 classes.
         """
         loss = type(self).__name__
-        flat = flatten(self.mode, y_pred, y_true, self.ignore_index, loss, any_value=self.smp_values)
+        kernel = kernel_for(REGION, y_pred) if self.mode == "multiclass" and self.from_logits else None
+        flat = flatten(
+            self.mode, y_pred, y_true, self.ignore_index, loss, any_value=self.smp_values, keeps=kernel is not None
+        )
         weights = weights_like(self.class_weights, flat.classes, flat.pred, loss)
-        sums = region_sums(flat, self.mode, self.from_logits)
+        sums = region_sums(flat, self.mode, self.from_logits, kernel=kernel)
         present = sums.labelled > 0
         score = self.score(sums)
         values = -score.clamp_min(self.eps).log() if self.log_loss else 1 - score

@@ -53,8 +53,10 @@ def _expect_prefix_tokens(case: EncoderCase, features: list[Tensor], prefix_toke
 
 
 def num_parameters_matches_spec(case: EncoderCase) -> None:
-    """The spec's ``num_parameters`` counts the trainable parameters at full depth for a 3-channel input."""
-    count = sum(parameter.numel() for parameter in case.shared_outline().parameters() if parameter.requires_grad)
+    """The spec's ``num_parameters`` counts the trainable parameters at full depth, for ``in_channels`` of its own."""
+    native = case.spec.in_channels
+    whole = case.shared_outline() if native == 3 else case.outline(in_channels=native)
+    count = sum(parameter.numel() for parameter in whole.parameters() if parameter.requires_grad)
     expect_equal(count, case.spec.num_parameters, f"{case.name}: trainable parameters (the spec's num_parameters)")
 
 

@@ -175,7 +175,7 @@ def longer_sequences_run(case: ModuleCase) -> None:
             with _hooked(module, [name for name, _ in module.named_modules() if name], set()):
                 called = case.run(module, x)
         expect_close(found, called, f"{case.name} with {name} longer by one, against calling every part")
-        del sequence[-1]
+        del sequence._modules[[*sequence._modules][-1]]  # `del sequence[-1]` numbers named children anew
 
 
 class _Halved(nn.Module):

@@ -20,10 +20,13 @@ if TYPE_CHECKING:
         UnknownFormatError,
     )
     from smp_predict.formats import open_source, readable_suffixes
+    from smp_predict.many import predict_many
+    from smp_predict.options import Options
     from smp_predict.predicting import predict
     from smp_predict.progress import Progress
     from smp_predict.protocols import Placement, Result, Sink, Source, Window
     from smp_predict.running import BatchHalvedWarning
+    from smp_predict.tally import ManyProgress, Outcome
 
 __version__ = "1.0.0"
 
@@ -39,19 +42,25 @@ _HOMES = {
         "UnknownFormatError",
     ),
     "formats": ("open_source", "readable_suffixes"),
+    "many": ("predict_many",),
+    "options": ("Options",),
     "predicting": ("predict",),
     "progress": ("Progress",),
     "protocols": ("Placement", "Result", "Sink", "Source", "Window"),
     "running": ("BatchHalvedWarning",),
+    "tally": ("ManyProgress", "Outcome"),
 }
 
 __all__ = [
     "ArraySink",
     "ArraySource",
     "BatchHalvedWarning",
+    "ManyProgress",
     "MissingDependencyError",
     "ModelOutputError",
     "OptionError",
+    "Options",
+    "Outcome",
     "Placement",
     "PredictError",
     "Progress",
@@ -64,6 +73,7 @@ __all__ = [
     "Window",
     "open_source",
     "predict",
+    "predict_many",
     "readable_suffixes",
 ]
 

@@ -123,6 +123,21 @@ class Planner:
 @contextmanager
 def planner(model: Model, options: Options) -> Iterator[Planner]:
     """A model, ready to predict: a module is in evaluation mode and on the device meanwhile."""
-    device = None if options.device is None else torch.device(options.device)
+    device = None if options.device is None else _usable(options.device)
     with evaluated(model, device) as home:
         yield Planner(model, options, home)
+
+
+def _usable(device: str | torch.device) -> torch.device:
+    """A device that is there.
+
+    Raises:
+        OptionError: torch does not know it, or cannot use it here.
+    """
+    try:
+        found = torch.device(device)
+        torch.empty(1, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise OptionError(f"device {str(device)!r} cannot be used here: {reason}") from error
+    return found

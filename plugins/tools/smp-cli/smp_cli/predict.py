@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import typer
@@ -39,6 +40,7 @@ class Wanted:
         overlays: whether to draw them.
         sheet: whether to write the contact sheet.
         resume: whether to go on where a former run was cut.
+        engine, workers, address: see `smp_predict.predict_many`.
     """
 
     output: str = "labels"
@@ -46,6 +48,9 @@ class Wanted:
     overlays: bool = True
     sheet: bool = False
     resume: bool = True
+    engine: Literal["ray"] | None = None
+    workers: int | None = None
+    address: str | None = None
 
 
 def predict_files(jobs: Sequence[Job], model_folder: Path, out: Path, options: Options, wanted: Wanted) -> None:
@@ -78,6 +83,9 @@ def predict_files(jobs: Sequence[Job], model_folder: Path, out: Path, options: O
                     out,
                     options=settings,
                     resume=wanted.resume,
+                    engine=wanted.engine,
+                    workers=wanted.workers,
+                    address=wanted.address,
                     finished=writing.finished,
                     progress=progress,
                 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -30,6 +30,10 @@ Scale = Annotated[
 Nodata = Annotated[float | None, typer.Option(help="Value of pixels that show nothing; by default what files say.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; by default cpu.")]
 Precision = Annotated[str, typer.Option(help="float32, float16 or bfloat16.")]
+Workers = Annotated[
+    str | None, typer.Option(help="ray, or ray:4: over so many processes of a Ray cluster; by default in this process.")
+]
+Address = Annotated[str | None, typer.Option(help="Of the Ray cluster; by default RAY_ADDRESS, else this machine.")]
 Overlays = Annotated[bool, typer.Option("--overlays/--no-overlays", help="Draw the classes over each picture.")]
 Resume = Annotated[bool, typer.Option("--resume/--no-resume", help="Go on where a former run was cut.")]
 
@@ -54,6 +58,8 @@ def predict(
     dtype: Precision = "float32",
     overlays: Overlays = True,
     resume: Resume = True,
+    workers: Workers = None,
+    address: Address = None,
 ) -> None:
     """Segment pictures of any size with a saved model.
 
@@ -65,6 +71,7 @@ def predict(
 
     jobs = plan(images, out, recursive=recursive, output=output, form=form)
     check_model_folder(model)
+    engine, processes = _engine(workers, address)
 
     from smp_cli.predict import Wanted, predict_files
     from smp_predict import Options
@@ -83,5 +90,32 @@ def predict(
         dtype=dtype,
     )
     sheet = overlays and any(image.is_dir() for image in images)
-    wanted = Wanted(output=output, classes=classes, overlays=overlays, sheet=sheet, resume=resume)
+    wanted = Wanted(
+        output=output,
+        classes=classes,
+        overlays=overlays,
+        sheet=sheet,
+        resume=resume,
+        engine=engine,
+        workers=processes,
+        address=address,
+    )
     predict_files(jobs, model, out, options, wanted)
+
+
+def _engine(workers: str | None, address: str | None) -> tuple[Literal["ray"] | None, int | None]:
+    """What ``--workers`` asks for.
+
+    Raises:
+        CliError: it is something else.
+    """
+    from smp_cli.errors import CliError
+
+    if workers is None:
+        if address is not None:
+            raise CliError("--address is for --workers ray")
+        return None, None
+    name, separator, count = workers.partition(":")
+    if name != "ray" or (separator and not (count.isdecimal() and int(count))):
+        raise CliError(f"--workers must be ray, or ray:4 for so many processes, got {workers!r}")
+    return "ray", int(count) if separator else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -168,7 +169,8 @@ def test_an_interrupted_run_leaves_no_half_file(save_model, pixels, tmp_path, ru
     arguments = ("predict", tmp_path / "in", "-r", "--model", save_model(), "--out", out)
     generator = random.Random(0)
     for _ in range(times):
-        out.mkdir(exist_ok=True)
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir()
         assert _interrupted(arguments, out, signalled, 0.4 * generator.random()) != 0
         found = [path for path in out.rglob("[!.]*") if path.is_file() and ".smp-predict" not in str(path)]
         assert found

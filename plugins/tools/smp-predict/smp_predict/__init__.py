@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from smp_predict.arrays import ArraySink, ArraySource
     from smp_predict.errors import (
+        ClusterError,
         MissingDependencyError,
         ModelOutputError,
         OptionError,
@@ -33,6 +34,7 @@ __version__ = "1.0.0"
 _HOMES = {
     "arrays": ("ArraySink", "ArraySource"),
     "errors": (
+        "ClusterError",
         "MissingDependencyError",
         "ModelOutputError",
         "OptionError",
@@ -55,6 +57,7 @@ __all__ = [
     "ArraySink",
     "ArraySource",
     "BatchHalvedWarning",
+    "ClusterError",
     "ManyProgress",
     "MissingDependencyError",
     "ModelOutputError",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Literal
 
+from smp_predict.clusters import run_on_ray
 from smp_predict.errors import OptionError, SinkError
 from smp_predict.groups import Group, groups
 from smp_predict.job import Job, to_file
@@ -28,6 +30,9 @@ def predict_many(
     suffix: str = ".tif",
     options: Options | None = None,
     resume: bool = True,
+    engine: Literal["ray"] | None = None,
+    workers: int | None = None,
+    address: str | None = None,
     finished: Callable[[Outcome], None] | None = None,
     progress: Callable[[ManyProgress], None] | None = None,
 ) -> list[Outcome]:
@@ -47,6 +52,12 @@ def predict_many(
         suffix: the extension of the results, which says their format, where ``sources`` are paths alone.
         options: how images are predicted; None: as `smp_predict.predict` does by default.
         resume: False: begin anew whatever a former run has finished.
+        engine: None: in this process. ``"ray"``: over the workers of a Ray cluster, which divide large images, too,
+            unless they are pictures or arrays, whose parts cannot be read alone. Every worker must see images and
+            folder under the same paths. What a lost worker was doing is done again, finished pieces are kept, and the
+            results are those of one process, to the bit where the model's are.
+        workers: how many processes; None: one for each CPU of the cluster, or each GPU where the device is one.
+        address: of a cluster; None: that in the environment variable RAY_ADDRESS, else one on this machine.
         finished: called with each `Outcome` as it comes.
         progress: called with `ManyProgress` after each batch.
 
@@ -56,6 +67,8 @@ def predict_many(
     Raises:
         OptionError: an argument makes no sense, whatever the image.
         SinkError: the folder cannot be made.
+        MissingDependencyError: Ray is needed.
+        ClusterError: the cluster cannot be reached, or has no room.
 
     Examples:
         >>> import numpy as np, tempfile
@@ -68,6 +81,7 @@ def predict_many(
     chosen = options or Options()
     folder = Path(sink_folder)
     items = _items(sources, suffix)
+    _check_engine(engine, workers, address)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -82,9 +96,14 @@ def predict_many(
 
     tally = Tally(len(items), note, progress)
     # Groups are made of all images, whatever is done already, so that a run that goes on makes the same batches.
-    with planner(model, chosen) as plan:
-        for group in groups(items):
-            _run_here(plan, _undone(group, folder, ledger, tally), folder, ledger, tally, resume=resume)
+    waiting = [_undone(group, folder, ledger, tally) for group in groups(items)]
+    if engine == "ray":
+        parts = [(group, frozenset(_kept(group, folder, ledger))) for group in waiting if group]
+        run_on_ray(model, chosen, parts, folder, tally, resume=resume, workers=workers, address=address)
+    else:
+        with planner(model, chosen) as plan:
+            for group in waiting:
+                _run_here(plan, group, folder, ledger, tally, resume=resume)
     if all(outcome.error is None for outcome in tally.outcomes):
         ledger.remove()
     return tally.outcomes
@@ -102,9 +121,22 @@ def _items(sources: Sources, suffix: str) -> dict[str, Given]:
     return dict(names_for(sources, suffix))
 
 
+def _check_engine(engine: str | None, workers: int | None, address: str | None) -> None:
+    if engine not in (None, "ray"):
+        raise OptionError(f"engine must be None or 'ray', got {engine!r}")
+    if engine is None and (workers is not None or address is not None):
+        raise OptionError("workers and address are for engine='ray', got engine=None")
+    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+        raise OptionError(f"workers must be an int of at least 1, got {workers!r}")
+
+
+def _kept(group: Mapping[str, Given], folder: Path, ledger: Ledger) -> list[str]:
+    return [name for name, given in group.items() if ledger.has(name, given, folder / name)]
+
+
 def _undone(group: dict[str, Given], folder: Path, ledger: Ledger, tally: Tally) -> dict[str, Given]:
     """The images of a group, but for a group that is finished: its batches are of all of its images."""
-    if all(ledger.has(name, given, folder / name) for name, given in group.items()):
+    if len(_kept(group, folder, ledger)) == len(group):
         for name, given in group.items():
             tally.finished(Outcome(name, given, folder / name, kept=True))
         return {}

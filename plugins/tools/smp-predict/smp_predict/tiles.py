@@ -87,11 +87,13 @@ class _Band:
         return pixels
 
 
-def cut(source: Source, layout: Layout, swath: Swath, first_row: int, nodata: float | None) -> Iterator[Tile]:
-    """The tiles of a swath, row by row from ``first_row`` on."""
+def cut(
+    source: Source, layout: Layout, swath: Swath, first_row: int, nodata: float | None, last_row: int | None = None
+) -> Iterator[Tile]:
+    """The tiles of a swath, row by row from ``first_row`` on, to before ``last_row``; None: to the end."""
     band = _Band(source, layout, swath)
     columns = layout.columns
-    for row in range(first_row, layout.rows.count):
+    for row in range(first_row, layout.rows.count if last_row is None else last_row):
         pixels = band.read(row)
         for column in range(swath.first, swath.last):
             begin = columns.start(column) - columns.start(swath.first)

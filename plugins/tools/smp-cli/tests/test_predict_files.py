@@ -57,6 +57,18 @@ def test_four_bands_floats_and_arrays(run, save_model, pixels, tmp_path):
         assert read(out / f"{path.stem}_overlay.png").shape == (37, 53, 3)
 
 
+def test_a_zarr_array_is_a_picture(run, save_model, pixels, tmp_path):
+    zarr = pytest.importorskip("zarr", reason="zarr 3 needs Python 3.11")
+    path = tmp_path / "in" / "scene.zarr"
+    zarr.create_array(str(path), data=np.tile(pixels[..., 0], (3, 3)), chunks=(32, 32))
+    for number, arguments in enumerate(((path,), (tmp_path / "in", "--recursive"))):
+        out = tmp_path / str(number)
+        result = run("predict", *arguments, "--model", save_model(), "--out", out, "--tile", 64, "--format", "zarr")
+        assert result.exit_code == 0, result.output
+        assert read(out / "scene_mask.zarr").shape == (111, 159, 1)
+        assert read(out / "scene_overlay.png").shape == (111, 159, 3)
+
+
 def test_deep_colour_keeps_its_lower_bytes(run, save_model, pixels, tmp_path):
     deep = pixels[..., :3].astype(np.uint16) // 8 + 40000  # the upper bytes hardly differ
     write_deep_png(tmp_path / "a.png", deep)

@@ -180,7 +180,7 @@ class Group:
         if image.failed:
             return
         with as_sink_errors(image.target):
-            block = item.assembler.add(item.tile.row, item.tile.column, scores)
+            block = item.assembler.add(item.tile.row, item.tile.column, scores, item.tile.missing)
             if block is not None:
                 image.pixels.write(block.window, image.job.finish(block))
                 self._tally.pixels(block.window.height * block.window.width)

@@ -79,11 +79,13 @@ class Job:
 def to_file(job: Job, target: Path, settings: dict[str, object], *, resume: bool) -> None:
     """Predict into a file, from where a former run with the same settings was cut."""
     write = writer_for(target)
-    with as_sink_errors(target):
-        scratch = Scratch(target, settings, resume=resume)
-        with opened(RawPixels(scratch.pixels, job.shape, job.finish.dtype)) as pixels:
-            run(job, pixels, scratch)
-            finish_file(job, pixels, scratch, target, write)
+    with (
+        as_sink_errors(target),
+        Scratch(target, settings, resume=resume) as scratch,
+        opened(RawPixels(scratch.pixels, job.shape, job.finish.dtype)) as pixels,
+    ):
+        run(job, pixels, scratch)
+        finish_file(job, pixels, scratch, target, write)
 
 
 @contextmanager
@@ -170,7 +172,7 @@ def _run_batch(job: Job, tiles: list[Tile], assembler: Assembler, sink: Sink | R
     found, batch_size = job.runner(present, batch_size) if present else ([], batch_size)
     scores = iter(found)
     for tile in tiles:
-        block = assembler.add(tile.row, tile.column, None if tile.pixels is None else next(scores))
+        block = assembler.add(tile.row, tile.column, None if tile.pixels is None else next(scores), tile.missing)
         if block is not None:
             sink.write(block.window, job.finish(block))
     return batch_size

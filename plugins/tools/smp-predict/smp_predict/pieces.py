@@ -77,7 +77,9 @@ def run_piece(job: Job, piece: Piece, path: Path) -> None:
             scores = iter(found)
             for tile in batch:
                 own = None if tile.pixels is None else next(scores)
-                block = assembler.add(tile.row, tile.column, own) if tile.row >= needed else None
+                if tile.row < needed:
+                    continue
+                block = assembler.add(tile.row, tile.column, own, tile.missing)
                 if block is not None and tile.row >= piece.first:
                     there = block.window
                     row, column = there.row - piece.window.row, there.column - piece.window.column

@@ -73,8 +73,9 @@ def predict(
             True.
         output_dtype: of the result; None: uint8 for labels (uint16 beyond 255 classes), float32 for others.
             Probabilities as ``"uint8"`` or ``"uint16"`` are scaled to the whole range.
-        nodata: the value of pixels that show nothing. Tiles of nothing else are skipped; where no tile is left, labels
-            are the largest value of their dtype, floats NaN, other integers 0. ``"source"``: what the file says.
+        nodata: the value of pixels that show nothing, in all channels. There labels are the largest value of their
+            dtype, floats NaN, other integers 0. Tiles of nothing else are skipped; to the model, single pixels are the
+            mean of their tile's others. ``"source"``: what the file says; None: there are none.
         scale: what pixels are divided by before the model's own preprocessing; None: 255 for uint8 and 65535 for
             uint16, while floats are taken as they are and other integers are an error.
         preprocessing: called with (N, C, h, w) float32 in the range of the source, on the device; None: uint8 and

@@ -91,15 +91,15 @@ class Worker:
         """Predict a piece of an image."""
         with torch.inference_mode():
             job = self._plan.job(large.given)
-            run_piece(job, piece, piece_path(self._scratch(large).folder, piece.index))
+            with Scratch(self._folder / large.name, large.settings, resume=True, shared=True) as scratch:
+                run_piece(job, piece, piece_path(scratch.folder, piece.index))
 
     def merge(self, large: Large) -> Outcome:
         """Make the result of all pieces."""
         target = self._folder / large.name
         with torch.inference_mode():
             job = self._plan.job(large.given)
-        scratch = self._scratch(large)
-        with as_sink_errors(target):
+        with as_sink_errors(target), Scratch(target, large.settings, resume=True) as scratch:
             finish_file(job, Mosaic(job, list(large.pieces), scratch.folder), scratch, target, writer_for(target))
         return Outcome(large.name, large.given, target)
 
@@ -107,14 +107,10 @@ class Worker:
         pieces = tuple(pieces_of(job))
         settings = {**self._plan.settings(job, given), "pieces": len(pieces)}
         target = self._folder / name
-        with as_sink_errors(target):
-            scratch = Scratch(target, settings, resume=self._resume)
+        with as_sink_errors(target), Scratch(target, settings, resume=self._resume) as scratch:
             scratch.save(Checkpoint(), None)
-        done = frozenset(piece.index for piece in pieces if piece_path(scratch.folder, piece.index).exists())
-        return Large(name, given, pieces, done, settings)
-
-    def _scratch(self, large: Large) -> Scratch:
-        return Scratch(self._folder / large.name, large.settings, resume=True)
+            there = [piece.index for piece in pieces if piece_path(scratch.folder, piece.index).exists()]
+        return Large(name, given, pieces, frozenset(there), settings)
 
 
 def _portable(outcome: Outcome) -> Outcome:

@@ -12,6 +12,7 @@ import typer
 from smp_cli.commands import WithPlugins
 from smp_cli.errors import Debug, guarded
 from smp_cli.plugins.app import plugins_app
+from smp_cli.predicting import predict
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
@@ -150,26 +151,7 @@ def demo(
     run_demo(out, recipe, require_iou)
 
 
-@app.command()
-@guarded
-def predict(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="PNG, JPEG or TIFF files.")],
-    model: Annotated[Path, typer.Option(help="Folder of a saved model.")],
-    out: Annotated[Path, typer.Option(help="Folder to write into, made where it is missing.")],
-) -> None:
-    """Segment pictures with a saved model.
-
-    Writes NAME_mask.png (the class of each pixel; 0 and 255 where there is one class) and NAME_overlay.png (the classes
-    in colour over the picture; class 0 is left as it is).
-    """
-    from smp_cli.files import check_model_folder, plan
-
-    jobs = plan(images, out)
-    check_model_folder(model)
-
-    from smp_cli.predict import predict_files
-
-    predict_files(jobs, model, out)
+app.command()(guarded(predict))
 
 
 @app.command()

@@ -12,6 +12,7 @@ import typer
 
 from smp_cli.console import print_error
 from smp_core.errors import SmpError
+from smp_predict.errors import PredictError
 
 Parameters = ParamSpec("Parameters")
 
@@ -48,10 +49,10 @@ def guarded(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
 def explain(error: Exception) -> str:
     """An error as a person should read it.
 
-    The messages of smp-core and of this package are written for people. The system's name the path and the reason.
-    Everything else is unexpected, and says how to learn more.
+    The messages of smp-core, smp-predict and this package are written for people. The system's name the path and the
+    reason. Everything else is unexpected, and says how to learn more.
     """
-    if isinstance(error, (CliError, SmpError)):
+    if isinstance(error, (CliError, SmpError, PredictError)):
         return str(error)
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{str(error.filename)!r}: {error.strerror}"

@@ -141,17 +141,6 @@ def grey(picture: Picture) -> Floats:
     return picture.pixels[..., 0]
 
 
-def for_display(picture: Picture) -> Bytes:
-    """The picture as a screen shows it: (H, W, 3).
-
-    Colours stay as they are. Grey is stretched, as most of a micrograph's 16 bits would be black.
-    """
-    if picture.colours == 3:
-        return to_bytes(picture.pixels[..., :3])
-    stretched = stretch(grey(picture))
-    return to_bytes(np.repeat(stretched[..., None], 3, axis=2))
-
-
 def stretch(values: Floats, gamma: float = 1.0) -> Floats:
     """Values mapped to [0, 1] such that the darkest 1 % are black and the brightest 0.5 % are white."""
     low, high = np.percentile(values, (1.0, 99.5))

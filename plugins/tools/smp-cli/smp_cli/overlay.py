@@ -6,55 +6,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smp_cli.images import Bytes
+from smp_cli.legend import NAMELESS, Legend
 
-# Okabe and Ito's palette (https://jfly.uni-koeln.de/color/), then those of Paul Tol's "muted" that differ from it.
-PALETTE = (
-    (230, 159, 0),
-    (86, 180, 233),
-    (0, 158, 115),
-    (240, 228, 66),
-    (0, 114, 178),
-    (213, 94, 0),
-    (204, 121, 167),
-    (136, 34, 85),
-    (51, 34, 136),
-    (153, 153, 51),
-    (17, 119, 51),
-    (68, 170, 153),
-    (204, 102, 119),
-)
+Labels = NDArray[np.uint8] | NDArray[np.int64]
 
 _OPACITY = 0.4
 
 
-def colour_of(index: int) -> tuple[int, int, int]:
-    """The colour of a class from 1 on; they repeat where there are more classes than colours."""
-    return PALETTE[(index - 1) % len(PALETTE)]
-
-
-def draw_overlay(background: Bytes, classes: Bytes) -> Bytes:
-    """Tint every class but 0, and outline it in its full colour.
+def draw_overlay(background: Bytes, classes: Labels, legend: Legend = NAMELESS, *, width: int | None = None) -> Bytes:
+    """Tint every class that has a colour, and outline it in that.
 
     Args:
         background: (H, W, 3).
-        classes: (H, W), the class of each pixel; 0 is left as it is.
+        classes: (H, W), the class of each pixel; 0 is left as it is, unless the legend has a colour for it.
+        legend: colours.
+        width: of the outlines; None: what is legible at this size.
 
     Returns:
         (H, W, 3)
     """
-    table = np.array([(0, 0, 0), *(colour_of(index) for index in range(1, 256))], dtype=np.float32)
-    colours = table[classes]
+    table, drawn = legend.table(max(256, int(classes.max(initial=0)) + 1))
+    colours, shown = table[classes], drawn[classes]
     tinted = background * (1 - _OPACITY) + colours * _OPACITY
-    result = np.where((classes > 0)[..., None], tinted, background.astype(np.float32))
-    # A line of two pixels in a picture of 1600.
-    width = max(1, round(max(classes.shape) / 800))
-    lines = outline(classes, width)
+    result = np.where(shown[..., None], tinted, background.astype(np.float32))
+    lines = outline(classes, line_width(classes.shape) if width is None else width) & shown
     result[lines] = colours[lines]
     return np.rint(result).astype(np.uint8)
 
 
-def outline(classes: Bytes, width: int) -> NDArray[np.bool_]:
-    """The pixels of every class but 0 that are within ``width`` rows or columns of another class: (H, W)."""
+def line_width(shape: tuple[int, ...]) -> int:
+    """A line of two pixels in a picture of 1600."""
+    return max(1, round(max(shape) / 800))
+
+
+def outline(classes: Labels, width: int) -> NDArray[np.bool_]:
+    """The pixels that are within ``width`` rows or columns of another class, those of class 0 left out: (H, W)."""
     lines = np.zeros(classes.shape, dtype=np.bool_)
     for distance in range(1, width + 1):
         across = classes[distance:] != classes[:-distance]

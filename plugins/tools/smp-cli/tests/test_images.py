@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from smp_cli.errors import CliError
-from smp_cli.images import for_display, read_picture, stretch, to_channels
+from smp_cli.images import read_picture, stretch, to_channels
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp"])
@@ -169,16 +169,6 @@ def test_unreadable_files(tmp_path, pixels):
         read_picture(tmp_path / "gone.png")
     with pytest.raises(CliError, match=r"is a folder; pass image files"):
         read_picture(tmp_path)
-
-
-def test_display(tmp_path, pixels):
-    dim = (pixels[..., 0] // 4).astype(np.uint16)
-    Image.fromarray(dim).save(tmp_path / "dim.png")
-    shown = for_display(read_picture(tmp_path / "dim.png"))
-    assert shown.shape == (37, 53, 3)
-    assert (shown.min(), shown.max()) == (0, 255)
-    Image.fromarray(pixels).save(tmp_path / "colour.png")
-    np.testing.assert_array_equal(for_display(read_picture(tmp_path / "colour.png")), pixels[..., :3])
 
 
 def test_stretching_a_flat_picture_is_harmless():

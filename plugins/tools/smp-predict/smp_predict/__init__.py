@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from smp_predict.arrays import ArraySink, ArraySource
     from smp_predict.errors import (
+        ClusterError,
         MissingDependencyError,
         ModelOutputError,
         OptionError,
@@ -20,16 +21,20 @@ if TYPE_CHECKING:
         UnknownFormatError,
     )
     from smp_predict.formats import open_source, readable_suffixes
+    from smp_predict.many import predict_many
+    from smp_predict.options import Options
     from smp_predict.predicting import predict
     from smp_predict.progress import Progress
     from smp_predict.protocols import Placement, Result, Sink, Source, Window
     from smp_predict.running import BatchHalvedWarning
+    from smp_predict.tally import ManyProgress, Outcome
 
 __version__ = "1.0.0"
 
 _HOMES = {
     "arrays": ("ArraySink", "ArraySource"),
     "errors": (
+        "ClusterError",
         "MissingDependencyError",
         "ModelOutputError",
         "OptionError",
@@ -39,19 +44,26 @@ _HOMES = {
         "UnknownFormatError",
     ),
     "formats": ("open_source", "readable_suffixes"),
+    "many": ("predict_many",),
+    "options": ("Options",),
     "predicting": ("predict",),
     "progress": ("Progress",),
     "protocols": ("Placement", "Result", "Sink", "Source", "Window"),
     "running": ("BatchHalvedWarning",),
+    "tally": ("ManyProgress", "Outcome"),
 }
 
 __all__ = [
     "ArraySink",
     "ArraySource",
     "BatchHalvedWarning",
+    "ClusterError",
+    "ManyProgress",
     "MissingDependencyError",
     "ModelOutputError",
     "OptionError",
+    "Options",
+    "Outcome",
     "Placement",
     "PredictError",
     "Progress",
@@ -64,6 +76,7 @@ __all__ = [
     "Window",
     "open_source",
     "predict",
+    "predict_many",
     "readable_suffixes",
 ]
 

@@ -15,9 +15,14 @@ _KINDS = "buif"
 class ArraySource:
     """An array (H, W) or (H, W, C) of numbers.
 
+    Attributes:
+        whole: all of it is in memory.
+
     Raises:
         SourceError: other axes, no pixels, or no numbers.
     """
+
+    whole = True
 
     def __init__(self, values: Array, name: str = "the array") -> None:
         check_pixels(values.shape, values.dtype, name)

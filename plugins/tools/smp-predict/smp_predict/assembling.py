@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from smp_predict.grid import Axis, Blend, Swath, own, weights
-from smp_predict.protocols import Window
+from smp_predict.protocols import Array, Window
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,13 @@ class Assembler:
         self._down = torch.from_numpy(weights(blend, rows.tile, rows.overlap)).to(device)
         self._across = torch.from_numpy(weights(blend, columns.tile, columns.overlap)).to(device)
 
-    def add(self, row: int, column: int, scores: Tensor | None) -> Block | None:
+    def add(self, row: int, column: int, scores: Tensor | None, missing: Array | None = None) -> Block | None:
         """Blend a tile in.
 
         Args:
             row, column: its place among the tiles.
             scores: (K, tile height, tile width); None: nothing was predicted.
+            missing: (h, w) bool, of the tile in pixels of the image: where there is nothing to predict.
 
         Returns:
             What is finished by it; None: nothing of this swath.
@@ -67,6 +69,8 @@ class Assembler:
         self._advance(column)
         if scores is not None:
             weight = self._weights(row, column)
+            if missing is not None:
+                weight = weight * self._there(missing)
             self._open[: self._classes].addcmul_(scores.to(self._open.dtype), weight)
             self._open[self._classes] += weight
         last = column == self._swath.last - 1
@@ -91,6 +95,14 @@ class Assembler:
         self._open[:, :, fresh:] = 0
         above = self.carry[:, :, offset + fresh : offset + self._columns.tile]
         self._open[:, : self._rows.overlap, fresh:] = above
+
+    def _there(self, missing: Array) -> Tensor:
+        """1 where there is something, in pixels of the result."""
+        rows, columns = (
+            np.arange(there) * here // there
+            for there, here in zip((self._rows.tile, self._columns.tile), missing.shape, strict=True)
+        )
+        return torch.from_numpy(~missing[rows][:, columns]).to(self._device)
 
     def _weights(self, row: int, column: int) -> Tensor:
         if self._blend != "none":

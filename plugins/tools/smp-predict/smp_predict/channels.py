@@ -21,6 +21,7 @@ class ChannelSource:
         height, width, _ = source.shape
         self.shape = (height, width, channels)
         self.placement: Placement = placement_of(source)
+        self.whole = is_whole(source)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -37,6 +38,11 @@ class ChannelSource:
         grey = pixels[..., :3] @ _LUMA
         rounded: Array = grey if self.dtype.kind == "f" else np.rint(grey)
         return rounded.astype(self.dtype)[..., None]
+
+
+def is_whole(source: Source) -> bool:
+    """Whether all of an image was read when it was opened: its attribute ``whole``, where it has one."""
+    return bool(getattr(source, "whole", False))
 
 
 def with_channels(source: Source, channels: int | None) -> Source:

@@ -6,6 +6,7 @@
     ├── SinkError (ValueError)                 a result cannot be written where it should be
     ├── ModelOutputError (ValueError)          the model returns no maps of a fixed ratio to its input
     ├── UnknownFormatError (ValueError)        no format has a file's extension
+    ├── ClusterError (RuntimeError)            a cluster cannot be reached, or a worker was lost too often
     └── MissingDependencyError (ImportError)   an optional package is needed
 
 Each takes its message alone, so that it passes from a worker process to its caller as it is.
@@ -36,6 +37,10 @@ class ModelOutputError(PredictError, ValueError):
 
 class UnknownFormatError(PredictError, ValueError):
     """No format has the extension of a file."""
+
+
+class ClusterError(PredictError, RuntimeError):
+    """A cluster cannot be reached, has no room, or a worker was lost too often."""
 
 
 class MissingDependencyError(PredictError, ImportError):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +14,7 @@ import torch
 from smp_predict.assembling import Assembler
 from smp_predict.errors import PredictError, SinkError
 from smp_predict.finishing import Finisher
-from smp_predict.formats import writer_for
+from smp_predict.formats import Writer, writer_for
 from smp_predict.grid import Blend, Swath, scaled, swaths
 from smp_predict.progress import Progress, Report
 from smp_predict.protocols import Array, Result, Sink, Source, placement_of
@@ -51,6 +53,22 @@ class Job:
         return (height, width) if channels is None else (height, width, channels)
 
     @property
+    def tiles(self) -> int:
+        """How many tiles the image has, those counted once that two swaths predict."""
+        return self.layout.rows.count * self.layout.columns.count
+
+    def assembler(self, swath: Swath, carry: Array | None = None) -> Assembler:
+        """What blends the tiles of a swath, from the sums on that ``carry`` holds."""
+        rows, columns = scaled(self.layout.rows, self.ratio), scaled(self.layout.columns, self.ratio)
+        end = columns.length if swath.last == columns.count else int(swath.end * self.ratio)
+        there = Swath(swath.first, swath.last, int(swath.begin * self.ratio), end)
+        device = self.runner.device
+        found = Assembler(rows, columns, there, classes=self.classes, blend=self.blend, device=device)
+        if carry is not None:
+            found.carry.copy_(torch.from_numpy(carry))
+        return found
+
+    @property
     def swath_width(self) -> int:
         """How many columns of the image may be open at once."""
         sums = 4 * (self.classes + 1) * max(1, self.layout.rows.overlap) * self.ratio**2
@@ -61,28 +79,45 @@ class Job:
 def to_file(job: Job, target: Path, settings: dict[str, object], *, resume: bool) -> None:
     """Predict into a file, from where a former run with the same settings was cut."""
     write = writer_for(target)
+    with (
+        as_sink_errors(target),
+        Scratch(target, settings, resume=resume) as scratch,
+        opened(RawPixels(scratch.pixels, job.shape, job.finish.dtype)) as pixels,
+    ):
+        run(job, pixels, scratch)
+        finish_file(job, pixels, scratch, target, write)
+
+
+@contextmanager
+def as_sink_errors(target: Path) -> Iterator[None]:
+    """Raise what the system says as SinkError that names the target.
+
+    Raises:
+        SinkError: the folder does not exist, or cannot be written.
+    """
     if not target.parent.is_dir():
         raise SinkError(f"cannot write {str(target)!r}: the folder {str(target.parent)!r} does not exist")
     try:
-        scratch = Scratch(target, settings, resume=resume)
-        with opened(RawPixels(scratch.pixels, job.shape, job.finish.dtype)) as pixels:
-            run(job, pixels, scratch)
-            placement = placement_of(job.source).scaled(float(job.ratio))
-            fill = None if job.nodata is None else job.finish.fill
-            write(scratch.output, Result(pixels, len(job.shape) == 2, placement, fill))
-        move(scratch.output, target)
+        yield
     except OSError as error:
         if isinstance(error, PredictError):
             raise
         raise SinkError(f"cannot write {str(target)!r}: {error.strerror or error}") from error
+
+
+def finish_file(job: Job, pixels: Source, scratch: Scratch, target: Path, write: Writer) -> None:
+    """Write what is predicted in the target's format, and give it its name."""
+    placement = placement_of(job.source).scaled(float(job.ratio))
+    fill = None if job.nodata is None else job.finish.fill
+    write(scratch.output, Result(pixels, len(job.shape) == 2, placement, fill))
+    move(scratch.output, target)
     scratch.remove()
 
 
 def run(job: Job, sink: Sink | RawPixels, scratch: Scratch | None) -> None:
     """Predict into a sink; with a scratch folder, from its checkpoint on."""
-    layout, ratio = job.layout, job.ratio
+    layout = job.layout
     progress = Progress.start(layout, list(swaths(layout.columns, job.swath_width)), job.shape)
-    columns = scaled(layout.columns, ratio)
     begin = scratch.checkpoint if scratch else Checkpoint()
     batch_size = begin.batch_size or job.batch_size
     for index, swath in enumerate(progress.swaths):
@@ -90,24 +125,18 @@ def run(job: Job, sink: Sink | RawPixels, scratch: Scratch | None) -> None:
             progress = progress.skipped(swath, layout.rows.count)
             continue
         first = begin.row if index == begin.swath else 0
-        end = columns.length if swath.last == columns.count else int(swath.end * ratio)
-        there = Swath(swath.first, swath.last, int(swath.begin * ratio), end)
         progress = progress.skipped(swath, first)
-        batch_size, progress = _run_swath(job, (index, swath, first), there, sink, scratch, batch_size, progress)
+        batch_size, progress = _run_swath(job, (index, swath, first), sink, scratch, batch_size, progress)
 
 
-def _assembler(job: Job, swath: Swath, carry: Array | None) -> Assembler:
-    rows, columns = scaled(job.layout.rows, job.ratio), scaled(job.layout.columns, job.ratio)
-    assembler = Assembler(rows, columns, swath, classes=job.classes, blend=job.blend, device=job.runner.device)
-    if carry is not None:
-        assembler.carry.copy_(torch.from_numpy(carry))
-    return assembler
+def rows_per_checkpoint(swath: Swath, batch_size: int) -> int:
+    """How many rows of tiles lie between two checkpoints of a swath."""
+    return math.ceil(_BATCHES * batch_size / (swath.last - swath.first))
 
 
 def _run_swath(
     job: Job,
     place: tuple[int, Swath, int],
-    there: Swath,
     sink: Sink | RawPixels,
     scratch: Scratch | None,
     batch_size: int,
@@ -115,8 +144,8 @@ def _run_swath(
 ) -> tuple[int, Progress]:
     index, swath, first = place
     # Made here, so that that of the swath before is gone.
-    assembler = _assembler(job, there, scratch.carry() if first and scratch is not None else None)
-    per_checkpoint = math.ceil(_BATCHES * batch_size / (swath.last - swath.first))
+    assembler = job.assembler(swath, scratch.carry() if first and scratch is not None else None)
+    per_checkpoint = rows_per_checkpoint(swath, batch_size)
     waiting: list[Tile] = []
     with ReadAhead(cut(job.source, job.layout, swath, first, job.nodata), 2 * batch_size) as tiles:
         for tile in tiles:
@@ -143,7 +172,7 @@ def _run_batch(job: Job, tiles: list[Tile], assembler: Assembler, sink: Sink | R
     found, batch_size = job.runner(present, batch_size) if present else ([], batch_size)
     scores = iter(found)
     for tile in tiles:
-        block = assembler.add(tile.row, tile.column, None if tile.pixels is None else next(scores))
+        block = assembler.add(tile.row, tile.column, None if tile.pixels is None else next(scores), tile.missing)
         if block is not None:
             sink.write(block.window, job.finish(block))
     return batch_size

@@ -10,18 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from smp_predict.arrays import as_sink, as_source, check_sink
-from smp_predict.channels import with_channels
-from smp_predict.errors import OptionError
-from smp_predict.finishing import Mode, Output, finisher
-from smp_predict.formats import open_source
-from smp_predict.grid import Blend, axis
-from smp_predict.job import Job, run, to_file
+from smp_predict.arrays import as_sink, check_sink
+from smp_predict.finishing import Mode, Output
+from smp_predict.grid import Blend
+from smp_predict.job import run, to_file
+from smp_predict.options import Options
+from smp_predict.planning import planner
 from smp_predict.progress import Report, reporter
-from smp_predict.protocols import Array, Sink, Source, placement_of
-from smp_predict.running import Model, Runner, automatic_batch_size, evaluated, probe
-from smp_predict.settings import DTYPES, channels_of, check, gives_logits, settings
-from smp_predict.tiles import Layout
+from smp_predict.protocols import Array, Sink, Source
+from smp_predict.running import Model
 
 
 def predict(
@@ -41,6 +38,7 @@ def predict(
     from_logits: bool | None = None,
     output_dtype: str | None = None,
     nodata: float | str | None = "source",
+    scale: float | None = None,
     preprocessing: Callable[[Tensor], Tensor] | None = None,
     device: str | torch.device | None = None,
     dtype: str = "float32",
@@ -75,8 +73,11 @@ def predict(
             True.
         output_dtype: of the result; None: uint8 for labels (uint16 beyond 255 classes), float32 for others.
             Probabilities as ``"uint8"`` or ``"uint16"`` are scaled to the whole range.
-        nodata: the value of pixels that show nothing. Tiles of nothing else are skipped; where no tile is left, labels
-            are the largest value of their dtype, floats NaN, other integers 0. ``"source"``: what the file says.
+        nodata: the value of pixels that show nothing, in all channels. There labels are the largest value of their
+            dtype, floats NaN, other integers 0. Tiles of nothing else are skipped; to the model, single pixels are the
+            mean of their tile's others. ``"source"``: what the file says; None: there are none.
+        scale: what pixels are divided by before the model's own preprocessing; None: 255 for uint8 and 65535 for
+            uint16, while floats are taken as they are and other integers are an error.
         preprocessing: called with (N, C, h, w) float32 in the range of the source, on the device; None: uint8 and
             uint16 are scaled to [0, 1], then the model's ``preprocessing`` is applied, where it has one for C channels.
         device: where the model runs; a module is moved there, and back. None: where it is.
@@ -99,36 +100,31 @@ def predict(
         >>> predict(lambda x: x - 0.5, image, tile=256).shape
         (700, 900)
     """
-    check(tile, overlap, blend, batch_size, tta, output, mode, threshold, dtype)
-    given = open_source(source) if isinstance(source, (str, os.PathLike)) else as_source(source)
-    given = with_channels(given, channels_of(model))
-    missing = placement_of(given).nodata if nodata == "source" else nodata
-    if isinstance(missing, str):
-        raise OptionError(f"nodata must be a number, None or 'source', got {missing!r}")
-    with evaluated(model, None if device is None else torch.device(device)) as home:
-        runner = Runner(model, preprocessing=preprocessing, tta=tta, device=home, dtype=DTYPES[dtype])
-        layout = Layout(axis(given.shape[0], tile, overlap), axis(given.shape[1], tile, overlap))
-        size = layout.rows.tile, layout.columns.tile
-        classes, ratio = probe(runner, given.shape[2], given.dtype, *size)
-        logits = gives_logits(model) if from_logits is None else from_logits
-        finish = finisher(
-            output=output,
-            mode=mode,
-            threshold=threshold,
-            from_logits=logits,
-            classes=classes,
-            output_dtype=output_dtype,
-            foreground=foreground,
-            nodata=missing,
-        )
-        batch = automatic_batch_size(home, *size) if isinstance(batch_size, str) else batch_size
-        job = Job(given, layout, runner, finish, blend, ratio, classes, missing, batch, reporter(progress))
+    options = Options(
+        tile=tile,
+        overlap=overlap,
+        blend=blend,
+        batch_size=batch_size,
+        tta=tta,
+        output=output,
+        mode=mode,
+        threshold=threshold,
+        foreground=foreground,
+        from_logits=from_logits,
+        output_dtype=output_dtype,
+        nodata=nodata,
+        scale=scale,
+        preprocessing=preprocessing,
+        device=device,
+        dtype=dtype,
+    )
+    with planner(model, options) as plan:
+        job = plan.job(source, reporter(progress))
         if isinstance(sink, (str, os.PathLike)):
-            written = settings(job, tile, overlap, tta, dtype, source, model, preprocessing)
-            to_file(job, Path(sink), written, resume=resume)
+            to_file(job, Path(sink), plan.settings(job, source), resume=resume)
             return None
-        result = np.zeros(job.shape, finish.dtype) if sink is None else None
+        result = np.zeros(job.shape, job.finish.dtype) if sink is None else None
         target = as_sink(result if result is not None else sink)
-        check_sink(target, job.shape, finish.dtype)
+        check_sink(target, job.shape, job.finish.dtype)
         run(job, target, None)
         return result

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -97,12 +98,14 @@ class Result:
         squeezed: there is one map and no axis of channels: (H, W).
         placement: of the source, for the size of the result.
         nodata: the value of pixels that were skipped; None: none was to be skipped.
+        names: of classes, by their labels, for formats that hold names.
     """
 
     pixels: Source
     squeezed: bool
     placement: Placement
     nodata: float | None = None
+    names: Mapping[int, str] = field(default_factory=dict)
 
 
 def placement_of(source: Source) -> Placement:

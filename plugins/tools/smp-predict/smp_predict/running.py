@@ -31,7 +31,7 @@ _PIXELS = {"cpu": 1 << 20}
 _PIXELS_OF_ACCELERATORS = 1 << 22
 
 # The largest value of the integer dtypes is white; wider ones say nothing about what they hold.
-_SCALED = ("uint8", "uint16", "bool")
+_WHITE = {"uint8": 255, "uint16": 65535, "bool": 1}
 
 
 class BatchHalvedWarning(UserWarning):
@@ -48,6 +48,8 @@ class Runner:
         tta: test-time augmentation: None, ``"flips"`` or ``"d4"``; the mean of all outputs, turned back.
         device: where the model runs.
         dtype: of autocast; float32: none.
+        scale: what pixels are divided by in place of the largest value of their type.
+        classes: how many a model has that gives the indices of classes.
     """
 
     def __init__(
@@ -58,9 +60,11 @@ class Runner:
         tta: str | None,
         device: torch.device,
         dtype: torch.dtype,
+        scale: float | None = None,
+        classes: int | None = None,
     ) -> None:
         self._model = _callable(model)
-        self._given = preprocessing
+        self._given, self._scale, self._classes = preprocessing, scale, classes
         self._own = getattr(model, "preprocessing", None)
         self._augmentations = AUGMENTATIONS[tta]
         self.device, self._dtype = device, dtype
@@ -124,8 +128,9 @@ class Runner:
         x = pixels.permute(0, 3, 1, 2).to(torch.float32).contiguous()
         if self._given is not None:
             return self._given(x)
-        if dtype in _SCALED:
-            x = x / float({"uint8": 255, "uint16": 65535, "bool": 1}[dtype])
+        scale = _WHITE.get(dtype) if self._scale is None else self._scale
+        if scale is not None:
+            x = x / float(scale)
         mean = getattr(self._own, "mean", None)
         if callable(self._own) and mean is not None and len(mean) == x.shape[1]:
             prepared: Tensor = self._own(x)
@@ -139,6 +144,9 @@ class Runner:
             result = self._model(x)
         result = result[0] if isinstance(result, (tuple, list)) else result
         maps = torch.from_numpy(result) if isinstance(result, np.ndarray) else result
+        if isinstance(maps, Tensor) and maps.ndim == 3 and self._classes and not maps.is_floating_point():
+            # Indices of classes: each is a vote, and votes can be averaged.
+            maps = torch.nn.functional.one_hot(maps.long(), self._classes).permute(0, 3, 1, 2)
         if not isinstance(maps, Tensor) or maps.ndim != 4 or len(maps) != len(x) or not maps.shape[1]:
             what = f"shape {tuple(maps.shape)}" if isinstance(maps, Tensor) else type(maps).__name__
             raise ModelOutputError(f"the model must give (N, K, h, w) for {tuple(x.shape)}, got {what}")

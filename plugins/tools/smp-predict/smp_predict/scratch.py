@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from smp_predict.errors import SinkError
+from smp_predict.locking import FolderLock
 from smp_predict.protocols import Array, Window
 
 
@@ -110,19 +111,37 @@ class Scratch:
         target: where the result goes.
         settings: everything that the result depends on, JSON-able. A run with other settings starts over.
         resume: go on where a former run with the same settings was cut.
+        shared: whether others work in the folder, too. It must be there, with these settings.
+
+    Raises:
+        SinkError: another run writes this target.
     """
 
-    def __init__(self, target: Path, settings: Mapping[str, object], *, resume: bool) -> None:
+    def __init__(self, target: Path, settings: Mapping[str, object], *, resume: bool, shared: bool = False) -> None:
         self.folder = target.parent / f".{target.name}.smp-predict"
         self._journal = self.folder / "journal.json"
         self._settings = json.loads(json.dumps(settings))
         self.checkpoint = Checkpoint()
+        self._lock = FolderLock(self.folder, shared=shared)
         found = self._read() if resume else None
-        if found is None:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            self.folder.mkdir(parents=True)
-        else:
+        if found is not None:
             self.checkpoint = found
+            return
+        if shared:
+            self.close()
+            raise SinkError(f"{str(self.folder)!r} is not of this run any more: another one has begun anew")
+        for path in self.folder.iterdir():  # the folder itself is what is locked
+            _forget(path)
+
+    def __enter__(self) -> Scratch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let other runs at the target; what is in the folder stays."""
+        self._lock.release()
 
     @property
     def pixels(self) -> Path:
@@ -168,6 +187,14 @@ class Scratch:
     def remove(self) -> None:
         """Forget everything: the result is in its place."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        self.close()
+
+
+def _forget(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _save_array(path: Path, values: Array) -> None:

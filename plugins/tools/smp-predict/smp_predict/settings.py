@@ -1,4 +1,4 @@
-"""The arguments of a run: checked before anything is read, and written down so that a run can go on."""
+"""What is known about a model, and everything that a result depends on, written down so that a run can go on."""
 
 from __future__ import annotations
 
@@ -9,71 +9,39 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from smp_predict.errors import OptionError
-from smp_predict.finishing import MODES, OUTPUTS
-from smp_predict.grid import BLENDS
 from smp_predict.job import Job
-from smp_predict.running import AUGMENTATIONS, Model
-
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+from smp_predict.options import Options
+from smp_predict.running import Model
 
 
 def gives_logits(model: Model) -> bool:
     """Whether the model's scores are logits, as far as its ``config`` says what its last layer is."""
+    return activation_of(model) not in ("sigmoid", "softmax", "softmax2d", "clamp", "argmax", "argmax2d")
+
+
+def activation_of(model: object) -> object:
+    """What a model's ``config`` says of its last layer; None: nothing."""
+    return _configured(model, "activation")
+
+
+def _configured(model: object, name: str) -> object:
     config: Any = getattr(model, "config", None)
-    activation = config.get("activation") if hasattr(config, "get") else None
-    return activation not in ("sigmoid", "softmax", "softmax2d", "clamp")
+    return config.get(name) if hasattr(config, "get") else None
 
 
-def check(
-    tile: int,
-    overlap: float,
-    blend: str,
-    batch_size: int | str,
-    tta: str | None,
-    output: str,
-    mode: str | None,
-    threshold: float,
-    dtype: str,
-) -> None:
-    """Raise OptionError with all that is wrong with the arguments of `predict`."""
-    wrong = []
-    if isinstance(tile, bool) or not isinstance(tile, int) or tile < 1:
-        wrong.append(f"tile must be an int of at least 1, got {tile!r}")
-    if not 0 <= overlap < 1:
-        wrong.append(f"overlap must lie in [0, 1), got {overlap!r}")
-    if batch_size != "auto" and (not isinstance(batch_size, int) or batch_size < 1):
-        wrong.append(f"batch_size must be an int of at least 1 or 'auto', got {batch_size!r}")
-    if not 0 <= threshold <= 1:
-        wrong.append(f"threshold must lie in [0, 1], got {threshold!r}")
-    choices: tuple[tuple[str, object, tuple[object, ...]], ...] = (
-        ("blend", blend, BLENDS),
-        ("tta", tta, tuple(AUGMENTATIONS)),
-        ("output", output, OUTPUTS),
-        ("mode", mode, (None, *MODES)),
-        ("dtype", dtype, tuple(DTYPES)),
-    )
-    for name, value, known in choices:
-        if value not in known:
-            wrong.append(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
-    if wrong:
-        raise OptionError("; ".join(wrong))
-
-
-def settings(
-    job: Job,
-    tile: int,
-    overlap: float,
-    tta: str | None,
-    dtype: str,
-    source: object,
-    model: object,
-    preprocessing: object,
-) -> dict[str, object]:
+def settings(job: Job, options: Options, source: object, model: object, digest: str) -> dict[str, object]:
     """Everything that the result depends on, as far as that can be seen."""
     finish = job.finish
     found: dict[str, object] = {
-        "tile": [tile, overlap, job.blend, job.batch_size, tta, dtype, str(job.runner.device)],
+        "tile": [
+            options.tile,
+            options.overlap,
+            job.blend,
+            job.batch_size,
+            options.tta,
+            options.dtype,
+            str(job.runner.device),
+        ],
         "output": [
             finish.output,
             finish.mode,
@@ -84,8 +52,12 @@ def settings(
             *job.shape,
         ],
         "source": [*job.source.shape, job.source.dtype.name, repr(job.nodata)],
-        "model": _digest(model),
-        "preprocessing": [getattr(preprocessing, "__qualname__", None), repr(getattr(model, "preprocessing", None))],
+        "model": digest,
+        "preprocessing": [
+            getattr(options.preprocessing, "__qualname__", None),
+            repr(getattr(model, "preprocessing", None)),
+            options.scale,
+        ],
         "torch": torch.__version__,
     }
     if isinstance(source, (str, os.PathLike)):
@@ -94,7 +66,8 @@ def settings(
     return found
 
 
-def _digest(model: Any) -> str:
+def digest_of(model: Any) -> str:
+    """Of a module's parameters and buffers; of another callable its name."""
     if not isinstance(model, torch.nn.Module):
         return f"{type(model).__module__}.{type(model).__qualname__}"
     digest = hashlib.blake2b(digest_size=16)
@@ -107,6 +80,11 @@ def _digest(model: Any) -> str:
 
 def channels_of(model: object) -> int | None:
     """How many channels a model says that it takes."""
-    config: Any = getattr(model, "config", None)
-    found = getattr(model, "in_channels", None) or (config.get("in_channels") if hasattr(config, "get") else None)
+    found = getattr(model, "in_channels", None) or _configured(model, "in_channels")
+    return found if isinstance(found, int) else None
+
+
+def classes_of(model: object) -> int | None:
+    """How many classes a model's ``config`` says that it has."""
+    found = _configured(model, "classes")
     return found if isinstance(found, int) else None

@@ -21,11 +21,13 @@ class Tile:
     Attributes:
         row, column: its place among the tiles.
         pixels: (h, w, C) in the source's dtype; None: there is nothing but nodata.
+        missing: (h, w) bool, where there is nodata beside pixels; None: nowhere, or everywhere.
     """
 
     row: int
     column: int
     pixels: Array | None
+    missing: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -87,25 +89,38 @@ class _Band:
         return pixels
 
 
-def cut(source: Source, layout: Layout, swath: Swath, first_row: int, nodata: float | None) -> Iterator[Tile]:
-    """The tiles of a swath, row by row from ``first_row`` on."""
+def cut(
+    source: Source, layout: Layout, swath: Swath, first_row: int, nodata: float | None, last_row: int | None = None
+) -> Iterator[Tile]:
+    """The tiles of a swath, row by row from ``first_row`` on, to before ``last_row``; None: to the end."""
     band = _Band(source, layout, swath)
     columns = layout.columns
-    for row in range(first_row, layout.rows.count):
+    for row in range(first_row, layout.rows.count if last_row is None else last_row):
         pixels = band.read(row)
         for column in range(swath.first, swath.last):
             begin = columns.start(column) - columns.start(swath.first)
-            tile = pixels[:, begin : begin + columns.tile]
-            yield Tile(row, column, None if is_empty(tile, nodata) else np.ascontiguousarray(tile))
+            yield _tile(row, column, pixels[:, begin : begin + columns.tile], nodata)
 
 
-def is_empty(pixels: Array, nodata: float | None) -> bool:
-    """Whether there is nothing but nodata; NaN stands for itself."""
-    if nodata is None:
-        return False
-    if np.isnan(nodata):
-        return pixels.dtype.kind == "f" and bool(np.isnan(pixels).all())
-    return bool((pixels == nodata).all())
+def _tile(row: int, column: int, pixels: Array, nodata: float | None) -> Tile:
+    missing = None if nodata is None else is_missing(pixels, nodata)
+    if missing is None or not missing.any():
+        return Tile(row, column, np.ascontiguousarray(pixels))
+    if missing.all():
+        return Tile(row, column, None)
+    # The model sees pixels near those without: not -9999, nor NaN, which would make all of its result NaN.
+    mean = pixels[~missing].mean(axis=0, dtype=np.float64)
+    filled = pixels.copy()
+    filled[missing] = mean if pixels.dtype.kind == "f" else np.rint(mean)
+    return Tile(row, column, np.ascontiguousarray(filled), missing)
+
+
+def is_missing(pixels: Array, nodata: float) -> Array:
+    """(h, w) bool: where every channel is nodata; NaN stands for itself."""
+    is_nan = bool(np.isnan(nodata)) and pixels.dtype.kind == "f"
+    same: Array = np.isnan(pixels) if is_nan else np.equal(pixels, nodata)
+    found: Array = same.all(axis=2)
+    return found
 
 
 class ReadAhead:

@@ -38,6 +38,7 @@ def test_the_table_names_the_formats():
         ".pgm",
         ".ppm",
         ".tif",
+        ".jp2",
         ".zarr",
         ".ome.zarr",
         ".svs",

@@ -8,7 +8,7 @@ import torch
 
 import smp_core
 from smp_core.inputs import Preprocessing
-from smp_predict import BatchHalvedWarning, ModelOutputError, OptionError, SinkError, Window, predict
+from smp_predict import BatchHalvedWarning, ModelOutputError, OptionError, SinkError, SourceError, Window, predict
 
 
 def centred(x):
@@ -312,3 +312,47 @@ def test_no_model_and_no_image(image):
         predict(centred, [1, 2])
     with pytest.raises(OptionError, match="sink must be None, an array, a path or a Sink, got int"):
         predict(centred, image, 3)
+
+
+@pytest.mark.parametrize("device", ["cuda:77", "toaster"])
+def test_a_device_that_is_not_there(image, device):
+    with pytest.raises(OptionError, match=rf"device '{device}' cannot be used here: ."):
+        predict(lambda x: x, image, device=device)
+
+
+def test_integers_without_a_range_need_a_scale(image):
+    wide = image.astype(np.int32) * 100
+    with pytest.raises(SourceError, match=r"pixels of int32, which have no fixed range: give scale= what they are"):
+        predict(lambda x: x, wide)
+    found = predict(lambda x: x, wide, output="scores", scale=25500)
+    np.testing.assert_allclose(found, predict(lambda x: x, image, output="scores"), atol=1e-6)
+    assert predict(lambda x: x, wide, preprocessing=lambda x: x / 2).shape == image.shape[:2]
+    with pytest.raises(OptionError, match="scale must be a number above 0, got 0; scale and preprocessing exclude one"):
+        predict(lambda x: x, wide, scale=0, preprocessing=lambda x: x)
+
+
+class Configured(torch.nn.Module):
+    def __init__(self, activation, last):
+        super().__init__()
+        self.config, self.last = {"activation": activation, "classes": 3}, last
+
+    def forward(self, x):
+        return self.last(x - 0.5)
+
+
+def test_models_that_give_indices_vote(image):
+    scores = Configured(None, lambda x: x)
+    indices = Configured("argmax", lambda x: x.argmax(dim=1))
+    np.testing.assert_array_equal(predict(indices, image, tile=64), predict(scores, image, tile=64))
+    votes = predict(indices, image, tile=64, output="probabilities")
+    assert votes.shape == (*image.shape[:2], 3)
+    np.testing.assert_allclose(votes.sum(axis=2), 1, atol=1e-5)
+
+
+def test_tanh_is_no_probability(image):
+    model = Configured("tanh", lambda x: torch.tanh(x[:, :1]))
+    plain = Configured(None, lambda x: x[:, :1])
+    np.testing.assert_array_equal(predict(model, image), predict(plain, image))
+    for options in ({"output": "probabilities"}, {"threshold": 0.4}):
+        with pytest.raises(OptionError, match="'tanh', whose values are neither logits nor probabilities: expected"):
+            predict(model, image, **options)

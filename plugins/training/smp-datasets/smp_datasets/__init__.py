@@ -1,4 +1,4 @@
-"""Datasets for semantic segmentation: folders of images and masks, Oxford-IIIT Pet, one micrograph; stable splits.
+"""Datasets for semantic segmentation: folders, windows of large images, Oxford-IIIT Pet, one micrograph; stable splits.
 
 Knows nothing of models. Items are NumPy arrays, or torchvision's tensors where that is asked for.
 """
@@ -27,6 +27,7 @@ from smp_datasets.pairs import find_pairs
 from smp_datasets.pixels import Pixels
 from smp_datasets.read import read_pixels
 from smp_datasets.split import split
+from smp_datasets.windows import WindowDataset
 
 __version__ = "1.0.0"
 
@@ -55,6 +56,7 @@ __all__ = [
     "UnpairedFilesError",
     "UnreadableFileError",
     "UnsafeArchiveError",
+    "WindowDataset",
     "fetch",
     "find_pairs",
     "micrograph",

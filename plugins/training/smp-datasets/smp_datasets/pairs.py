@@ -8,7 +8,7 @@ from pathlib import Path
 
 from smp_datasets.errors import FileListError, OptionError, UnpairedFilesError
 from smp_datasets.pixels import count
-from smp_datasets.read import EXTENSIONS
+from smp_datasets.read import EXTENSIONS, STORES
 
 _SHOWN = 20
 """So many files of a kind are listed in an error."""
@@ -118,13 +118,14 @@ def _walk(root: str, without: str | None) -> Iterable[str]:
     barred = {os.path.realpath(without)} if without is not None else set()
     for folder, folders, files in os.walk(root, followlinks=True):
         inner = []
-        for name in sorted(folders):
+        stores = [name for name in folders if name.lower().endswith(STORES)]
+        for name in sorted(set(folders).difference(stores)):
             real = os.path.realpath(os.path.join(folder, name))
             if not name.startswith(".") and real not in barred:
                 barred.add(real)
                 inner.append(name)
         folders[:] = inner
-        for name in sorted(files):
+        for name in sorted([*files, *stores]):
             if not name.startswith(".") and name.lower().endswith(EXTENSIONS):
                 yield os.path.join(folder, name)
 

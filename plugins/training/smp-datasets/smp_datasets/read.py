@@ -8,6 +8,8 @@
 | .pgm .ppm | NumPy | grey and colour of 8 and 16 bits |
 | .tif .tiff | Pillow | one channel of 1 to 32 bits or float32; 8-bit RGB(A); pages of these, as channels |
 | .tif .tiff | tifffile (optional) | the rest: many bands, 16-bit or float bands, planar bands, float64, signed 8-bit |
+| .jp2 | imagecodecs (optional) | any number of channels of 8 and 16 bits |
+| .zarr | smp-predict (optional) | an array, or the finest image of an OME-Zarr group |
 | .npy .npz | NumPy | (H, W) or (H, W, C), numbers; an .npz holds one array |
 """
 
@@ -24,11 +26,17 @@ from PIL import Image, UnidentifiedImageError
 
 from smp_datasets.errors import DatasetError, UnreadableFileError
 from smp_datasets.pixels import Array, Pixels, numbers, suffix_of
+from smp_datasets.read_jpeg2000 import read_jpeg2000
 from smp_datasets.read_netpbm import read_netpbm
 from smp_datasets.read_pillow import read_with_pillow
 from smp_datasets.read_tiff import read_tiff
+from smp_datasets.whole import read_whole
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".npy", ".npz")
+_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".pgm", ".ppm", ".jp2")
+EXTENSIONS = (*_PICTURES, ".tif", ".tiff", ".npy", ".npz", ".zarr")
+
+# Folders that are one image.
+STORES = (".zarr",)
 
 
 def read_pixels(path: str | os.PathLike[str], *, as_mask: bool = False, upright: bool = True) -> Pixels:
@@ -46,19 +54,23 @@ def read_pixels(path: str | os.PathLike[str], *, as_mask: bool = False, upright:
 
     Raises:
         UnreadableFileError: it is missing, damaged, not an image, or of a kind that cannot be read without loss.
-        MissingDependencyError: a TIFF needs tifffile.
+        MissingDependencyError: a TIFF needs tifffile or imagecodecs, a .jp2 imagecodecs, Zarr smp-predict.
     """
     name = os.fspath(path)
     suffix = suffix_of(name)
     if suffix not in EXTENSIONS:
         raise UnreadableFileError(f"cannot read {name!r}: expected a file with one of {', '.join(EXTENSIONS)}")
     try:
+        if suffix in STORES:
+            return read_whole(name)
         if not stat.S_ISREG(os.stat(name).st_mode):
             raise UnreadableFileError(f"cannot read {name!r}: it is no regular file")
         if suffix in (".npy", ".npz"):
             return _read_array(name, suffix)
         if suffix in (".tif", ".tiff"):
             return read_tiff(name, as_mask)
+        if suffix == ".jp2":
+            return read_jpeg2000(name)
         if suffix in (".pgm", ".ppm"):
             return read_netpbm(name, as_mask)
         return read_with_pillow(name, as_mask, upright)

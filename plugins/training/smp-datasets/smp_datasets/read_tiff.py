@@ -101,13 +101,25 @@ def _read_with_tifffile(path: str) -> Pixels:
     with tifffile.TiffFile(path) as file:
         series = file.series[0]
         _check_data(path, series)
-        axes, values = series.axes, series.asarray()
+        axes, values = series.axes, _decoded(path, series)
         if values.shape != series.shape:  # of which it only logs that they are fewer than the header says
             raise UnreadableFileError(
                 f"cannot read {path!r}: it is damaged; its header says {series.shape}, its data are {values.shape}"
             )
         orientation = int(file.pages[0].tags.valueof(_ORIENTATION, 1))
     return Pixels(path, numbers(path, turn(_channels_last(path, values, axes), orientation)), _kind(values))
+
+
+def _decoded(path: str, series: Any) -> Array:
+    try:
+        values: Array = series.asarray()
+    except Exception as error:  # tifffile raises errors of several kinds where a codec is missing
+        if "imagecodecs" not in str(error):
+            raise
+        raise MissingDependencyError(
+            f"cannot read {path!r}: its compression needs imagecodecs; pip install imagecodecs ({error})"
+        ) from error
+    return values
 
 
 def _check_data(path: str, series: Any) -> None:

@@ -293,7 +293,7 @@ def test_16_bit_png_that_breaks_off(noise, write_png, tmp_path):
 def test_unknown_extension(tmp_path):
     with refused(
         UnreadableFileError,
-        "a.xcf': expected a file with one of .png, .jpg, .jpeg, .bmp, .webp, .gif, .pgm, .ppm, .tif",
+        "a.xcf': expected a file with one of .png, .jpg, .jpeg, .bmp, .webp, .gif, .pgm, .ppm, .jp2, .tif",
     ):
         read_pixels(tmp_path / "a.xcf")
 

@@ -29,6 +29,8 @@ FORMATS = (
     Format(
         name="TIFF", suffixes=(".tif", ".tiff", ".btf"), reader=f"{_HERE}.tiff:open_tiff", writer=f"{_HERE}.tiff:write"
     ),
+    Format(name="JPEG 2000", suffixes=(".jp2",), reader=f"{_HERE}.geotiff:GeoTiffSource"),
+    Format(name="GeoJSON", suffixes=(".geojson",), writer=f"{_HERE}.geojson:write"),
     Format(name="Zarr", suffixes=(".zarr",), reader=f"{_HERE}.zarrs:ZarrSource", writer=f"{_HERE}.zarrs:write"),
     Format(
         name="OME-Zarr",

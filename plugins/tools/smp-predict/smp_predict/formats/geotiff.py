@@ -23,8 +23,13 @@ _WHAT = "GeoTIFF files"
 
 
 @contextmanager
-def _gdal() -> Iterator[Any]:
-    rasterio = needed("rasterio", "geotiff", _WHAT)
+def gdal(extra: str = "geotiff", what: str = _WHAT) -> Iterator[Any]:
+    """rasterio, with a small cache and no warnings of files that do not say where they lie.
+
+    Raises:
+        MissingDependencyError: it is not installed; names the extra, and what needs it.
+    """
+    rasterio = needed("rasterio", extra, what)
     with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES), warnings.catch_warnings():
         # That a file does not say where it lies is no news to whoever asks.
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
@@ -44,7 +49,7 @@ class GeoTiffSource:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        with _gdal() as rasterio:
+        with gdal() as rasterio:
             try:
                 self._file = rasterio.open(path)
             except rasterio.errors.RasterioIOError as error:
@@ -69,7 +74,7 @@ class GeoTiffSource:
             SourceError: the file is damaged there.
         """
         place = (window.row, window.row + window.height), (window.column, window.column + window.width)
-        with _gdal() as rasterio:
+        with gdal() as rasterio:
             try:
                 bands = self._file.read(window=place)
             except rasterio.errors.RasterioIOError as error:
@@ -93,7 +98,7 @@ def write(path: Path, result: Result) -> None:
     if dtype.name == "float16":
         raise SinkError("a GeoTIFF holds no float16; choose output_dtype='float32' or 'uint16'")
     plain = path.with_name(f"{path.name}.plain")
-    with _gdal() as rasterio:
+    with gdal() as rasterio:
         placement = result.placement
         profile = {
             "driver": "GTiff",

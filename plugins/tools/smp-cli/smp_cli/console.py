@@ -34,6 +34,11 @@ def is_terminal() -> bool:
     return stream is not None and stream.isatty()
 
 
+def print_line(text: str) -> None:
+    """A line on stdout; bytes in it that are no text, as names of files may have, are shown as replaced."""
+    typer.echo(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+
+
 def print_error(message: str) -> None:
     """A line on stderr, not wrapped, so that it can be searched for; "error" and "warning" are coloured."""
     kind, separator, rest = message.partition(": ")

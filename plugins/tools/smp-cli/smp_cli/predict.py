@@ -12,7 +12,7 @@ import numpy as np
 import typer
 
 import smp_core
-from smp_cli.console import print_error
+from smp_cli.console import print_error, print_line
 from smp_cli.errors import CliError, explain
 from smp_cli.files import Job, written_whole
 from smp_cli.legend import Legend, read_legend
@@ -166,10 +166,10 @@ class _Writing:
         for entry in self.entries:
             first, *others = entry.results
             beside = [path.name for path in others] + ([entry.overlay.name] if self._wanted.overlays else [])
-            typer.echo(f"{entry.image} -> {', '.join([str(first), *beside])}: {entry.summary}")
+            print_line(f"{entry.image} -> {', '.join([str(first), *beside])}: {entry.summary}")
         if self._wanted.sheet and self.entries:
             drawn = [index for index in range(max(2, self._classes)) if self._legend.colour(index)]
-            typer.echo(f"{write_sheet(self._out, self.entries, self.failures, self._legend, drawn)}")
+            print_line(str(write_sheet(self._out, self.entries, self.failures, self._legend, drawn)))
         for text in self.failures:
             print_error(f"error: {text}")
 
@@ -188,7 +188,8 @@ class _Writing:
     def _reading(self, result: Source) -> Reading:
         probabilities = self._options.output == "probabilities"
         nothing = None if probabilities else placement_of(result).nodata
-        if nothing is None and not probabilities and isinstance(self._options.nodata, float):
+        # Of several classes none has the largest label.
+        if nothing is None and not probabilities and (self._classes > 1 or isinstance(self._options.nodata, float)):
             nothing = float(np.iinfo(result.dtype).max)
         most = {"uint8": 255.0, "uint16": 65535.0}.get(result.dtype.name, 1.0)
         return Reading(self._classes, probabilities, self._options.threshold, most, nothing)

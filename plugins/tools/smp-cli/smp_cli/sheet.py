@@ -76,7 +76,8 @@ def write_sheet(
         lines += ["</ul>"]
     target = folder / "index.html"
     beside = written_whole(target)
-    beside.write_text("\n".join([*lines, "</body></html>", ""]), encoding="utf-8")
+    # Names of files may hold bytes that are no text.
+    beside.write_text("\n".join([*lines, "</body></html>", ""]), encoding="utf-8", errors="backslashreplace")
     os.replace(beside, target)
     return target
 
@@ -98,4 +99,4 @@ def _figure(folder: Path, entry: Entry) -> str:
 
 
 def _link(folder: Path, path: Path) -> str:
-    return quote(path.relative_to(folder).as_posix())
+    return quote(os.fsencode(path.relative_to(folder).as_posix()))

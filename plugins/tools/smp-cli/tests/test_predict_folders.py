@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
@@ -150,13 +151,14 @@ def _whole(path):
 
 def _interrupted(arguments, out, signalled, seconds):
     command = [sys.executable, "-m", "smp_cli", *map(str, arguments)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 120
         while not any(out.rglob("*_mask.png")) and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.005)
         time.sleep(seconds)
         process.send_signal(signalled)
-        return process.wait()
+        _, said = process.communicate()
+        return process.returncode, said
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
@@ -171,7 +173,8 @@ def test_an_interrupted_run_leaves_no_half_file(save_model, pixels, tmp_path, ru
     for _ in range(times):
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir()
-        assert _interrupted(arguments, out, signalled, 0.4 * generator.random()) != 0
+        status, said = _interrupted(arguments, out, signalled, 0.4 * generator.random())
+        assert status != 0, said
         found = [path for path in out.rglob("[!.]*") if path.is_file() and ".smp-predict" not in str(path)]
         assert found
         assert all(map(_whole, found))
@@ -181,3 +184,16 @@ def test_an_interrupted_run_leaves_no_half_file(save_model, pixels, tmp_path, ru
     assert len(list(out.rglob("*_mask.png"))) == 40
     assert len(list(out.rglob("*_overlay.png"))) == 40
     assert not [path for path in out.rglob(".*") if path.is_file()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs names of files that are no text")
+def test_names_that_are_no_text(run, save_model, pixels, tmp_path):
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/in/b\xff")
+    save(Path(folder) / "x.png", pixels[..., 0])
+    (tmp_path / "in" / "bad.png").write_bytes(b"")
+    out = tmp_path / "out"
+    result = run("predict", tmp_path / "in", "-r", "--model", save_model(), "--out", out)
+    assert result.exit_code == 1
+    assert "error: 1 of 2 images failed; the others are done" in result.output
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert 'src="b%FF/x_overlay.png"' in page

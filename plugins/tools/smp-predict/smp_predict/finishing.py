@@ -50,9 +50,13 @@ class Finisher:
 
     @property
     def fill(self) -> float:
-        """The value where nothing was predicted: the largest of an integer dtype of labels, 0 of others, else NaN."""
+        """The value where nothing was predicted: the largest of an integer dtype of labels, 0 of others, else NaN.
+
+        0 of labels, too, where the largest value is that of the foreground.
+        """
         if self.output == "labels":
-            return float(np.iinfo(self.dtype).max)
+            most = np.iinfo(self.dtype).max
+            return 0.0 if self.foreground == most else float(most)
         return 0.0 if self.dtype.kind == "u" else float("nan")
 
     def __call__(self, block: Block) -> Array:
@@ -118,8 +122,9 @@ def finisher(
             f"output_dtype={dtype!r} does not hold {output} of {classes} classes; expected one of {allowed}"
         )
     found = Finisher(output, mode, threshold, from_logits, classes, np.dtype(dtype), foreground)
-    if output == "labels" and not 0 < foreground <= found.fill - (nodata is not None):
+    most = np.iinfo(found.dtype).max if output == "labels" else 0
+    if output == "labels" and not 0 < foreground <= most - (nodata is not None):
         raise OptionError(
-            f"foreground must lie in 1 to {found.fill:.0f}, and below that where there is nodata; got {foreground!r}"
+            f"foreground must lie in 1 to {most}, and below that where there is nodata; got {foreground!r}"
         )
     return found

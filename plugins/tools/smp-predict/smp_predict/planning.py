@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,6 +71,9 @@ class Planner:
         self._check_range(source)
         nodata = placement_of(source).nodata if options.nodata == "source" else options.nodata
         assert not isinstance(nodata, str)
+        declared = nodata
+        if nodata is None and options.nodata == "source" and source.dtype.kind == "f":
+            nodata = math.nan
         layout = Layout(*(axis(length, options.tile, options.overlap) for length in source.shape[:2]))
         size = layout.rows.tile, layout.columns.tile
         classes, ratio = self._probe(source, size)
@@ -81,7 +85,7 @@ class Planner:
             classes=classes,
             output_dtype=options.output_dtype,
             foreground=options.foreground,
-            nodata=nodata,
+            nodata=declared,
         )
         chosen = options.batch_size
         batch = automatic_batch_size(self._runner.device, *size) if isinstance(chosen, str) else chosen

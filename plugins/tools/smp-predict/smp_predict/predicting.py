@@ -75,7 +75,8 @@ def predict(
             Probabilities as ``"uint8"`` or ``"uint16"`` are scaled to the whole range.
         nodata: the value of pixels that show nothing, in all channels. There labels are the largest value of their
             dtype, floats NaN, other integers 0. Tiles of nothing else are skipped; to the model, single pixels are the
-            mean of their tile's others. ``"source"``: what the file says; None: there are none.
+            mean of their tile's others. ``"source"``: what the file says, and of floats where it says nothing NaN: a
+            pixel with a channel that is NaN or infinite. None: there are none.
         scale: what pixels are divided by before the model's own preprocessing; None: 255 for uint8 and 65535 for
             uint16, while floats are taken as they are and other integers are an error.
         preprocessing: called with (N, C, h, w) float32 in the range of the source, on the device; None: uint8 and

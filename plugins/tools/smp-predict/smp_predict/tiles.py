@@ -116,11 +116,15 @@ def _tile(row: int, column: int, pixels: Array, nodata: float | None) -> Tile:
 
 
 def is_missing(pixels: Array, nodata: float) -> Array:
-    """(h, w) bool: where every channel is nodata; NaN stands for itself."""
-    is_nan = bool(np.isnan(nodata)) and pixels.dtype.kind == "f"
-    same: Array = np.isnan(pixels) if is_nan else np.equal(pixels, nodata)
-    found: Array = same.all(axis=2)
-    return found
+    """(h, w) bool: where every channel is nodata.
+
+    Of NaN: where any channel is NaN or infinite, as no model takes it.
+    """
+    if not np.isnan(nodata):
+        return np.asarray(np.equal(pixels, nodata).all(axis=2))
+    if pixels.dtype.kind != "f":
+        return np.zeros(pixels.shape[:2], np.bool_)
+    return np.asarray(np.logical_not(np.isfinite(pixels)).any(axis=2))
 
 
 class ReadAhead:

@@ -172,11 +172,20 @@ def test_pages_are_channels(tmp_path, image):
         open_source(path)
 
 
+def test_tiffs_whose_pixels_are_not_what_is_to_be_seen(tmp_path, image):
+    path, picture = tmp_path / "a.tif", Image.fromarray(image)
+    picture.quantize(200).save(path)
+    found = open_source(path)
+    assert found.colours == "rgb"
+    np.testing.assert_array_equal(whole(found), np.asarray(picture.quantize(200).convert("RGB")))
+    picture.convert("CMYK").save(path)
+    np.testing.assert_array_equal(whole(open_source(path)), np.asarray(picture.convert("CMYK").convert("RGB")))
+    picture.save(path, tiffinfo={274: 6})  # turned by a quarter
+    np.testing.assert_array_equal(whole(open_source(path)), np.rot90(image, -1))
+
+
 def test_damaged_and_odd_tiffs(tmp_path, image):
     path = tmp_path / "a.tif"
-    tifffile.imwrite(path, image[..., 0], photometric="palette", colormap=np.zeros((3, 256), np.uint16))
-    with pytest.raises(SourceError, match="its pixels are entries of a palette; save it in colour"):
-        open_source(path)
     tifffile.imwrite(path, image[..., 0], photometric="miniswhite")
     np.testing.assert_array_equal(whole(open_source(path))[..., 0], 255 - image[..., 0])
     tifffile.imwrite(path, image, compression="zlib", photometric="rgb")
@@ -258,7 +267,7 @@ def test_unknown_names(tmp_path, image):
     ):
         open_source("a.xyz")
     with pytest.raises(
-        UnknownFormatError, match=r"no format can write '.*a.jpg'; expected a name that ends in .btf, .npy"
+        UnknownFormatError, match=r"no format can write '.*a.jpg'; expected a name that ends in .btf, .geojson, .npy"
     ):
         predict(identity, image, tmp_path / "a.jpg")
     with pytest.raises(SourceError, match=r"cannot read '.*gone.npy': it does not exist"):

@@ -72,3 +72,20 @@ def test_results_of_another_size(image, holes, ratio):
     found = np.isnan(predict(model, values, tile=64, nodata=0, output="scores")[..., 0])
     expected = holes[::2, ::2] if ratio == "half" else np.kron(holes, np.ones((2, 2), bool))
     np.testing.assert_array_equal(found, expected)
+
+
+def test_floats_that_are_none_show_nothing(image, network):
+    """Where no file says what shows nothing, no model takes NaN and infinity, in any channel."""
+    values = image.astype(np.float32)
+    values[3, 4, 1], values[50:60, 70:90], values[200, 300, 2] = np.nan, np.nan, np.inf
+    holes = ~np.isfinite(values).all(axis=2)
+    labels = predict(network, values, tile=64)
+    np.testing.assert_array_equal(labels == 255, holes)
+    assert (predict(network, values, tile=64, nodata=None)[48:50, 70:90] != 255).all()
+
+    def binary(x):
+        return x[:, :1] + 1
+
+    found = predict(binary, values, tile=64, foreground=255)
+    np.testing.assert_array_equal(found == 0, holes)  # no other label is left
+    assert np.isnan(predict(binary, values, tile=64, output="probabilities")[..., 0]).sum() == holes.sum()

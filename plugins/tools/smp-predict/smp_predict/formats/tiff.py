@@ -15,6 +15,7 @@ from smp_predict.formats.needing import needed
 from smp_predict.protocols import Array, Result, Source, Window
 
 _TILE = 512
+_ORIENTATION = 274
 # The value of the tag PlanarConfiguration.
 _SEPARATE = 2
 # Beyond this, offsets need 64 bits.
@@ -23,6 +24,8 @@ _CLASSIC = 2**32 - 2**25
 
 def open_tiff(path: str) -> Source:
     """Open a TIFF: with rasterio where it says where on earth it lies, else with tifffile, else with rasterio.
+
+    What has a palette, colours for print, or is turned is read as a picture, as a whole.
 
     Raises:
         SourceError: it is damaged, or its pages do not make one image.
@@ -44,14 +47,26 @@ def open_tiff(path: str) -> Source:
         from smp_predict.formats.geotiff import GeoTiffSource
 
         return GeoTiffSource(path)
+    if file.pages and _is_picture(file.pages[0]):
+        file.close()
+        from smp_predict.formats.pictures import open_picture
+
+        return open_picture(path)
     return TiffSource(path, file)
+
+
+def _is_picture(page: Any) -> bool:
+    """Whether what is stored is not what is to be seen: a palette, colours for print, or turned."""
+    photometric = page.photometric.name if page.photometric is not None else ""
+    orientation = page.tags.valueof(_ORIENTATION, 1)
+    return photometric in ("PALETTE", "SEPARATED", "CIELAB", "ICCLAB", "ITULAB") or orientation not in (0, 1)
 
 
 class TiffSource:
     """Pages of one size, whose samples are the channels.
 
     Raises:
-        SourceError: pages of several sizes, volumes, palettes.
+        SourceError: pages of several sizes, volumes.
         MissingDependencyError: the compression needs imagecodecs.
     """
 
@@ -144,8 +159,6 @@ def _pages(path: str, file: Any) -> list[Any]:
         raise SourceError(
             f"cannot read {path!r}: it is a volume of {pages[0].imagedepth} planes; pass one plane a file"
         )
-    if pages[0].photometric is not None and pages[0].photometric.name == "PALETTE":
-        raise SourceError(f"cannot read {path!r}: its pixels are entries of a palette; save it in colour")
     return pages
 
 

@@ -30,8 +30,9 @@ change these, not it. How all goes together: the [plugin guide](plugins.md).
 _HOOKS = (
     *("smp_encoders", "smp_architectures", "smp_necks", "smp_commands", "smp_forms", "smp_resolve_encoder"),
     *("smp_encoder_names", "smp_resolve_architecture", "smp_architecture_names", "smp_model_created"),
+    "smp_conformance",
 )
-_SPECS = ("EncoderSpec", "WeightsSpec", "ArchitectureSpec", "NeckSpec", "CommandSpec", "FormRule")
+_SPECS = ("EncoderSpec", "WeightsSpec", "ArchitectureSpec", "NeckSpec", "CommandSpec", "FormRule", "ConformanceSpec")
 _CHANGES = ("FormerOption", "Migration")
 _KINDS = ("OptionKind", "Whole", "Wholes", "Number", "Flag", "OneOf", "NormKind")
 _SECTION = re.compile(r"(Args|Attributes|Returns|Raises):")

@@ -66,6 +66,8 @@ def change(blueprint: Mapping[str, Any], changes: Mapping[str, Any], encoder: An
 def _preprocessing(blueprint: Mapping[str, Any], asked: Mapping[str, Any]) -> Any:
     """How the channels that are asked for are prepared; it says nothing of those that were not there."""
     preprocessing, trained, wanted = blueprint["preprocessing"], blueprint["bands"], check_bands(asked["bands"])
+    if (asked["in_channels"], wanted) == (blueprint["in_channels"], trained):
+        return preprocessing
     if trained and wanted:
         return channels.select(preprocessing, trained, wanted)
     return preprocessing if len(preprocessing.mean) == asked["in_channels"] else None

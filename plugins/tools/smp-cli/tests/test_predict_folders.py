@@ -149,11 +149,18 @@ def _whole(path):
     return source.read(Window(0, 0, *source.shape[:2])).size > 0
 
 
+def _has_a_mask(out):
+    try:
+        return any(out.rglob("*_mask.png"))
+    except FileNotFoundError:  # a folder that went while it was listed
+        return False
+
+
 def _interrupted(arguments, out, signalled, seconds):
     command = [sys.executable, "-m", "smp_cli", *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 120
-        while not any(out.rglob("*_mask.png")) and process.poll() is None and time.monotonic() < deadline:
+        while not _has_a_mask(out) and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.005)
         time.sleep(seconds)
         process.send_signal(signalled)

@@ -46,6 +46,7 @@ _OTHER_PARAMETERS = {
     "SegmentationModel.load_state_dict": "strict and assign by name, which SMP passes on unseen",
     "DeepLabV3.load_state_dict": "as SegmentationModel.load_state_dict",
     "SegmentationModel.freeze_encoder": _OURS_TAKES_MORE,
+    "SegmentationModel.predict": _OURS_TAKES_MORE,
     "OxfordPetDataset.download": _OURS_TAKES_MORE,
     "from_pretrained": "SMP's own are among the keywords; see its docstring",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -26,8 +27,10 @@ def redraw(module: nn.Module, start: Tensor) -> None:
         return
     torch.set_rng_state(start)
     for layer in module.modules():
-        if isinstance(layer, DRAWN) and layer.weight.numel():  # of nothing nothing is drawn, but a warning given
-            layer.reset_parameters()
+        if isinstance(layer, DRAWN):
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Initializing zero-element tensors is a no-op")
+                layer.reset_parameters()
 
 
 def left_as_made(kind: _Kind) -> _Kind:

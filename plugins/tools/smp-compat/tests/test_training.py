@@ -84,7 +84,7 @@ def test_losses_of_twenty_steps(kind: str, by: str, common: ModuleType) -> None:
     deviation = [abs(one - other) / other for one, other in zip(ours, theirs, strict=True)]
     print(f"{kind}, {by}: loss {theirs[0]:.4f} to {theirs[-1]:.4f}, largest deviation {max(deviation):.1e}")
     assert theirs[-1] < 0.95 * theirs[0]
-    assert deviation[0] < 1e-6
+    assert deviation[0] < 1e-5
     dtype = OPTIMIZERS[by][0]
     allowed = TOLERANCE
     if dtype is torch.float32 and max(deviation) >= allowed:

@@ -149,6 +149,14 @@ def _whole(path):
     return source.read(Window(0, 0, *source.shape[:2])).size > 0
 
 
+@pytest.fixture
+def _heard():
+    """SIGINT is heard by processes that are started here, also where the tests run in the background and it is not."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
 def _interrupted(arguments, out, signalled, seconds):
     command = [sys.executable, "-m", "smp_cli", *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
@@ -162,6 +170,7 @@ def _interrupted(arguments, out, signalled, seconds):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
+@pytest.mark.usefixtures("_heard")
 @pytest.mark.parametrize("signalled", [signal.SIGINT, signal.SIGKILL], ids=lambda item: item.name)
 @pytest.mark.parametrize("times", [1, pytest.param(8, marks=pytest.mark.slow)])
 def test_an_interrupted_run_leaves_no_half_file(save_model, pixels, tmp_path, run, signalled, times):

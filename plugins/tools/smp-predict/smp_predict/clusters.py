@@ -88,7 +88,9 @@ def run_on_ray(
         run.given.update(items)
         run.queue.append(_Task("group", (dict(items), kept), names=tuple(items)))
     with _connected(ray, workers, address):
-        pool = _workers(ray, model, options, folder, resume=resume, workers=workers)
+        # Held until the end: a worker that is started again gets the model once more.
+        shared = ray.put(model)
+        pool = _workers(ray, shared, options, folder, resume=resume, workers=workers)
         try:
             _drive(ray, run, pool)
         finally:
@@ -122,8 +124,7 @@ def _workers(ray: Any, model: Model, options: Options, folder: Path, *, resume: 
         raise ClusterError(f"the cluster has {there} {kind}s and no room for {count} workers: ask for 1 to {there}")
     resources = {"num_cpus": 0, "num_gpus": 1} if on_gpu else {"num_cpus": 1}
     actor = ray.remote(**resources, max_restarts=-1, max_task_retries=_RETRIES)(Worker)
-    shared = ray.put(model)
-    return [actor.remote(shared, options, folder.absolute(), resume=resume) for _ in range(count)]
+    return [actor.remote(model, options, folder.absolute(), resume=resume) for _ in range(count)]
 
 
 def _drive(ray: Any, run: _Run, pool: Sequence[Any]) -> None:

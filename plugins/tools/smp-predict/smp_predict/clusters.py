@@ -115,7 +115,7 @@ def _connected(ray: Any, workers: int | None, address: str | None) -> Iterator[N
         ray.shutdown()
 
 
-def _workers(ray: Any, model: Model, options: Options, folder: Path, *, resume: bool, workers: int | None) -> list[Any]:
+def _workers(ray: Any, model: Any, options: Options, folder: Path, *, resume: bool, workers: int | None) -> list[Any]:
     on_gpu = options.device is not None and torch.device(options.device).type == "cuda"
     kind = "GPU" if on_gpu else "CPU"
     there = int(ray.cluster_resources().get(kind, 0))
@@ -146,8 +146,10 @@ def _drive(ray: Any, run: _Run, pool: Sequence[Any]) -> None:
         except ray.exceptions.RayTaskError as error:  # the worker's own, of whatever kind it was
             _failed(run, task, error.cause)
         except ray.exceptions.RayError as error:
-            text = f"the worker was lost {_RETRIES + 1} times: {' '.join(str(error).split())}"
-            _failed(run, task, ClusterError(text))
+            text = " ".join(str(error).split())
+            if "creation task" in text:  # of none of the images: no worker comes up
+                raise ClusterError(f"workers cannot start: {text}") from error
+            _failed(run, task, ClusterError(f"the worker was lost {_RETRIES + 1} times: {text}"))
         else:
             _done(run, task, found)
 

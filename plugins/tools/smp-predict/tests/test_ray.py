@@ -124,6 +124,8 @@ def test_one_that_fails_does_not_stop_the_others(tmp_path, scenes):
 def test_options_are_checked(tmp_path, scenes):
     with pytest.raises(ClusterError, match="the cluster has 3 CPUs and no room for 9 workers: ask for 1 to 3"):
         on_ray(Network(), scenes, tmp_path, workers=9)
+    with pytest.raises(ClusterError, match=r"workers cannot start: .*device 'xpu' cannot be used here"):
+        predict_many(Network(), scenes, tmp_path, options=Options(device="xpu"), engine="ray", workers=1)
     with pytest.raises(OptionError, match="mode='binary' is for one map, the model gives 4"):
         predict_many(Network(), scenes, tmp_path, options=Options(mode="binary"), engine="ray", workers=1)
     with pytest.raises(OptionError, match="engine must be None or 'ray', got 'dask'"):

@@ -102,6 +102,11 @@ def run_on_ray(
 def _connected(ray: Any, workers: int | None, address: str | None) -> Iterator[None]:
     """A connection: the program's own, where it has one; else one that is closed in the end."""
     if ray.is_initialized():
+        here = ray.get_runtime_context().gcs_address
+        if address not in (None, "auto", here):
+            raise ClusterError(
+                f"the program is connected to a Ray cluster at {here}, not {address}: ray.shutdown() first"
+            )
         yield
         return
     local = {} if address else {"num_cpus": workers, "include_dashboard": False}

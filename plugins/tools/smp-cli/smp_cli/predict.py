@@ -66,6 +66,9 @@ def predict_files(jobs: Sequence[Job], model_folder: Path, out: Path, options: O
     """
     model = load_model(model_folder)
     legend = read_legend(wanted.classes, model.config["classes"])
+    maps = model.config["classes"]
+    if options.output == "probabilities" and maps > 1 and jobs[0].result.suffix == ".png":
+        raise CliError(f"a PNG holds the probabilities of one class, the model has {maps}: choose another --format")
     if preprocessing_of(model) is None:
         done = "only scaled to 0..1" if options.scale is None else f"only divided by {options.scale:g}"
         print_error(f"note: the model does not say how its input is normalised; pixels are {done}")
@@ -163,13 +166,16 @@ class _Writing:
 
     def report(self) -> None:
         """Say what was written, and then what failed."""
+        sheet = None
+        if self._wanted.sheet and self.entries:  # before anything is said: whoever reads it may stop
+            drawn = [index for index in range(max(2, self._classes)) if self._legend.colour(index)]
+            sheet = write_sheet(self._out, self.entries, self.failures, self._legend, drawn)
         for entry in self.entries:
             first, *others = entry.results
             beside = [path.name for path in others] + ([entry.overlay.name] if self._wanted.overlays else [])
             print_line(f"{entry.image} -> {', '.join([str(first), *beside])}: {entry.summary}")
-        if self._wanted.sheet and self.entries:
-            drawn = [index for index in range(max(2, self._classes)) if self._legend.colour(index)]
-            print_line(str(write_sheet(self._out, self.entries, self.failures, self._legend, drawn)))
+        if sheet is not None:
+            print_line(str(sheet))
         for text in self.failures:
             print_error(f"error: {text}")
 

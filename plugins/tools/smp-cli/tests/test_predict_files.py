@@ -111,6 +111,14 @@ def test_probabilities(run, save_model, picture, tmp_path):
             assert (found.dtype, found.max() > 127) == (np.uint8, True)
 
 
+def test_a_png_of_several_maps(run, save_model, picture, tmp_path):
+    options = ("--output", "probabilities", "--format", "png")
+    result = run("predict", picture, "--model", save_model(classes=3), "--out", tmp_path / "out", *options)
+    message = "error: a PNG holds the probabilities of one class, the model has 3: choose another --format\n"
+    assert (result.exit_code, result.output) == (1, message)
+    assert not (tmp_path / "out").exists()
+
+
 def test_options_reach_the_model(run, save_model, picture, pixels, tmp_path):
     folder = save_model(classes=3)
     options = {"tile": 32, "overlap": 0.5, "blend": "cosine", "tta": "flips", "batch_size": 2, "device": "cpu"}

@@ -66,6 +66,17 @@ def test_a_folder(run, save_model, tree, tmp_path):
     assert "% of the pixels" in page.text
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs a POSIX shell")
+@pytest.mark.parametrize("reader", [">&-", "| head -n 1"])
+def test_nobody_reads_to_the_end(save_model, tree, tmp_path, reader):
+    out = tmp_path / "out"
+    command = f"'{sys.executable}' -m smp_cli predict '{tree}' -r --model '{save_model()}' --out '{out}' {reader}"
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False, timeout=300)
+    assert "rror" not in done.stderr
+    assert (out / "index.html").is_file()
+    assert len(list(out.rglob("*_overlay.png"))) == 5
+
+
 def test_names_in_the_page_are_text(run, save_model, pixels, tmp_path):
     save(tmp_path / "in" / "<b>&.png", pixels[..., 0])
     arguments = ("--model", save_model(), "--out", tmp_path / "out", "--classes", "a<i>b")
@@ -149,6 +160,14 @@ def _whole(path):
     return source.read(Window(0, 0, *source.shape[:2])).size > 0
 
 
+@pytest.fixture
+def _heard():
+    """SIGINT is heard by processes that are started here, also where the tests run in the background and it is not."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
 def _has_a_mask(out):
     try:
         return any(out.rglob("*_mask.png"))
@@ -169,6 +188,7 @@ def _interrupted(arguments, out, signalled, seconds):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
+@pytest.mark.usefixtures("_heard")
 @pytest.mark.parametrize("signalled", [signal.SIGINT, signal.SIGKILL], ids=lambda item: item.name)
 @pytest.mark.parametrize("times", [1, pytest.param(8, marks=pytest.mark.slow)])
 def test_an_interrupted_run_leaves_no_half_file(save_model, pixels, tmp_path, run, signalled, times):

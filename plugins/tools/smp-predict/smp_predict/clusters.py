@@ -88,7 +88,9 @@ def run_on_ray(
         run.given.update(items)
         run.queue.append(_Task("group", (dict(items), kept), names=tuple(items)))
     with _connected(ray, workers, address):
-        pool = _workers(ray, model, options, folder, resume=resume, workers=workers)
+        # Held until the end: a worker that is started again gets the model once more.
+        shared = ray.put(model)
+        pool = _workers(ray, shared, options, folder, resume=resume, workers=workers)
         try:
             _drive(ray, run, pool)
         finally:
@@ -100,6 +102,11 @@ def run_on_ray(
 def _connected(ray: Any, workers: int | None, address: str | None) -> Iterator[None]:
     """A connection: the program's own, where it has one; else one that is closed in the end."""
     if ray.is_initialized():
+        here = ray.get_runtime_context().gcs_address
+        if address not in (None, "auto", here):
+            raise ClusterError(
+                f"the program is connected to a Ray cluster at {here}, not {address}: ray.shutdown() first"
+            )
         yield
         return
     local = {} if address else {"num_cpus": workers, "include_dashboard": False}
@@ -113,7 +120,7 @@ def _connected(ray: Any, workers: int | None, address: str | None) -> Iterator[N
         ray.shutdown()
 
 
-def _workers(ray: Any, model: Model, options: Options, folder: Path, *, resume: bool, workers: int | None) -> list[Any]:
+def _workers(ray: Any, model: Any, options: Options, folder: Path, *, resume: bool, workers: int | None) -> list[Any]:
     on_gpu = options.device is not None and torch.device(options.device).type == "cuda"
     kind = "GPU" if on_gpu else "CPU"
     there = int(ray.cluster_resources().get(kind, 0))
@@ -122,8 +129,7 @@ def _workers(ray: Any, model: Model, options: Options, folder: Path, *, resume: 
         raise ClusterError(f"the cluster has {there} {kind}s and no room for {count} workers: ask for 1 to {there}")
     resources = {"num_cpus": 0, "num_gpus": 1} if on_gpu else {"num_cpus": 1}
     actor = ray.remote(**resources, max_restarts=-1, max_task_retries=_RETRIES)(Worker)
-    shared = ray.put(model)
-    return [actor.remote(shared, options, folder.absolute(), resume=resume) for _ in range(count)]
+    return [actor.remote(model, options, folder.absolute(), resume=resume) for _ in range(count)]
 
 
 def _drive(ray: Any, run: _Run, pool: Sequence[Any]) -> None:
@@ -145,8 +151,10 @@ def _drive(ray: Any, run: _Run, pool: Sequence[Any]) -> None:
         except ray.exceptions.RayTaskError as error:  # the worker's own, of whatever kind it was
             _failed(run, task, error.cause)
         except ray.exceptions.RayError as error:
-            text = f"the worker was lost {_RETRIES + 1} times: {' '.join(str(error).split())}"
-            _failed(run, task, ClusterError(text))
+            text = " ".join(str(error).split())
+            if "creation task" in text:  # of none of the images: no worker comes up
+                raise ClusterError(f"workers cannot start: {text}") from error
+            _failed(run, task, ClusterError(f"the worker was lost {_RETRIES + 1} times: {text}"))
         else:
             _done(run, task, found)
 

@@ -114,6 +114,8 @@ class Runner:
             ModelOutputError: the model returns something else than maps.
         """
         x = self._prepared(torch.from_numpy(np.stack(tiles)).to(self.device, non_blocking=True), str(tiles[0].dtype))
+        if self._augmentations == AUGMENTATIONS[None]:
+            return self._maps(x)  # turning by nothing and the mean of one would copy them
         total: Tensor | None = None
         for mirrored, turns in self._augmentations:
             seen = torch.rot90(x.flip(3) if mirrored else x, turns, (2, 3))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -121,9 +122,36 @@ def test_one_that_fails_does_not_stop_the_others(tmp_path, scenes):
     assert len(contents(tmp_path / "many")) == 10 + 1  # and which are done
 
 
+_PROGRAM = """
+import sys, torch
+from smp_predict import Options, predict_many
+torch.manual_seed(0)
+layer = torch.nn.Conv2d(3, 4, 3, padding=1)
+options = Options(tile=32, overlap=0.25, batch_size=2)
+found = predict_many(
+    layer, sys.argv[3:], sys.argv[2], suffix=".npy", options=options, engine="ray", workers=2, address=sys.argv[1]
+)
+print(sorted(item.name for item in found if item.error is None))
+"""
+
+
+@pytest.mark.slow
+def test_a_cluster_at_an_address(tmp_path, scenes):
+    address = ray.get_runtime_context().gcs_address
+    command = [sys.executable, "-c", _PROGRAM, address, tmp_path / "many", *scenes[:4]]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.stdout.splitlines()[-1:] == [str([path.name for path in scenes[:4]])], done.stderr
+    predict_many(Network().layer, scenes[:4], tmp_path / "one", suffix=".npy", options=OPTIONS)
+    assert contents(tmp_path / "many") == contents(tmp_path / "one")
+    with pytest.raises(ClusterError, match=rf"connected to a Ray cluster at {address}, not 10.0.0.9:6379: call"):
+        on_ray(Network(), scenes, tmp_path, address="10.0.0.9:6379")
+
+
 def test_options_are_checked(tmp_path, scenes):
     with pytest.raises(ClusterError, match="the cluster has 3 CPUs and no room for 9 workers: ask for 1 to 3"):
         on_ray(Network(), scenes, tmp_path, workers=9)
+    with pytest.raises(ClusterError, match=r"workers cannot start: .*device 'xpu' cannot be used here"):
+        predict_many(Network(), scenes, tmp_path, options=Options(device="xpu"), engine="ray", workers=1)
     with pytest.raises(OptionError, match="mode='binary' is for one map, the model gives 4"):
         predict_many(Network(), scenes, tmp_path, options=Options(mode="binary"), engine="ray", workers=1)
     with pytest.raises(OptionError, match="engine must be None or 'ray', got 'dask'"):

@@ -105,7 +105,7 @@ def _connected(ray: Any, workers: int | None, address: str | None) -> Iterator[N
         here = ray.get_runtime_context().gcs_address
         if address not in (None, "auto", here):
             raise ClusterError(
-                f"the program is connected to a Ray cluster at {here}, not {address}: ray.shutdown() first"
+                f"the program is connected to a Ray cluster at {here}, not {address}: call ray.shutdown() first"
             )
         yield
         return

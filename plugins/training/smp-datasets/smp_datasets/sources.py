@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smp_datasets.errors import OptionError, UnreadableFileError
+from smp_datasets.errors import OptionError
 from smp_datasets.pixels import Array, Pixels, suffix_of
 from smp_datasets.read import read_pixels
 from smp_datasets.whole import open_file, pixels_of, read_window, smp_predict
@@ -51,12 +51,17 @@ def open_windows(given: Any, *, as_mask: bool) -> Source:
     path = os.fspath(given)
     if as_mask and suffix_of(path) in _PICTURES:
         return _mask_picture(path)
-    try:
-        return open_file(path)
-    except UnreadableFileError:
-        if as_mask and suffix_of(path) in (".tif", ".tiff"):  # of a palette, whose entries are classes
-            return _mask_picture(path)
-        raise
+    found = open_file(path)
+    if as_mask and suffix_of(path) in (".tif", ".tiff") and _is_picture(found):  # of a palette: its entries are classes
+        return _mask_picture(path)
+    return found
+
+
+def _is_picture(source: Source) -> bool:
+    """Whether smp-predict read it as a picture, as a whole and in the colours of its palette."""
+    from smp_predict.formats.pictures import PictureSource
+
+    return isinstance(source, PictureSource)
 
 
 class _Picture:

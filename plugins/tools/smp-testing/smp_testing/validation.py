@@ -65,6 +65,8 @@ def _results(
     name: str, kinds: tuple[str, ...], on_result: OnResult, arguments: Mapping[str, Any]
 ) -> tuple[CheckResult, ...]:
     # Found here: until now nothing has needed torch, which takes seconds to import.
+    import torch
+
     from smp_testing.collection import collect
     from smp_testing.declared import declared_by, reasons_of
     from smp_testing.outcomes import result_of
@@ -79,10 +81,15 @@ def _results(
         on_result(broken)
         return (broken,)
     results: dict[int, CheckResult] = {}
-    # What starts processes comes last: the one that they are made of is getting ready meanwhile.
-    for index in sorted(range(len(checks)), key=lambda index: checks[index].check.starts_processes):
-        results[index] = result_of(checks[index], reasons.get(checks[index].id))
-        on_result(results[index])
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # of images so small that several threads wait for each other, beside the other process
+    try:
+        # What starts processes comes last: the one that they are made of is getting ready meanwhile.
+        for index in sorted(range(len(checks)), key=lambda index: checks[index].check.starts_processes):
+            results[index] = result_of(checks[index], reasons.get(checks[index].id))
+            on_result(results[index])
+    finally:
+        torch.set_num_threads(threads)
     return tuple(results[index] for index in range(len(checks)))
 
 

@@ -26,10 +26,10 @@ def redraw(module: nn.Module, start: Tensor) -> None:
     if not is_drawn_here(module):
         return
     torch.set_rng_state(start)
-    for layer in module.modules():
-        if isinstance(layer, DRAWN):
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "Initializing zero-element tensors is a no-op")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Initializing zero-element tensors is a no-op")
+        for layer in module.modules():
+            if isinstance(layer, DRAWN):
                 layer.reset_parameters()
 
 

@@ -15,7 +15,7 @@ def build(wanted: Blueprint) -> smp_core.SegmentationModel:
     """`smp_core.build` with the random weights that SMP's model would get of the same seed.
 
     SMP builds the encoder, the decoder and the heads, each as torch initialises its layers, and initialises decoder and
-    heads when all are there (`initialise`). Encoders of other families than SMP's draw what they draw.
+    heads when all are there (`initialize`). Encoders of other families than SMP's draw what they draw.
 
     Args:
         wanted: what to build.
@@ -27,8 +27,8 @@ def build(wanted: Blueprint) -> smp_core.SegmentationModel:
 
     def as_in_smp(encoder: nn.Module) -> None:
         nonlocal start
-        if wanted.encoder is not None:
-            draw(encoder, wanted.encoder, start, has_weights=wanted.weights is not None)
+        assert wanted.encoder is not None  # only of one that the blueprint names we are told
+        draw(encoder, wanted.encoder, start, has_weights=wanted.weights is not None)
         start = torch.get_rng_state()
 
     model = smp_core.build(wanted, on_encoder=as_in_smp)

@@ -59,11 +59,8 @@ class Encoders(MutableMapping[str, dict[str, Any]]):
 
 def entry_of(spec: EncoderSpec) -> dict[str, Any]:
     """What the dict says of an installed encoder."""
-    return {
-        "encoder": MakerOf(spec),
-        "pretrained_settings": ReadOnly(_settings(spec)),
-        "params": {"out_channels": list(spec.out_channels), **spec.options},
-    }
+    maker = MakerOf(spec)
+    return {"encoder": maker, "pretrained_settings": ReadOnly(_settings(spec)), "params": copy.deepcopy(maker.params)}
 
 
 class MakerOf:
@@ -71,7 +68,7 @@ class MakerOf:
 
     def __init__(self, spec: EncoderSpec) -> None:
         self.name = spec.name
-        self._params = {"out_channels": list(spec.out_channels), **spec.options}
+        self.params = {"out_channels": list(spec.out_channels), **spec.options}
         self.__name__ = spec.name
 
     def __call__(
@@ -87,9 +84,9 @@ class MakerOf:
         Raises:
             NotProvidedError: one of its ``params`` has another value: that would be another encoder.
         """
-        for key in self._params.keys() & params.keys():
+        for key in self.params.keys() & params.keys():
             value = params.pop(key)
-            if _as_list(value) != _as_list(self._params[key]):
+            if _as_list(value) != _as_list(self.params[key]):
                 raise NotProvidedError(
                     f"encoder {self.name!r} is built as it is: {key}={value!r} would be another one; "
                     "register a class of your own for it"

@@ -58,31 +58,12 @@ print(json.dumps(rows))
 """
 _CHECK = """
 import json, sys
+import smp_testing
 
-def with_collect(name):
-    from smp_testing import collect
-    from smp_testing.expectations import NotApplicable
-
-    for check in collect(name, surgery=[] if "quick" in sys.argv else None):
-        try:
-            check.run()
-        except NotApplicable as reason:
-            yield check.id, "skipped", str(reason)
-        except Exception as error:
-            yield check.id, "failed", f"{type(error).__name__}: {error}"
-        else:
-            yield check.id, "passed", ""
-
-try:
-    from smp_testing import check_plugin
-except ImportError:
-    checks = list(with_collect(sys.argv[1]))
-else:
-    report = check_plugin(sys.argv[1])
-    checks = [(f"{item.component}-{item.check}", item.status, item.message) for item in report.checks]
-print(json.dumps(checks))
+report = smp_testing.check_plugin(sys.argv[1], surgery=[] if "quick" in sys.argv[2:] else None)
+failures = [{"check": item.id, "message": item.message} for item in report.failures]
+print(json.dumps({"checks_run": report.num_run, "passed": report.passed, "failures": failures}))
 """
-_FAILED = ("failed", "unexpected_pass")
 _HEAD = """# Directory of plugins
 
 Made by `build.py` from `{list}`; not edited. Each distribution was installed alone, beside smp-core {core}, and went
@@ -125,25 +106,22 @@ def examine(requirement: str, pip_options: Sequence[str], *, quick: bool = False
 
 
 def _nothing(requirement: str, error: str) -> dict[str, Any]:
-    return {"distribution": requirement, "version": None, "status": "broken", "error": error, **_result([], error)}
+    return {"distribution": requirement, "version": None, "status": "broken", "error": error, **_unchecked(error)}
 
 
 def _checked(entry: dict[str, Any], folder: Path, *, quick: bool) -> dict[str, Any]:
     if entry["status"] == "broken":
-        return _result([], entry["error"])
+        return _unchecked(entry["error"])
     if not any(entry[kind] for kind in ("encoders", "architectures", "necks")):
-        return _result([], None)  # commands alone are not checked
+        return _unchecked(None)  # commands alone are not checked
     done = _run(_CHECK, folder, entry["distribution"], *(["quick"] if quick else []))
     if done.returncode:
-        return _result([], f"the checks ended: {done.stderr.splitlines()[-1] if done.stderr else done.returncode}")
-    return _result(json.loads(done.stdout.splitlines()[-1]), None)
+        return _unchecked(f"the checks ended: {done.stderr.splitlines()[-1] if done.stderr else done.returncode}")
+    return {**json.loads(done.stdout.splitlines()[-1]), "problem": None}
 
 
-def _result(checks: Sequence[Sequence[str]], error: str | None) -> dict[str, Any]:
-    run = [item for item in checks if item[1] != "skipped"]
-    failures = [{"check": name, "message": text} for name, status, text in checks if status in _FAILED]
-    passed = None if error is None and not run else not failures and error is None
-    return {"checks_run": len(run), "passed": passed, "failures": failures, "problem": error}
+def _unchecked(problem: str | None) -> dict[str, Any]:
+    return {"checks_run": 0, "passed": None if problem is None else False, "failures": [], "problem": problem}
 
 
 def _run(program: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

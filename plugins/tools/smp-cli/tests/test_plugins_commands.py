@@ -88,20 +88,33 @@ class Report:
 
 @pytest.fixture
 def kit(monkeypatch):
-    """Stands for smp-testing, which finds fault with every distribution whose name says so."""
+    """Stands for smp-testing, which finds fault with smp-fpn."""
     kit = types.ModuleType("smp_testing")
-    kit.check_plugin = lambda name: Report(name, "bad" not in name)
+    kit.check_plugin = lambda name: Report(name, name != "smp-fpn")
     monkeypatch.setitem(sys.modules, "smp_testing", kit)
     return kit
 
 
-@pytest.mark.parametrize(("name", "status"), [("acme-good", 0), ("acme-bad", 1)])
+@pytest.mark.parametrize(("name", "status"), [("smp-unet", 0), ("smp-fpn", 1)])
 def test_validate(run, kit, name, status):
     result = run("plugins", "validate", name)
     assert (result.exit_code, result.output) == (status, f"{name}: 3 checks, {status} failed\n")
     result = run("plugins", "validate", name, "--json")
     assert result.exit_code == status
     assert json.loads(result.output) == {"plugin": name, "passed": not status, "checks": []}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("resnet18", "error: 'resnet18' is an encoder of smp-resnet; run: smp plugins validate smp-resnet\n"),
+        ("smp-unett", "error: no plugin of a distribution 'smp-unett' is installed; did you mean 'smp-unet'"),
+    ],
+)
+def test_validate_what_is_none(run, kit, name, message):
+    result = run("plugins", "validate", name)
+    assert result.exit_code == 1
+    assert result.output.startswith(message)
 
 
 def test_validate_without_the_kit(run, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -62,6 +63,10 @@ def test_it_builds_installs_and_passes_untouched(made, kind, tmp_path):
     assert "skipped" not in text
     listed = program(sys.executable, "-m", "smp_cli", "list", f"{kind}s", folder=tmp_path, PYTHONPATH=path)
     assert "acme_hiera" in listed.splitlines()
+    if kind == "neck":  # whose checks take the least time
+        command = ("plugins", "validate", "acme-smp-hiera", "--json")
+        report = json.loads(program(sys.executable, "-m", "smp_cli", *command, folder=tmp_path, PYTHONPATH=path))
+        assert (report["passed"], report["counts"]["passed"]) == (True, passed)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ruff") is None, reason="ruff is not installed")

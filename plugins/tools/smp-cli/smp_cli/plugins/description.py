@@ -43,10 +43,7 @@ def print_plugin(name: str, *, as_json: bool) -> None:
     Raises:
         CliError: no plugin is of that distribution.
     """
-    records = [record for record in plugins() if normalise(record.distribution) == normalise(name)]
-    if not records:
-        raise CliError(_unknown(name))
-    described = [_describe(record) for record in records]
+    described = [_describe(record) for record in records_of(name, "show")]
     if as_json:
         print_json(described)
         return
@@ -56,12 +53,24 @@ def print_plugin(name: str, *, as_json: bool) -> None:
         _print(item)
 
 
-def _unknown(name: str) -> str:
+def records_of(name: str, command: str) -> list[PluginRecord]:
+    """The plugins of a distribution.
+
+    Raises:
+        CliError: there are none; says what the name is otherwise, and how ``smp plugins <command>`` is meant.
+    """
+    records = [record for record in plugins() if normalise(record.distribution) == normalise(name)]
+    if not records:
+        raise CliError(_unknown(name, command))
+    return records
+
+
+def _unknown(name: str, command: str) -> str:
     with contextlib.suppress(RegistryError):
         item = describe(name)
-        return f"{name!r} is an {item.kind} of {item.distribution}".replace("an neck", "a neck") + (
-            f"; run: smp show {name}, or: smp plugins show {item.distribution}"
-        )
+        runs = f"smp plugins {command} {item.distribution}"
+        runs = f"smp show {name}, or: {runs}" if command == "show" else runs
+        return f"{name!r} is an {item.kind} of {item.distribution}; run: {runs}".replace("an neck", "a neck")
     known = [record.distribution for record in plugins()]
     close = difflib.get_close_matches(normalise(name), list(map(normalise, known)), n=2)
     hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "smp plugins list names those that are"

@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from smp_cli.errors import CliError
+from smp_cli.plugins.description import records_of
 from smp_cli.plugins.printing import print_json
 
 
@@ -15,9 +16,10 @@ def validate(name: str, *, as_json: bool) -> None:
     """Check a distribution's plugin and print the report.
 
     Raises:
-        CliError: smp-testing is not installed, or is too old.
+        CliError: no plugin is of that distribution; smp-testing is not installed, or is too old.
         Exit: with status 1, where a check failed.
     """
+    records_of(name, "validate")
     report = _check_plugin()(name)
     if as_json:
         print_json(report.as_dict())

@@ -1,8 +1,8 @@
 """Builds the directory of plugins: installs each distribution of a list alone, runs the checks, writes what came of it.
 
-Run: ``python docs/plugins/build.py [--list FILE] [--out FOLDER] [--quick] [--pip-option=--no-deps ...]``, beside
-smp-testing. Writes ``directory.json`` and ``README.md``. What a distribution does when it is imported runs here: build
-the directory where that can do no harm.
+Run: ``python docs/plugins/build.py [--list FILE] [--out FOLDER] [--only TEXT] [--quick] [--pip-option=--no-deps ...]``,
+beside smp-testing. Writes ``directory.json`` and ``README.md``. What a distribution does when it is imported runs here:
+build the directory where that can do no harm.
 """
 
 from __future__ import annotations
@@ -67,8 +67,9 @@ print(json.dumps({"checks_run": report.num_run, "passed": report.passed, "failur
 _HEAD = """# Directory of plugins
 
 Made by `build.py` from `{list}`; not edited. Each distribution was installed alone, beside smp-core {core}, and went
-through the checks of smp-testing{left_out}. `directory.json` has it for programs. That a plugin passes says that it
-keeps the contracts, not that its code is to be trusted ([security](../security.md)).
+through the checks of smp-testing; "quick" are those without what people do to built modules, which take longest.
+`directory.json` has it for programs. That a plugin passes says that it keeps the contracts, not that its code is to be
+trusted ([security](../security.md)).
 
 | distribution | version | provides | licence | parameters | checks | result |
 |---|---|---|---|---|---|---|
@@ -102,7 +103,7 @@ def examine(requirement: str, pip_options: Sequence[str], *, quick: bool = False
         entries = json.loads(done.stdout.splitlines()[-1])
         if not entries:
             return [_nothing(requirement, "it has no plugin")]
-        return [{**entry, **_checked(entry, folder, quick=quick)} for entry in entries]
+        return [{**entry, **_checked(entry, folder, quick=quick), "quick": quick} for entry in entries]
 
 
 def _nothing(requirement: str, error: str) -> dict[str, Any]:
@@ -131,10 +132,9 @@ def _run(program: str, folder: Path, *arguments: str) -> subprocess.CompletedPro
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
-def markdown(entries: Sequence[dict[str, Any]], listed: str, core: str, *, quick: bool = False) -> str:
+def markdown(entries: Sequence[dict[str, Any]], listed: str, core: str) -> str:
     """The table, and below it what failed."""
-    left_out = ", those of what people do to built modules left out" if quick else ""
-    lines = [_HEAD.format(list=listed, core=core, left_out=left_out)]
+    lines = [_HEAD.format(list=listed, core=core)]
     for entry in entries:
         result = {True: "pass", False: "**fail**", None: "not checked"}[entry["passed"]]
         cells = (
@@ -143,7 +143,7 @@ def markdown(entries: Sequence[dict[str, Any]], listed: str, core: str, *, quick
             _provides(entry),
             entry.get("license") or "unknown",
             _parameters(entry.get("parameters")),
-            str(entry["checks_run"]),
+            f"{entry['checks_run']}{', quick' if entry.get('quick') and entry['checks_run'] else ''}",
             result,
         )
         lines.append(f"| {' | '.join(cells)} |\n")
@@ -180,20 +180,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--pip-option", action="append", default=[], help="for pip install, as in --pip-option=--no-deps"
     )
+    parser.add_argument("--only", help="examine those lines that contain this; the others stay as they were")
     parser.add_argument("--quick", action="store_true", help="leave out what people do to built modules")
     options = parser.parse_args(arguments)
     lines = [line.partition("#")[0].strip() for line in options.list.read_text(encoding="utf-8").splitlines()]
-    entries = []
+    written = options.out / "directory.json"
+    before = json.loads(written.read_text(encoding="utf-8")) if options.only and written.exists() else []
+    entries: list[dict[str, Any]] = []
     for line in filter(None, lines):
+        if options.only and options.only not in line:
+            entries += [entry for entry in before if entry["requirement"] == line]
+            continue
         # A folder is meant from the list's own.
         place = options.list.resolve().parent / line
-        entries += examine(str(place) if place.exists() else line, options.pip_option, quick=options.quick)
+        found = examine(str(place) if place.exists() else line, options.pip_option, quick=options.quick)
+        entries += [{"requirement": line, **entry} for entry in found]
     from smp_core._version import __version__
 
-    (options.out / "directory.json").write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
-    (options.out / "README.md").write_text(
-        markdown(entries, options.list.name, __version__, quick=options.quick), encoding="utf-8"
-    )
+    written.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
+    text = markdown(entries, options.list.name, __version__)
+    (options.out / "README.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

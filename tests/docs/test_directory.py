@@ -55,11 +55,17 @@ def test_the_directory_of_test_plugins(builder, tmp_path, capsys):
     assert gone["problem"].startswith("it cannot be installed: ERROR: ")
     text = (tmp_path / "README.md").read_text()
     row = next(line for line in text.splitlines() if line.startswith("| `acme-smp-stairs`"))
-    assert row == f"| `acme-smp-stairs` | 0.2 | neck `acme_stairs` | MIT |  | {good['checks_run']} | pass |"
+    assert row == f"| `acme-smp-stairs` | 0.2 | neck `acme_stairs` | MIT |  | {good['checks_run']}, quick | pass |"
     assert "| `acme-liar` | 0.1 | neck `acme_liar` | unknown |  |" in text
     assert "| `acme-smp-tools` | 3 | command `count` | MIT |  | 0 | not checked |" in text
     assert "| `acme-nowhere-to-be-found` |  | nothing | unknown |  | 0 | **fail** |" in text
     assert "\n## acme-liar\n\n- `" in text
+    # One line again: the others stay as they were.
+    (tmp_path / "list.txt").write_text("\n".join([*lines, "acme-neither"]))
+    builder.main(["--list", str(tmp_path / "list.txt"), "--out", str(tmp_path), "--only", "neither", *OPTIONS])
+    again = json.loads((tmp_path / "directory.json").read_text())
+    assert again[:-1] == [good, tools, bad, gone]
+    assert again[-1]["problem"].startswith("it cannot be installed: ERROR: ")
 
 
 def test_what_stands_is_of_the_list():

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import difflib
 import re
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from types import MappingProxyType
 from typing import Any
 
@@ -117,6 +118,30 @@ class _Checked(type):
             if not _sets_aside.get():
                 raise
             return Invalid(error)
+        except TypeError as error:
+            found = _wrong_fields(cls, args, kwargs) if _sets_aside.get() else []
+            # Raised deeper, it is not about the fields that were given.
+            if not found or error.__traceback__ is None or error.__traceback__.tb_next is not None:
+                raise
+            title = f"{cls.__name__} {kwargs['name']!r}" if "name" in kwargs else cls.__name__
+            invalid = InvalidSpecError(f"{title} is invalid:\n  " + "\n  ".join(found))
+            invalid.__cause__ = error
+            return Invalid(invalid)
+
+
+def _wrong_fields(cls: type[Any], args: tuple[Any, ...], given: Mapping[str, Any]) -> list[str]:
+    """What does not fit of the fields that a spec is made of: unknown ones, missing ones, ones without a name."""
+    known = {item.name: item for item in fields(cls) if item.init}
+    wrong = [f"fields are given by name, got {len(args)} without"] if args else []
+    for name in given.keys() - known.keys():
+        close = difflib.get_close_matches(name, known, n=1)
+        wrong.append(f"field {name!r}: there is none{f'; did you mean {close[0]!r}?' if close else ''}")
+    missing = [
+        name
+        for name, item in known.items()
+        if name not in given and item.default is MISSING and item.default_factory is MISSING
+    ]
+    return sorted(wrong) + [f"field {name!r}: expected, and not given" for name in missing if not args]
 
 
 class Frozen(metaclass=_Checked):

@@ -5,8 +5,10 @@ The result is a list of `LoadedPlugin`; what became of each plugin is in its `Pl
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
+import io
 import itertools
 import os
 import sys
@@ -20,10 +22,10 @@ from typing import Any
 import pluggy
 
 from smp_core import plugin as plugin_api
-from smp_core._specs.checks import Invalid, setting_aside
+from smp_core._specs.checks import Invalid, setting_aside, shown
 from smp_core._specs.registered import normalise
 from smp_core._version import __version__
-from smp_core.errors import FAILURES, PluginError
+from smp_core.errors import PluginError
 from smp_core.plugin import ArchitectureSpec, CommandSpec, EncoderSpec, FormRule, NeckSpec
 from smp_core.registry.metadata import Found, find_plugins
 
@@ -56,8 +58,9 @@ class PluginRecord:
         distribution: name of the distribution as its metadata spells it.
         version: its version.
         module: the module that its entry point names.
-        status: ``"ok"``, ``"slow"`` (works, but imports something heavy at discovery), ``"partial"`` (some of its specs
-            are invalid and not listed), ``"broken"`` or ``"disabled"``.
+        status: ``"ok"``, ``"slow"`` (works, but imports something heavy at discovery), ``"noisy"`` (works, but prints
+            at discovery; that goes to standard error), ``"partial"`` (some of its specs are invalid and not listed),
+            ``"broken"`` or ``"disabled"``.
         encoders, architectures, necks, commands, forms: names that it provides; empty where it is broken or disabled.
         resolves_encoders, resolves_architectures: whether it also resolves names of an open family.
         load_seconds: wall time of importing its module and asking its hooks.
@@ -173,26 +176,34 @@ def _load(item: Found, siblings: Iterable[LoadedPlugin], *, strict: bool) -> Loa
     """Import one plugin module and ask its hooks; whatever it raises becomes part of its record."""
     title = f"plugin {item.distribution!r} {item.version} ({item.module})"
     absent = [module for module in _HEAVY_MODULES if module not in sys.modules]
+    printed = io.StringIO()
     start = time.perf_counter()
     try:
         if item.problem is not None:
             raise PluginError(item.problem)
         invalid: list[PluginError] = []
-        with setting_aside():
+        with setting_aside(), contextlib.redirect_stdout(printed):
             manager = _register(_import(item.module), item.distribution)
             provided = {kind: _specs(manager, f"smp_{kind}", spec, invalid) for kind, spec in _KINDS.items()}
         if invalid and (strict or not any(provided.values())):
             raise invalid[0]
         _refuse_repetition(siblings, provided)
-    except FAILURES as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a stranger's code raises what it likes
         message = f"{title}: {_explain(error)}"
         if strict:
             raise PluginError(f"{message}\n(raised because SMP_PLUGINS_STRICT=1)") from error
+        _pass_on(printed.getvalue())
         seconds = time.perf_counter() - start
         text = "".join(traceback.format_exception(error))
         return LoadedPlugin(record=_record(item, status="broken", load_seconds=seconds, error=message, traceback=text))
     heavy = tuple(module for module in absent if module in sys.modules)
     wrong = [f"{title}: {error}; its other specs are listed" for error in invalid]
+    noise = printed.getvalue()
+    if noise:
+        _pass_on(noise)
+        wrong.append(f"{title}: prints at discovery ({shown(noise.strip())}), which mixes with what programs print")
     if heavy:
         wrong.append(
             f"{title}: imports {', '.join(heavy)} at discovery, which slows every program down; "
@@ -200,7 +211,7 @@ def _load(item: Found, siblings: Iterable[LoadedPlugin], *, strict: bool) -> Loa
         )
     record = _record(
         item,
-        status="partial" if invalid else "slow" if heavy else "ok",
+        status="partial" if invalid else "slow" if heavy else "noisy" if noise else "ok",
         **{kind: tuple(specs) for kind, specs in provided.items()},
         resolves_encoders=bool(manager.hook.smp_resolve_encoder.get_hookimpls()),
         resolves_architectures=bool(manager.hook.smp_resolve_architecture.get_hookimpls()),
@@ -210,6 +221,12 @@ def _load(item: Found, siblings: Iterable[LoadedPlugin], *, strict: bool) -> Loa
         traceback="".join(line for error in invalid for line in traceback.format_exception(error)) or None,
     )
     return LoadedPlugin(record=record, manager=manager, **provided)
+
+
+def _pass_on(printed: str) -> None:
+    """What a plugin printed, where it is in nobody's way."""
+    if printed and sys.stderr is not None:
+        sys.stderr.write(printed)
 
 
 def _refuse_repetition(siblings: Iterable[LoadedPlugin], provided: Mapping[str, Mapping[str, object]]) -> None:
@@ -243,7 +260,9 @@ def _import(value: str) -> ModuleType:
                 "the installation is incomplete: reinstall it or uninstall it"
             ) from error
         raise PluginError(f"importing it failed: {type(error).__name__}: {error}") from error
-    except FAILURES as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise PluginError(f"importing it failed: {type(error).__name__}: {error}") from error
     if not isinstance(module, ModuleType):
         raise PluginError(f"its entry point must name a module, not a {type(module).__name__}: drop ':attribute'")
@@ -306,33 +325,52 @@ def _explain_hooks(manager: pluggy.PluginManager, module: ModuleType, error: Exc
 
 
 def _specs(manager: pluggy.PluginManager, hook: str, kind: type[Any], invalid: list[PluginError]) -> dict[str, Any]:
-    """Ask one hook of one plugin for its specs, by name; what is wrong with the others is added to a list."""
+    """Ask one hook of one plugin for its specs, by name; what is wrong with it, or with some, is added to a list."""
+    specs: dict[str, Any] = {}
+    twice: set[str] = set()
+    try:
+        results = _results(manager, hook, kind)
+    except PluginError as error:
+        invalid.append(error)
+        return specs
+    for spec in itertools.chain.from_iterable(results):
+        if isinstance(spec, Invalid):
+            wrong = PluginError(f"hook {hook!r} raised {type(spec.error).__name__}: {spec.error}")
+            wrong.__cause__ = spec.error
+            invalid.append(wrong)
+        elif not isinstance(spec, kind):
+            text = f"hook {hook!r} returned {shown(spec)} among its specs; expected {kind.__name__} only"
+            invalid.append(PluginError(text))
+        elif spec.name in specs and spec.name not in twice:
+            invalid.append(PluginError(f"hook {hook!r} returned two specs of the same name: {spec.name!r}"))
+            twice.add(spec.name)
+        else:
+            specs[spec.name] = spec
+    return {name: spec for name, spec in specs.items() if name not in twice}
+
+
+def _results(manager: pluggy.PluginManager, hook: str, kind: type[Any]) -> list[list[Any]]:
+    """The lists that one hook of one plugin returns.
+
+    Raises:
+        PluginError: it raises, or returns something else.
+    """
     caller = getattr(manager.hook, hook)
     expected = f"expected a list of {kind.__name__}"
     try:
         # A hook may be a generator, whose errors come only when it is iterated.
         results = [_listed(result) for result in caller()]
-    except FAILURES as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise PluginError(f"hook {hook!r} raised {type(error).__name__}: {error}") from error
     # pluggy drops the None of a function that forgot to return.
     if len(results) < len(caller.get_hookimpls()):
         raise PluginError(f"hook {hook!r} returned None; {expected}")
-    specs: dict[str, Any] = {}
     for result in results:
         if not isinstance(result, list):
             raise PluginError(f"hook {hook!r} returned an object of type {type(result).__name__}; {expected}")
-        for spec in result:
-            if isinstance(spec, Invalid):
-                wrong = PluginError(f"hook {hook!r} raised {type(spec.error).__name__}: {spec.error}")
-                wrong.__cause__ = spec.error
-                invalid.append(wrong)
-                continue
-            if not isinstance(spec, kind):
-                raise PluginError(f"hook {hook!r} returned {spec!r} among its specs; expected {kind.__name__} only")
-            if spec.name in specs:
-                raise PluginError(f"hook {hook!r} returned two specs of the same name: {spec.name!r}")
-            specs[spec.name] = spec
-    return specs
+    return results
 
 
 def _listed(result: Any) -> Any:

@@ -102,6 +102,9 @@ def _find_in(distribution: _Distribution) -> Iterator[Found]:
         text = distribution.read_text("entry_points.txt") or ""
     except Exception:  # not even text: nothing says that it is a plugin
         return
+    if f"[{ENTRY_POINT_GROUP}\n" in text:
+        problem = f"its entry_points.txt is malformed: '[{ENTRY_POINT_GROUP}' has no end; reinstall or uninstall it"
+        yield _identify(distribution, "", "unknown")._replace(problem=problem)
     section = ""
     for line in map(str.strip, text.splitlines() if f"[{ENTRY_POINT_GROUP}]" in text else ()):
         if line.startswith("[") and line.endswith("]"):

@@ -40,6 +40,14 @@ KINDS = {
     "leaves the program on import": Kind(
         'import sys\nsys.exit("needs a GPU")', f"{_MODULE}: importing it failed: SystemExit: needs a GPU"
     ),
+    "raises what is no Exception": Kind(
+        'raise GeneratorExit("later")', f"{_MODULE}: importing it failed: GeneratorExit: later"
+    ),
+    "has a broken header in its metadata": Kind(
+        _hook("return []"),
+        "(unknown): its entry_points.txt is malformed: '[smp_core' has no end; reinstall or uninstall it",
+        "[smp_core\nbad = acme_smp_bad.plugin\n",
+    ),
     "is no Python": Kind("def smp_encoders(:", f"{_MODULE}: importing it failed: SyntaxError: "),
     "misses a dependency": Kind(
         "import acme_runtime", f"{_MODULE}: importing it failed: ModuleNotFoundError: No module named 'acme_runtime'"
@@ -134,7 +142,19 @@ KINDS = {
         f"{_MODULE}: module 'acme_smp_bad.plugin': api_version must be an int, got '1'",
     ),
     "missing field": Kind(
-        _hook("return [EncoderSpec(name='bare')]"), f"{_MODULE}: hook 'smp_encoders' raised TypeError: EncoderSpec."
+        _hook("return [EncoderSpec(name='bare', target='a:B')]"),
+        f"{_MODULE}: hook 'smp_encoders' raised InvalidSpecError: EncoderSpec 'bare' is invalid:\n"
+        "  field 'out_channels': expected, and not given\n  field 'reductions': expected, and not given",
+    ),
+    "unknown field": Kind(
+        plugin(encoders=[encoder("odd")[:-1] + ", reduction=(1, 2), zzz=1)"]),
+        f"{_MODULE}: hook 'smp_encoders' raised InvalidSpecError: EncoderSpec 'odd' is invalid:\n"
+        "  field 'reduction': there is none; did you mean 'reductions'?\n  field 'zzz': there is none",
+    ),
+    "fields without names": Kind(
+        _hook("return [EncoderSpec('bare')]"),
+        f"{_MODULE}: hook 'smp_encoders' raised InvalidSpecError: EncoderSpec is invalid:\n"
+        "  fields are given by name, got 1 without",
     ),
     "misspelt hook": Kind(
         _hook("return []", "smp_encoder"),
@@ -230,6 +250,39 @@ def test_an_invalid_spec_is_set_aside_alone(sandbox) -> None:
     assert f"\nPlugins that failed, one of which may provide it:\n  {_ODD}" in seen["unknown"]["message"]
     assert seen["qualified"]["error"] == "MissingPluginError"
     assert f"acme-smp-part is installed, but unusable: {_ODD}" in seen["qualified"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("further", "error"),
+    [
+        (encoder("odd")[:-1] + ", reduction=(1, 2))", "field 'reduction': there is none; did you mean 'reductions'?"),
+        ("3", "hook 'smp_encoders' returned 3 among its specs; expected EncoderSpec only"),
+        (f"{encoder('odd')}, {encoder('odd')}", "hook 'smp_encoders' returned two specs of the same name: 'odd'"),
+    ],
+)
+def test_neighbours_of_what_is_no_spec_are_listed(sandbox, further: str, error: str) -> None:
+    source = _hook(f"return [{encoder('whole')}, {further}, {encoder('even')}]")
+    sandbox.install(Dummy(name="acme-smp-part", source=source))
+    record = sandbox.run("import smp_core\nreport(records())")["acme-smp-part"]
+    assert (record["status"], record["encoders"]) == ("partial", ["whole", "even"])
+    assert record["error"].endswith(f"{error}; its other specs are listed")
+
+
+def test_hooks_beside_one_that_raises_count(sandbox) -> None:
+    source = _hook(f"return [{encoder('whole')}]") + "@hookimpl\ndef smp_necks():\n    return 1 / 0\n"
+    sandbox.install(Dummy(name="acme-smp-part", source=source))
+    record = sandbox.run("import smp_core\nreport(records())")["acme-smp-part"]
+    assert (record["status"], record["encoders"]) == ("partial", ["whole"])
+    assert "hook 'smp_necks' raised ZeroDivisionError: division by zero; its other specs" in record["error"]
+
+
+def test_what_a_plugin_prints_stays_out_of_what_programs_print(sandbox) -> None:
+    source = "print('I am a plugin')\n" + _hook(f"print('and more'); return [{encoder('whole')}]")
+    sandbox.install(Dummy(name="acme-smp-loud", source=source))
+    record = sandbox.run("import smp_core\nreport(records())")["acme-smp-loud"]
+    assert (record["status"], record["encoders"]) == ("noisy", ["whole"])
+    expected = "prints at discovery ('I am a plugin\\nand more'), which mixes with what programs print"
+    assert record["error"].endswith(expected)
 
 
 def test_an_invalid_spec_is_an_error_in_strict_mode(sandbox) -> None:

@@ -46,11 +46,14 @@ def _encoder(item: Registered[EncoderSpec]) -> list[tuple[str, Rows]]:
         sections.append(("encoder_options", option_rows(item, spec.user_options, spec.options)))
     for name, weights in spec.weights.items():
         default = " (default)" if name == spec.default_weights else ""
-        sections.append((f"weights {name}{default}", _weights(weights)))
+        sections.append((f"weights {name}{default}", _weights(weights, spec.bands)))
     return sections
 
 
-def _weights(weights: WeightsSpec) -> Rows:
+def _weights(weights: WeightsSpec, bands: Sequence[str]) -> Rows:
+    space = (
+        "" if weights.bands or bands else f"{weights.input_space}, "
+    )  # the order of colours says nothing of named bands
     return [
         ("repository", weights.repo_id or ""),
         ("revision", (weights.revision or "main") if weights.repo_id else ""),
@@ -58,9 +61,9 @@ def _weights(weights: WeightsSpec) -> Rows:
         ("sha256", weights.sha256 or ""),
         ("licence", weights.license or UNKNOWN),
         ("bands", _join(weights.bands)),
-        ("mean", _join(weights.mean)),
-        ("std", _join(weights.std)),
-        ("input", f"{weights.input_space}, {weights.input_range[0]:g} to {weights.input_range[1]:g}"),
+        ("mean", _join([f"{value:g}" for value in weights.mean or ()])),
+        ("std", _join([f"{value:g}" for value in weights.std or ()])),
+        ("input", f"{space}{weights.input_range[0]:g} to {weights.input_range[1]:g}"),
     ]
 
 

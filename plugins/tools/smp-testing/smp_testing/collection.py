@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from smp_core.errors import MissingPluginError, PluginError
+from smp_core.errors import MissingPluginError, PluginError, RegistryError
 from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec, WeightsSpec
 from smp_core.registry import (
     PluginRecord,
     Registered,
+    describe,
     list_architectures,
     list_encoders,
     list_necks,
@@ -110,9 +111,12 @@ def _usable(distribution: str) -> list[PluginRecord]:
     records = [record for record in plugins() if _normalised(record.distribution) == wanted]
     if not records or any(record.status != "ok" and record.version == "not installed" for record in records):
         known = ", ".join(record.distribution for record in plugins()) or "none"
+        try:
+            remedy = f"it is the name of a model of {describe(distribution).distribution}: give that"
+        except RegistryError:
+            remedy = "install it first, for example with pip install -e ."
         raise MissingPluginError(
-            f"no plugin of the distribution {distribution!r} is installed, installed are: {known}; "
-            "install it first, for example with pip install -e ."
+            f"no plugin of the distribution {distribution!r} is installed, installed are: {known}; {remedy}"
         )
     failed = [record.error or "" for record in records if record.status in ("broken", "disabled")]
     if failed:

@@ -113,4 +113,4 @@ def _print_table(places: Sequence[dict[str, Any]], found: Sequence[Finding]) -> 
 def _sentence(finding: Finding) -> str:
     whose = f"{finding.distribution}: " if finding.distribution else ""
     remedy = f"; {finding.remedy}" if finding.remedy else ""
-    return f"{finding.kind}: {whose}{finding.message}{remedy}"
+    return " ".join(f"{finding.kind}: {whose}{finding.message}{remedy}".split())  # one finding a line

@@ -32,14 +32,18 @@ print(time.perf_counter() - start)
 
 
 def broken(scene: Scene) -> Iterator[Finding]:
-    """Plugins that do not load, or not whole."""
+    """Plugins that do not load, or not whole, or print meanwhile."""
     for record in scene.records:
         if record.status == "broken" and record.version != "not installed":  # which is a switch's affair
-            remedy = f"pip install -U {record.distribution}, or tell its author (smp plugins --verbose: the traceback)"
-            yield Finding(ERROR, "broken", record.distribution, record.error or "", remedy)
+            error = record.error or ""
+            newer = "" if "install" in error else f"pip install -U {record.distribution}, or "  # it says what to do
+            remedy = f"{newer}tell its author (smp plugins --verbose: the traceback)"
+            yield Finding(ERROR, "broken", record.distribution, error, remedy)
         elif record.status == "partial":
             remedy = f"pip install -U {record.distribution}, or tell its author"
             yield Finding(WARNING, "partial", record.distribution, record.error or "", remedy)
+        elif record.status == "noisy":
+            yield Finding(WARNING, "noisy", record.distribution, record.error or "", "tell its author")
 
 
 def slow(scene: Scene) -> Iterator[Finding]:

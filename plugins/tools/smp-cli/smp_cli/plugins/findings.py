@@ -17,7 +17,7 @@ class Finding:
 
     Attributes:
         severity: ``"error"`` (something does not work), ``"warning"`` (it may surprise), ``"note"``.
-        kind: ``"broken"``, ``"partial"``, ``"slow"``, ``"duplicate"``, ``"shadowed"``, ``"conflicting"``,
+        kind: ``"broken"``, ``"partial"``, ``"slow"``, ``"noisy"``, ``"duplicate"``, ``"shadowed"``, ``"conflicting"``,
             ``"incompatible"``, ``"switch"``, ``"editable"``.
         distribution: whose it is; None of a switch.
         message: what is.

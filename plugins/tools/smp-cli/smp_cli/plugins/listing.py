@@ -14,7 +14,12 @@ from smp_cli.plugins.printing import print_json
 from smp_cli.tables import new_table
 from smp_core.registry import PluginRecord, plugins
 
-STATUS_STYLES = {"ok": "green", "slow": "yellow", "partial": "yellow", "broken": "bold red", "disabled": "dim"}
+STATUS_STYLES = {
+    "ok": "green",
+    **dict.fromkeys(("slow", "noisy", "partial"), "yellow"),
+    "broken": "bold red",
+    "disabled": "dim",
+}
 
 
 def print_plugins(*, verbose: bool, as_json: bool) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from smp_predict.errors import ModelOutputError
 from smp_predict.grid import Axis, Blend, Swath, own, weights
 from smp_predict.protocols import Array, Window
 
@@ -65,9 +66,13 @@ class Assembler:
 
         Returns:
             What is finished by it; None: nothing of this swath.
+
+        Raises:
+            ModelOutputError: scores of another shape than the model gave at first.
         """
         self._advance(column)
         if scores is not None:
+            self._check(scores)
             weight = self._weights(row, column)
             if missing is not None:
                 weight = weight * self._there(missing)
@@ -80,6 +85,14 @@ class Assembler:
             offset = self._offset(column)
             self.carry[:, :, offset : offset + done_columns] = self._open[:, self._rows.stride :, :done_columns]
         return self._finish(row, column, done_rows, done_columns)
+
+    def _check(self, scores: Tensor) -> None:
+        expected = (self._classes, self._rows.tile, self._columns.tile)
+        if tuple(scores.shape) != expected:
+            raise ModelOutputError(
+                f"the model gives maps of shape {tuple(scores.shape)} for a tile, and gave {expected} for the first; "
+                "expected one number of classes and one size for tiles of one size"
+            )
 
     def _offset(self, column: int) -> int:
         return self._columns.start(column) - self._columns.start(self._swath.first)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +36,35 @@ class Layout:
 
     rows: Axis
     columns: Axis
+
+
+@dataclass(frozen=True)
+class Nodata:
+    """Which pixels show nothing.
+
+    Attributes:
+        value: that all channels have there. Of floats, pixels with a channel that is NaN or infinite show nothing
+            either, whatever the value, as no model takes them.
+        mask: what the file leaves out of a window, (h, w) bool; None: nothing.
+    """
+
+    value: float
+    mask: Callable[[Window], Array] | None = None
+
+
+class _WithMask:
+    """A source whose last channel beyond its own is 1 where the file leaves something out."""
+
+    def __init__(self, source: Source, mask: Callable[[Window], Array]) -> None:
+        self._source, self._mask = source, mask
+        height, width, channels = source.shape
+        self.shape = (height, width, channels + 1)
+        self.dtype = source.dtype
+
+    def read(self, window: Window) -> Array:
+        """The pixels of a window, and their mask."""
+        mask = self._mask(window)[..., None].astype(self.dtype)
+        return np.concatenate([self._source.read(window), mask], axis=2)
 
 
 class _Band:
@@ -90,10 +119,11 @@ class _Band:
 
 
 def cut(
-    source: Source, layout: Layout, swath: Swath, first_row: int, nodata: float | None, last_row: int | None = None
+    source: Source, layout: Layout, swath: Swath, first_row: int, nodata: Nodata | None, last_row: int | None = None
 ) -> Iterator[Tile]:
     """The tiles of a swath, row by row from ``first_row`` on, to before ``last_row``; None: to the end."""
-    band = _Band(source, layout, swath)
+    mask = nodata and nodata.mask
+    band = _Band(_WithMask(source, mask) if mask else source, layout, swath)
     columns = layout.columns
     for row in range(first_row, layout.rows.count if last_row is None else last_row):
         pixels = band.read(row)
@@ -102,8 +132,13 @@ def cut(
             yield _tile(row, column, pixels[:, begin : begin + columns.tile], nodata)
 
 
-def _tile(row: int, column: int, pixels: Array, nodata: float | None) -> Tile:
-    missing = None if nodata is None else is_missing(pixels, nodata)
+def _tile(row: int, column: int, pixels: Array, nodata: Nodata | None) -> Tile:
+    missing = None
+    if nodata is not None and nodata.mask is not None:
+        pixels, left_out = pixels[..., :-1], pixels[..., -1] != 0
+        missing = is_missing(pixels, nodata.value) | left_out
+    elif nodata is not None:
+        missing = is_missing(pixels, nodata.value)
     if missing is None or not missing.any():
         return Tile(row, column, np.ascontiguousarray(pixels))
     if missing.all():
@@ -116,15 +151,11 @@ def _tile(row: int, column: int, pixels: Array, nodata: float | None) -> Tile:
 
 
 def is_missing(pixels: Array, nodata: float) -> Array:
-    """(h, w) bool: where every channel is nodata.
-
-    Of NaN: where any channel is NaN or infinite, as no model takes it.
-    """
-    if not np.isnan(nodata):
-        return np.asarray(np.equal(pixels, nodata).all(axis=2))
+    """(h, w) bool: where every channel is nodata, or of floats any is NaN or infinite."""
+    missing = np.asarray(np.equal(pixels, nodata).all(axis=2))
     if pixels.dtype.kind != "f":
-        return np.zeros(pixels.shape[:2], np.bool_)
-    return np.asarray(np.logical_not(np.isfinite(pixels)).any(axis=2))
+        return missing
+    return np.asarray(missing | np.logical_not(np.isfinite(pixels)).any(axis=2))
 
 
 class ReadAhead:

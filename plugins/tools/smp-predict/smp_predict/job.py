@@ -119,6 +119,7 @@ def finish_file(job: Job, pixels: Source, scratch: Scratch, target: Path, write:
     """Write what is predicted in the target's format, and give it its name."""
     placement = placement_of(job.source).scaled(float(job.ratio))
     fill = None if job.nodata is None else job.finish.fill
+    scratch.clear_output()
     write(scratch.output, Result(pixels, len(job.shape) == 2, placement, fill))
     move(scratch.output, target)
     scratch.remove()

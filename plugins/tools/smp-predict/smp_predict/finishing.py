@@ -70,7 +70,7 @@ class Finisher:
 
     def _labels(self, scores: Tensor) -> Tensor:
         if self.mode == "multiclass":
-            return scores.max(dim=0).indices  # the same as argmax, which takes nearly twice as long on the CPU
+            return _highest(scores).to(torch.uint8 if self.dtype.itemsize == 1 else torch.int64)
         chosen = (self._probabilities(scores) > self.threshold).long() * self.foreground
         return chosen[0] if self.mode == "binary" else chosen
 
@@ -85,6 +85,23 @@ class Finisher:
         if not self.from_logits:
             return scores
         return torch.softmax(scores, dim=0) if self.mode == "multiclass" else torch.sigmoid(scores)
+
+
+def _highest(scores: Tensor) -> Tensor:
+    """The class of the highest score, the first of several: (K, h, w) -> (h, w); of NaN the first one.
+
+    On the CPU one class after the other, which is several times as fast there as a maximum over the first axis.
+    """
+    if scores.device.type != "cpu" or len(scores) > 256:
+        return scores.max(dim=0).indices
+    best = scores[0].clone()
+    labels = torch.zeros(best.shape, dtype=torch.uint8)
+    for label in range(1, len(scores)):
+        higher = scores[label] > best
+        # Later labels are the larger ones.
+        torch.maximum(labels, higher.view(torch.uint8) * label, out=labels)
+        torch.maximum(best, scores[label], out=best)
+    return scores.max(dim=0).indices if bool(best.isnan().any()) else labels
 
 
 def finisher(

@@ -21,6 +21,17 @@ def test_labels_of_several_classes(image):
     np.testing.assert_array_equal(found, image.argmax(axis=2))
 
 
+@pytest.mark.parametrize("classes", [2, 20, 255, 300])
+def test_labels_are_those_of_numpy(classes):
+    """Of equal scores the first class; of NaN, which no model should give, the first that is NaN."""
+    scores = np.random.default_rng(0).integers(0, classes, (70, 80, classes)).astype(np.float32)
+    scores[3, 4], scores[5, 6] = -np.inf, np.inf
+    for _ in range(2):
+        labels = predict(lambda x: x, scores, tile=128, overlap=0, nodata=None)
+        np.testing.assert_array_equal(labels, scores.argmax(axis=2))
+        scores[7:9, 10, 1] = np.nan
+
+
 def test_labels_of_one_class_follow_the_threshold(image):
     grey = image[..., 0]
     found = predict(centred, grey, tile=128)

@@ -8,7 +8,16 @@ import torch
 
 import smp_core
 from smp_core.inputs import Preprocessing
-from smp_predict import BatchHalvedWarning, ModelOutputError, OptionError, SinkError, SourceError, Window, predict
+from smp_predict import (
+    ArraySource,
+    BatchHalvedWarning,
+    ModelOutputError,
+    OptionError,
+    SinkError,
+    SourceError,
+    Window,
+    predict,
+)
 
 
 def centred(x):
@@ -246,6 +255,19 @@ def test_results_into_arrays_and_sinks(image):
     predict(centred, image, own, tile=128)
     np.testing.assert_array_equal(own.values, expected)
     assert (own.covered == 1).all()
+
+
+def test_a_source_that_gives_its_own_pixels_keeps_them(image):
+    class Own(ArraySource):
+        def read(self, window):
+            view = held[window.slices]
+            view.flags.writeable = False
+            return view
+
+    held = image.copy()
+    options = {"tile": 64, "overlap": 0.5, "blend": "none", "output": "scores"}
+    np.testing.assert_array_equal(predict(centred, Own(held), **options), predict(centred, image, **options))
+    np.testing.assert_array_equal(held, image)
 
 
 def test_sinks_of_another_shape(image):

@@ -85,8 +85,8 @@ class Finisher:
     def _labels(self, scores: Tensor) -> tuple[Tensor, Tensor]:
         """Labels, and (h, w) bool: where a score is NaN."""
         if self.mode == "multiclass":
-            best = scores.max(dim=0)  # the same as argmax, which takes nearly twice as long on the CPU
-            return best.indices, best.values.isnan()
+            labels, best = _highest(scores)
+            return labels.to(torch.uint8 if self.dtype.itemsize == 1 else torch.int64), best.isnan()
         probabilities = self._probabilities(scores)
         chosen = (probabilities > self.threshold).long() * self.foreground
         return chosen[0] if self.mode == "binary" else chosen, _any_nan(probabilities)
@@ -108,6 +108,24 @@ class Finisher:
 def _any_nan(maps: Tensor) -> Tensor:
     """(h, w) bool of (K, h, w)."""
     return maps.isnan().any(dim=0)
+
+
+def _highest(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """The class of the highest score, the first of several, and that score, NaN where one is: (K, h, w) -> (h, w).
+
+    On the CPU one class after the other, which is several times as fast there as a maximum over the first axis.
+    """
+    if scores.device.type != "cpu" or len(scores) > 256:
+        found = scores.max(dim=0)
+        return found.indices, found.values
+    best = scores[0].clone()
+    labels = torch.zeros(best.shape, dtype=torch.uint8)
+    for label in range(1, len(scores)):
+        higher = scores[label] > best
+        # Later labels are the larger ones.
+        torch.maximum(labels, higher.view(torch.uint8) * label, out=labels)
+        torch.maximum(best, scores[label], out=best)
+    return labels, best
 
 
 def finisher(

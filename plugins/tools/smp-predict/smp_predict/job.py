@@ -24,8 +24,8 @@ from smp_predict.scratch import Checkpoint, RawPixels, Scratch, move, opened
 from smp_predict.tiles import Layout, Nodata, ReadAhead, Tile, cut
 
 # What the open parts of an image may take, in bytes: the sums between two rows of tiles, and twice the rows that are
-# read.
-_BUDGET = 64 << 20
+# read. Wide images see some tiles twice for it, one in nine for 20 classes.
+_BUDGET = 48 << 20
 
 # How many batches lie between two checkpoints, at least: the last of them is not full.
 _BATCHES = 16

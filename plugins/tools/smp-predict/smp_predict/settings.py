@@ -41,6 +41,7 @@ def settings(job: Job, options: Options, source: object, model: object, digest: 
             options.tta,
             options.dtype,
             str(job.runner.device),
+            job.swath_width,
         ],
         "output": [
             finish.output,

@@ -99,12 +99,16 @@ class _Band:
         return band
 
     def _rows(self, first: int, last: int) -> Array:
-        kept, kept_from = self._kept, self._kept_from
-        if kept is None or not kept_from <= first < kept_from + len(kept) <= last:
-            return self._window(first, last)
-        if kept_from + len(kept) == last:
-            return kept[first - kept_from :]
-        return np.concatenate([kept[first - kept_from :], self._window(kept_from + len(kept), last)])
+        kept, end = self._kept, 0 if self._kept is None else self._kept_from + len(self._kept)
+        if kept is None or not self._kept_from <= first < end <= last:
+            return self._window(first, last).copy()  # the source may have given its own pixels
+        common = kept[first - self._kept_from :]
+        # In place where it can be, so that no second band is held: tiles are copies.
+        rows = kept if len(kept) == last - first else np.empty((last - first, *kept.shape[1:]), kept.dtype)
+        rows[: end - first] = common
+        if end < last:
+            rows[end - first :] = self._window(end, last)
+        return rows
 
     def _window(self, first: int, last: int) -> Array:
         window = Window(first, self._left, last - first, self._width)
@@ -140,7 +144,7 @@ def _tile(row: int, column: int, pixels: Array, nodata: Nodata | None) -> Tile:
     elif nodata is not None:
         missing = is_missing(pixels, nodata.value)
     if missing is None or not missing.any():
-        return Tile(row, column, np.ascontiguousarray(pixels))
+        return Tile(row, column, pixels.copy())
     if missing.all():
         return Tile(row, column, None)
     # The model sees pixels near those without: not -9999, nor NaN, which would make all of its result NaN.

@@ -9,6 +9,7 @@ import torch
 import smp_core
 from smp_core.inputs import Preprocessing
 from smp_predict import (
+    ArraySource,
     BatchHalvedWarning,
     ModelOutputError,
     OptionError,
@@ -27,6 +28,15 @@ def test_labels_of_several_classes(image):
     found = predict(centred, image, tile=128)
     assert (found.dtype, found.shape) == (np.uint8, (300, 420))
     np.testing.assert_array_equal(found, image.argmax(axis=2))
+
+
+@pytest.mark.parametrize("classes", [2, 20, 255, 300])
+def test_labels_are_those_of_numpy(classes):
+    """Of equal scores the first class."""
+    scores = np.random.default_rng(0).integers(0, classes, (70, 80, classes)).astype(np.float32)
+    scores[3, 4], scores[5, 6] = -np.inf, np.inf
+    labels = predict(lambda x: x, scores, tile=128, overlap=0, nodata=None)
+    np.testing.assert_array_equal(labels, scores.argmax(axis=2))
 
 
 def test_labels_of_one_class_follow_the_threshold(image):
@@ -243,6 +253,19 @@ def test_results_into_arrays_and_sinks(image):
     predict(centred, image, own, tile=128)
     np.testing.assert_array_equal(own.values, expected)
     assert (own.covered == 1).all()
+
+
+def test_a_source_that_gives_its_own_pixels_keeps_them(image):
+    class Own(ArraySource):
+        def read(self, window):
+            view = held[window.slices]
+            view.flags.writeable = False
+            return view
+
+    held = image.copy()
+    options = {"tile": 64, "overlap": 0.5, "blend": "none", "output": "scores"}
+    np.testing.assert_array_equal(predict(centred, Own(held), **options), predict(centred, image, **options))
+    np.testing.assert_array_equal(held, image)
 
 
 def test_sinks_of_another_shape(image):

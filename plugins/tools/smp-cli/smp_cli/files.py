@@ -65,7 +65,8 @@ def plan(
     for name, value, known in (("--output", output, OUTPUTS), ("--format", form, FORMATS)):
         if value not in known:
             raise CliError(f"{name} must be one of {', '.join(known)}, got {value!r}")
-    found = [item for image in images for item in _find(image, images, out, recursive=recursive)]
+    given = dict.fromkeys(images)  # one that is given twice is predicted once
+    found = [item for image in given for item in _find(image, images, out, recursive=recursive)]
     if not found:
         raise CliError(f"no pictures in {', '.join(repr(str(image)) for image in images)}")
     shared = Counter(str(item.place.with_suffix("")).casefold() for item in found)

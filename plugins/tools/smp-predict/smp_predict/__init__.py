@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         SourceError,
         UnknownFormatError,
     )
+    from smp_predict.finishing import ModelOutputWarning
     from smp_predict.formats import open_source, readable_suffixes
     from smp_predict.many import predict_many
     from smp_predict.options import Options
@@ -43,6 +44,7 @@ _HOMES = {
         "SourceError",
         "UnknownFormatError",
     ),
+    "finishing": ("ModelOutputWarning",),
     "formats": ("open_source", "readable_suffixes"),
     "many": ("predict_many",),
     "options": ("Options",),
@@ -61,6 +63,7 @@ __all__ = [
     "ManyProgress",
     "MissingDependencyError",
     "ModelOutputError",
+    "ModelOutputWarning",
     "OptionError",
     "Options",
     "Outcome",

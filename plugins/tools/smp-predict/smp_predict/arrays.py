@@ -68,10 +68,10 @@ class ArraySink:
 
 def check_pixels(shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> None:
     """Raise SourceError unless there are pixels (H, W) or (H, W, C) of numbers."""
-    if len(shape) not in (2, 3) or dtype.kind not in _KINDS or 0 in shape:
+    if len(shape) not in (2, 3) or dtype.kind not in _KINDS or dtype.itemsize > 8 or 0 in shape:
         raise SourceError(
-            f"{name} has shape {shape} and dtype {dtype}; expected numbers of shape (height, width) or "
-            "(height, width, channels)"
+            f"{name} has shape {shape} and dtype {dtype}; expected numbers of at most 64 bits, of shape "
+            "(height, width) or (height, width, channels)"
         )
 
 
@@ -80,7 +80,13 @@ def as_source(value: object) -> Source:
 
     Raises:
         OptionError: neither.
+        SourceError: an array that is masked, has other axes, or no numbers.
     """
+    if isinstance(value, np.ma.MaskedArray):
+        raise SourceError(
+            "a masked array would be predicted from what lies beneath its mask: give image.filled(value) and "
+            "nodata=value, or of floats image.filled(numpy.nan)"
+        )
     if isinstance(value, np.ndarray):
         return ArraySource(value)
     if isinstance(value, Source):

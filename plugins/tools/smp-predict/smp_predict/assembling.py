@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from smp_predict.errors import ModelOutputError
 from smp_predict.grid import Axis, Blend, Swath, own, weights
 from smp_predict.protocols import Array, Window
 
@@ -65,14 +66,17 @@ class Assembler:
 
         Returns:
             What is finished by it; None: nothing of this swath.
+
+        Raises:
+            ModelOutputError: scores of another shape than the model gave at first.
         """
-        self._advance(column)
+        weight = None
         if scores is not None:
+            self._check(scores)
             weight = self._weights(row, column)
             if missing is not None:
                 weight = weight * self._there(missing)
-            self._open[: self._classes].addcmul_(scores.to(self._open.dtype), weight)
-            self._open[self._classes] += weight
+        self._advance(column, None if scores is None else scores.to(self._open.dtype), weight)
         last = column == self._swath.last - 1
         done_columns = self._columns.tile if last else self._columns.stride
         done_rows = self._rows.tile if row == self._rows.count - 1 else self._rows.stride
@@ -81,20 +85,47 @@ class Assembler:
             self.carry[:, :, offset : offset + done_columns] = self._open[:, self._rows.stride :, :done_columns]
         return self._finish(row, column, done_rows, done_columns)
 
+    def _check(self, scores: Tensor) -> None:
+        expected = (self._classes, self._rows.tile, self._columns.tile)
+        if tuple(scores.shape) != expected:
+            raise ModelOutputError(
+                f"the model gives maps of shape {tuple(scores.shape)} for a tile, and gave {expected} for the first; "
+                "expected one number of classes and one size for tiles of one size"
+            )
+
     def _offset(self, column: int) -> int:
         return self._columns.start(column) - self._columns.start(self._swath.first)
 
-    def _advance(self, column: int) -> None:
-        """Move the open tile to a column: what it shares with the one before, the carry above, nothing elsewhere."""
-        overlap = self._columns.overlap
-        fresh = 0
-        if column != self._swath.first and overlap:
-            self._open[:, :, :overlap] = self._open[:, :, self._columns.stride :].clone()
-            fresh = overlap
+    def _advance(self, column: int, scores: Tensor | None, weight: Tensor | None) -> None:
+        """Move the open tile to a column and add scores: each pixel is gone over once.
+
+        What was there before is what it shares with the tile before, the carry above, and nothing elsewhere.
+        """
+        rows, tile = self._rows.overlap, self._columns.tile
+        shared = 0 if column == self._swath.first else self._columns.overlap
         offset = self._offset(column)
-        self._open[:, :, fresh:] = 0
-        above = self.carry[:, :, offset + fresh : offset + self._columns.tile]
-        self._open[:, : self._rows.overlap, fresh:] = above
+        former = self._open[:, :, tile - shared :]
+        above = self.carry[:, :, offset + shared : offset + tile]
+        if shared > self._columns.stride:  # they would be read where they are written already
+            former = former.clone()
+        places = (
+            (former, slice(None), slice(0, shared)),
+            (above, slice(0, rows), slice(shared, None)),
+            (None, slice(rows, None), slice(shared, None)),
+        )
+        for before, down, across in places:
+            here = self._open[:, down, across]
+            if scores is None or weight is None:
+                here.zero_() if before is None else here.copy_(before)
+                continue
+            sums, counts = here[: self._classes], here[self._classes]
+            new, share = scores[:, down, across], weight[down, across]
+            if before is None:
+                torch.mul(new, share, out=sums)
+                counts.copy_(share)
+            else:
+                torch.addcmul(before[: self._classes], new, share, out=sums)
+                torch.add(before[self._classes], share, out=counts)
 
     def _there(self, missing: Array) -> Tensor:
         """1 where there is something, in pixels of the result."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from smp_predict.errors import SourceError
-from smp_predict.protocols import Array, Placement, Source, Window, placement_of
+from smp_predict.protocols import Array, Placement, Source, Window, mask_of, placement_of
 
 # The grey value that the eye sees in a colour (ITU-R BT.601, as in Pillow and OpenCV).
 _LUMA = np.array([0.299, 0.587, 0.114])
@@ -22,6 +22,7 @@ class ChannelSource:
         self.shape = (height, width, channels)
         self.placement: Placement = placement_of(source)
         self.whole = is_whole(source)
+        self.missing = mask_of(source)
 
     @property
     def dtype(self) -> np.dtype[Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +20,10 @@ Mode = Literal["binary", "multiclass", "multilabel"]
 MODES: tuple[Mode, ...] = ("binary", "multiclass", "multilabel")
 
 _MOST = {"uint8": 255, "uint16": 65535}
+
+
+class ModelOutputWarning(UserWarning):
+    """The model gives NaN, and the result has nothing there."""
 
 
 @dataclass(frozen=True)
@@ -61,30 +66,66 @@ class Finisher:
 
     def __call__(self, block: Block) -> Array:
         """The pixels of a block: (h, w) or (h, w, K) in ``dtype``."""
-        values = self._labels(block.scores) if self.output == "labels" else self._maps(block.scores)
+        values, unknown = self._labels(block.scores) if self.output == "labels" else self._maps(block.scores)
         if block.missing is not None:
+            unknown &= ~block.missing
             values = values.masked_fill(block.missing, self.fill)
+        if bool(unknown.any()):
+            warnings.warn(
+                f"the model gives NaN for {int(unknown.sum())} pixels of {block.window}, and more may follow: they "
+                f"become {self.fill:g}; under dtype='float16' numbers may be too large, else look at the weights",
+                ModelOutputWarning,
+                stacklevel=2,
+            )
+            values = values.masked_fill(unknown, self.fill)
         if values.ndim == 3:
             values = values.permute(1, 2, 0)
         return np.ascontiguousarray(values.cpu().numpy().astype(self.dtype))
 
-    def _labels(self, scores: Tensor) -> Tensor:
+    def _labels(self, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """Labels, and (h, w) bool: where a score is NaN."""
         if self.mode == "multiclass":
-            return scores.max(dim=0).indices  # the same as argmax, which takes nearly twice as long on the CPU
-        chosen = (self._probabilities(scores) > self.threshold).long() * self.foreground
-        return chosen[0] if self.mode == "binary" else chosen
+            labels, best = _highest(scores)
+            return labels.to(torch.uint8 if self.dtype.itemsize == 1 else torch.int64), best.isnan()
+        probabilities = self._probabilities(scores)
+        chosen = (probabilities > self.threshold).long() * self.foreground
+        return chosen[0] if self.mode == "binary" else chosen, _any_nan(probabilities)
 
-    def _maps(self, scores: Tensor) -> Tensor:
+    def _maps(self, scores: Tensor) -> tuple[Tensor, Tensor]:
         if self.output == "scores":
-            return scores
+            return scores, _any_nan(scores)
         probabilities = self._probabilities(scores)
         most = _MOST.get(self.dtype.name)
-        return probabilities if most is None else (probabilities.clamp(0, 1) * most).round()
+        values = probabilities if most is None else (probabilities.clamp(0, 1) * most).round()
+        return values, _any_nan(probabilities)
 
     def _probabilities(self, scores: Tensor) -> Tensor:
         if not self.from_logits:
             return scores
         return torch.softmax(scores, dim=0) if self.mode == "multiclass" else torch.sigmoid(scores)
+
+
+def _any_nan(maps: Tensor) -> Tensor:
+    """(h, w) bool of (K, h, w)."""
+    return maps.isnan().any(dim=0)
+
+
+def _highest(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """The class of the highest score, the first of several, and that score, NaN where one is: (K, h, w) -> (h, w).
+
+    On the CPU one class after the other, which is several times as fast there as a maximum over the first axis.
+    """
+    if scores.device.type != "cpu" or len(scores) > 256:
+        found = scores.max(dim=0)
+        return found.indices, found.values
+    best = scores[0].clone()
+    labels = torch.zeros(best.shape, dtype=torch.uint8)
+    for label in range(1, len(scores)):
+        higher = scores[label] > best
+        # Later labels are the larger ones.
+        torch.maximum(labels, higher.view(torch.uint8) * label, out=labels)
+        torch.maximum(best, scores[label], out=best)
+    return labels, best
 
 
 def finisher(
@@ -123,6 +164,8 @@ def finisher(
         )
     found = Finisher(output, mode, threshold, from_logits, classes, np.dtype(dtype), foreground)
     most = np.iinfo(found.dtype).max if output == "labels" else 0
+    if mode == "multiclass":
+        return replace(found, foreground=1)  # it has no meaning there
     if output == "labels" and not 0 < foreground <= most - (nodata is not None):
         raise OptionError(
             f"foreground must lie in 1 to {most}, and below that where there is nodata; got {foreground!r}"

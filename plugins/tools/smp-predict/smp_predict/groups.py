@@ -17,7 +17,7 @@ from smp_predict.assembling import Assembler
 from smp_predict.errors import OptionError
 from smp_predict.formats import writer_for
 from smp_predict.grid import Swath, swaths
-from smp_predict.job import Job, as_sink_errors, finish_file
+from smp_predict.job import Job, as_sink_errors, finish_file, refuse_own_source
 from smp_predict.planning import Given, Planner, open_given
 from smp_predict.protocols import Array, Source
 from smp_predict.scratch import RawPixels, Scratch
@@ -110,6 +110,7 @@ class Group:
 
     def _add(self, name: str, given: Given, opened: Future[Source]) -> None:
         target = self._folder / name
+        refuse_own_source(given, target)
         writer_for(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         job = self._planner.job(opened.result(), self._tally.report(name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,11 +21,11 @@ from smp_predict.progress import Progress, Report
 from smp_predict.protocols import Array, Result, Sink, Source, placement_of
 from smp_predict.running import Runner
 from smp_predict.scratch import Checkpoint, RawPixels, Scratch, move, opened
-from smp_predict.tiles import Layout, ReadAhead, Tile, cut
+from smp_predict.tiles import Layout, Nodata, ReadAhead, Tile, cut
 
 # What the open parts of an image may take, in bytes: the sums between two rows of tiles, and twice the rows that are
-# read.
-_BUDGET = 64 << 20
+# read. Wide images see some tiles twice for it, one in nine for 20 classes.
+_BUDGET = 48 << 20
 
 # How many batches lie between two checkpoints, at least: the last of them is not full.
 _BATCHES = 16
@@ -41,7 +42,7 @@ class Job:
     blend: Blend
     ratio: Fraction
     classes: int
-    nodata: float | None
+    nodata: Nodata | None
     batch_size: int
     report: Report | None
 
@@ -88,6 +89,15 @@ def to_file(job: Job, target: Path, settings: dict[str, object], *, resume: bool
         finish_file(job, pixels, scratch, target, write)
 
 
+def refuse_own_source(source: object, sink: object) -> None:
+    """Raise SinkError where a result would take the place of the image that it is of; links to it give way."""
+    if not (isinstance(source, (str, os.PathLike)) and isinstance(sink, (str, os.PathLike))):
+        return
+    image, result = Path(source), Path(sink)
+    if image.name == result.name and image.parent.resolve() == result.parent.resolve():
+        raise SinkError(f"{os.fspath(sink)!r} is the image itself: give the result another name")
+
+
 @contextmanager
 def as_sink_errors(target: Path) -> Iterator[None]:
     """Raise what the system says as SinkError that names the target.
@@ -109,6 +119,7 @@ def finish_file(job: Job, pixels: Source, scratch: Scratch, target: Path, write:
     """Write what is predicted in the target's format, and give it its name."""
     placement = placement_of(job.source).scaled(float(job.ratio))
     fill = None if job.nodata is None else job.finish.fill
+    scratch.clear_output()
     write(scratch.output, Result(pixels, len(job.shape) == 2, placement, fill))
     move(scratch.output, target)
     scratch.remove()

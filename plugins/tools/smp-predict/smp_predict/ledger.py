@@ -8,6 +8,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from smp_predict.identity import digest_of
 from smp_predict.options import Options
 from smp_predict.planning import Given
 
@@ -29,7 +30,7 @@ class Ledger:
     def __init__(self, folder: Path, options: Options, model: str, *, resume: bool) -> None:
         self._path = folder / _NAME
         # What a function is shown as has its address in it.
-        own = getattr(options.preprocessing, "__qualname__", None)
+        own = digest_of(options.preprocessing)
         self._run = f"{replace(options, preprocessing=None)!r} {own} {model}"
         self._done: dict[str, str] = {}
         if resume:

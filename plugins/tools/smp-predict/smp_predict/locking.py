@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -28,15 +29,19 @@ class FolderLock:
     def __init__(self, folder: Path, *, shared: bool = False) -> None:
         self._handle: int | None = None
         for _ in range(_ATTEMPTS):
+            if folder.is_symlink():  # it gives way: what it leads to is not ours
+                folder.unlink(missing_ok=True)
             folder.mkdir(parents=True, exist_ok=True)
             try:
                 import fcntl
             except ImportError:
                 return
             try:
-                handle = os.open(folder, os.O_RDONLY)
-            except FileNotFoundError:
-                continue
+                handle = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
+            except OSError as error:
+                if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR):  # it was exchanged meanwhile
+                    continue
+                raise
             try:
                 fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             except BlockingIOError:

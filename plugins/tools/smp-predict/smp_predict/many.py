@@ -10,13 +10,13 @@ from typing import Literal
 from smp_predict.clusters import run_on_ray
 from smp_predict.errors import OptionError, SinkError
 from smp_predict.groups import Group, groups
+from smp_predict.identity import digest_of
 from smp_predict.job import Job, to_file
 from smp_predict.ledger import Ledger
 from smp_predict.naming import names_for
 from smp_predict.options import Options
 from smp_predict.planning import Given, Planner, planner
 from smp_predict.running import Model
-from smp_predict.settings import digest_of
 from smp_predict.tally import ManyProgress, Outcome, Tally
 
 Sources = Iterable[str | os.PathLike[str]] | Mapping[str, Given]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -54,16 +55,21 @@ class Options:
         wrong = []
         if isinstance(self.tile, bool) or not isinstance(self.tile, int) or self.tile < 1:
             wrong.append(f"tile must be an int of at least 1, got {self.tile!r}")
-        if not 0 <= self.overlap < 1:
+        if not _is_number(self.overlap) or not 0 <= self.overlap < 1:
             wrong.append(f"overlap must lie in [0, 1), got {self.overlap!r}")
+        if isinstance(self.foreground, bool) or not isinstance(self.foreground, int):
+            wrong.append(f"foreground must be an int, got {self.foreground!r}")
         if self.batch_size != "auto" and (not isinstance(self.batch_size, int) or self.batch_size < 1):
             wrong.append(f"batch_size must be an int of at least 1 or 'auto', got {self.batch_size!r}")
-        if not 0 <= self.threshold <= 1:
+        if not _is_number(self.threshold) or not 0 <= self.threshold <= 1:
             wrong.append(f"threshold must lie in [0, 1], got {self.threshold!r}")
-        if isinstance(self.nodata, str) and self.nodata != "source":
+        if not (self.nodata is None or _is_number(self.nodata) or str(self.nodata) == "source"):
             wrong.append(f"nodata must be a number, None or 'source', got {self.nodata!r}")
-        if self.scale is not None and not 0 < self.scale < float("inf"):
+        if self.scale is not None and not (_is_number(self.scale) and 0 < self.scale < float("inf")):
             wrong.append(f"scale must be a number above 0, got {self.scale!r}")
+        given: object = self.preprocessing
+        if not (given is None or callable(given)):
+            wrong.append(f"preprocessing must be a function of (N, C, h, w) or None, got {given!r}")
         if self.scale is not None and self.preprocessing is not None:
             wrong.append("scale and preprocessing exclude one another: a preprocessing gets pixels as they are")
         return wrong
@@ -81,3 +87,8 @@ class Options:
             for name, value, known in choices
             if value not in known
         ]
+
+
+def _is_number(value: object) -> bool:
+    """Python's and numpy's, but no bool."""
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)

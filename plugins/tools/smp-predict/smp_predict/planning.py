@@ -16,13 +16,14 @@ from smp_predict.errors import OptionError, SourceError
 from smp_predict.finishing import finisher
 from smp_predict.formats import open_source
 from smp_predict.grid import axis
+from smp_predict.identity import digest_of
 from smp_predict.job import Job
 from smp_predict.options import DTYPES, Options
 from smp_predict.progress import Report
-from smp_predict.protocols import Array, Source, placement_of
+from smp_predict.protocols import Array, Source, mask_of, placement_of
 from smp_predict.running import Model, Runner, automatic_batch_size, evaluated, probe
-from smp_predict.settings import activation_of, channels_of, classes_of, digest_of, gives_logits, settings
-from smp_predict.tiles import Layout
+from smp_predict.settings import activation_of, channels_of, classes_of, gives_logits, settings
+from smp_predict.tiles import Layout, Nodata
 
 # What a model's integers of other kinds hold is not known: they have no largest value that is white.
 _RANGES = ("bool", "uint8", "uint16")
@@ -69,11 +70,13 @@ class Planner:
         options = self.options
         source = with_channels(open_given(given), channels_of(self._model))
         self._check_range(source)
-        nodata = placement_of(source).nodata if options.nodata == "source" else options.nodata
-        assert not isinstance(nodata, str)
-        declared = nodata
-        if nodata is None and options.nodata == "source" and source.dtype.kind == "f":
-            nodata = math.nan
+        value = placement_of(source).nodata if options.nodata == "source" else options.nodata
+        assert not isinstance(value, str)
+        mask = mask_of(source) if options.nodata == "source" else None
+        declared = value if mask is None else math.nan
+        if value is None and (mask is not None or (options.nodata == "source" and source.dtype.kind == "f")):
+            value = math.nan
+        nodata = None if value is None else Nodata(value, mask)
         layout = Layout(*(axis(length, options.tile, options.overlap) for length in source.shape[:2]))
         size = layout.rows.tile, layout.columns.tile
         classes, ratio = self._probe(source, size)

@@ -13,7 +13,7 @@ from torch import Tensor
 from smp_predict.arrays import as_sink, check_sink
 from smp_predict.finishing import Mode, Output
 from smp_predict.grid import Blend
-from smp_predict.job import run, to_file
+from smp_predict.job import refuse_own_source, run, to_file
 from smp_predict.options import Options
 from smp_predict.planning import planner
 from smp_predict.progress import Report, reporter
@@ -68,15 +68,16 @@ def predict(
             ``"scores"``: (H, W, K).
         mode: ``"binary"``, ``"multiclass"`` or ``"multilabel"``; None: binary for one map, else multiclass.
         threshold: the probability above which a pixel has a class, in binary and multilabel labels.
-        foreground: the label of pixels that have a class, in binary and multilabel labels: 255 for masks to look at.
+        foreground: the label of pixels that have a class, in binary and multilabel labels: 255 for masks to look at,
+            which are 0 where nothing is known.
         from_logits: whether the model gives logits; None: what the ``config`` of the model says of its activation, else
             True.
         output_dtype: of the result; None: uint8 for labels (uint16 beyond 255 classes), float32 for others.
             Probabilities as ``"uint8"`` or ``"uint16"`` are scaled to the whole range.
         nodata: the value of pixels that show nothing, in all channels. There labels are the largest value of their
             dtype, floats NaN, other integers 0. Tiles of nothing else are skipped; to the model, single pixels are the
-            mean of their tile's others. ``"source"``: what the file says, and of floats where it says nothing NaN: a
-            pixel with a channel that is NaN or infinite. None: there are none.
+            mean of their tile's others. ``"source"``: what the file says, by a value, a mask or an alpha band. Of
+            floats, pixels with a channel that is NaN or infinite show nothing either. None: there are none.
         scale: what pixels are divided by before the model's own preprocessing; None: 255 for uint8 and 65535 for
             uint16, while floats are taken as they are and other integers are an error.
         preprocessing: called with (N, C, h, w) float32 in the range of the source, on the device; None: uint8 and
@@ -84,6 +85,7 @@ def predict(
         device: where the model runs; a module is moved there, and back. None: where it is.
         dtype: ``"float16"`` and ``"bfloat16"`` run the model under autocast.
         resume: with a path: go on where a former run with the same arguments was cut. The result is the same file.
+            A model, preprocessing or source of another make that cannot be looked into starts over.
         progress: True: a line on standard error; or a function, called with `Progress`.
 
     Returns:
@@ -91,7 +93,7 @@ def predict(
 
     Raises:
         OptionError: an argument makes no sense.
-        SourceError, SinkError: an image cannot be read, a result not be written.
+        SourceError, SinkError: an image cannot be read, a result not be written, or would take the place of its image.
         ModelOutputError: the model gives no maps of a fixed ratio.
         MissingDependencyError: a format needs a package.
 
@@ -119,6 +121,7 @@ def predict(
         device=device,
         dtype=dtype,
     )
+    refuse_own_source(source, sink)
     with planner(model, options) as plan:
         job = plan.job(source, reporter(progress))
         if isinstance(sink, (str, os.PathLike)):

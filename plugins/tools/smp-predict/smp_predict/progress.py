@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from smp_predict.errors import OptionError
 from smp_predict.grid import Swath
 
 
@@ -74,8 +75,16 @@ Report = Callable[[Progress], None]
 
 
 def reporter(progress: bool | Report) -> Report | None:
-    """What to call after each batch."""
-    return progress if callable(progress) else (_Line() if progress else None)
+    """What to call after each batch.
+
+    Raises:
+        OptionError: neither a bool nor a function.
+    """
+    if callable(progress):
+        return progress
+    if not isinstance(progress, bool):
+        raise OptionError(f"progress must be True, False or a function of Progress, got {progress!r}")
+    return _Line() if progress else None
 
 
 class _Line:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -36,7 +36,8 @@ class Window:
 class Source(Protocol):
     """An image that is read a window at a time.
 
-    A reader thread calls `read`; one call at a time, never two at once.
+    A reader thread calls `read`; one call at a time, never two at once. A source may also have ``placement``
+    (`Placement`), and ``missing(window)``: (height, width) bool, where its file says that there is no image.
     """
 
     @property
@@ -49,6 +50,16 @@ class Source(Protocol):
 
     def read(self, window: Window) -> Array:
         """The pixels of a window that lies within the image: (height, width, C)."""
+
+
+def mask_of(source: Source) -> Callable[[Window], Array] | None:
+    """What of an image its file leaves out: a source may have a method ``missing(window)``.
+
+    Returns:
+        A function that gives (height, width) bool of a window; None: nothing is left out.
+    """
+    found = getattr(source, "missing", None)
+    return found if callable(found) else None
 
 
 @runtime_checkable
@@ -75,18 +86,21 @@ class Placement:
         crs: the coordinate reference system, as WKT; None: not known.
         transform: the affine transform (a, b, c, d, e, f) from (column, row) to coordinates; None: not known.
         nodata: the pixel value that means "nothing here", of all channels; None: there is none.
+        points: ground control points (row, column, x, y, z) in ``crs``, where there is no transform.
     """
 
     crs: str | None = None
     transform: tuple[float, float, float, float, float, float] | None = None
     nodata: float | None = None
+    points: tuple[tuple[float, float, float, float, float], ...] = ()
 
     def scaled(self, ratio: float) -> Placement:
         """That of a result with ``ratio`` times as many rows and columns."""
-        if self.transform is None or ratio == 1:
-            return self
+        points = tuple((row * ratio, column * ratio, x, y, z) for row, column, x, y, z in self.points)
+        if self.transform is None:
+            return replace(self, points=points)
         a, b, c, d, e, f = self.transform
-        return Placement(self.crs, (a / ratio, b / ratio, c, d / ratio, e / ratio, f), self.nodata)
+        return replace(self, transform=(a / ratio, b / ratio, c, d / ratio, e / ratio, f), points=points)
 
 
 @dataclass(frozen=True)

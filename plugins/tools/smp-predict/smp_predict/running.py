@@ -129,7 +129,11 @@ class Runner:
     def _prepared(self, pixels: Tensor, dtype: str) -> Tensor:
         x = pixels.permute(0, 3, 1, 2).to(torch.float32).contiguous()
         if self._given is not None:
-            return self._given(x)
+            given = self._given(x)
+            if not isinstance(given, Tensor) or given.ndim != 4 or len(given) != len(x):
+                what = f"shape {tuple(given.shape)}" if isinstance(given, Tensor) else type(given).__name__
+                raise OptionError(f"preprocessing must return a tensor (N, C, h, w) for {tuple(x.shape)}, got {what}")
+            return given
         scale = _WHITE.get(dtype) if self._scale is None else self._scale
         if scale is not None:
             x = x / float(scale)
@@ -159,16 +163,39 @@ def probe(runner: Runner, channels: int, dtype: np.dtype[Any], height: int, widt
     """The number of maps of a model, and how many times as long as a tile's their sides are.
 
     Raises:
-        ModelOutputError: the two sides differ in their ratio.
+        ModelOutputError: the two sides differ in their ratio, or the ratio depends on the size.
     """
-    maps = runner.scores([np.zeros((height, width, channels), dtype)])
-    classes, rows, columns = maps.shape[1:]
+    classes, rows, columns = _probed(runner, channels, dtype, height, width)
     ratio = Fraction(rows, height)
     if ratio != Fraction(columns, width):
         raise ModelOutputError(
             f"the model gives {rows}x{columns} for {height}x{width}; expected one ratio for both sides"
         )
+    if ratio.numerator != 1 and ratio.denominator != 1:
+        # A border that is cut off looks like a ratio of an odd kind, at one size.
+        _, more_rows, more_columns = _probed(runner, channels, dtype, 2 * height, 2 * width)
+        if (more_rows, more_columns) != (2 * rows, 2 * columns):
+            raise ModelOutputError(
+                f"the model gives {rows}x{columns} for {height}x{width}, but {more_rows}x{more_columns} for "
+                f"{2 * height}x{2 * width}; expected one ratio: let it pad its convolutions, or enlarge its result to "
+                "the size of its input"
+            )
     return classes, ratio
+
+
+def _probed(runner: Runner, channels: int, dtype: np.dtype[Any], height: int, width: int) -> tuple[int, int, int]:
+    """(K, h', w') of a black tile."""
+    try:
+        maps = runner.scores([np.zeros((height, width, channels), dtype)])
+    except Exception as error:
+        if hasattr(error, "add_note"):  # Python 3.11
+            shape = (1, channels, height, width)
+            error.add_note(
+                f"for an input of shape {shape}, a tile of the image, whose axes are (height, width, channels)"
+            )
+        raise
+    classes, rows, columns = maps.shape[1:]
+    return classes, rows, columns
 
 
 def automatic_batch_size(device: torch.device, height: int, width: int) -> int:

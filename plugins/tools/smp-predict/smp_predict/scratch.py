@@ -21,6 +21,9 @@ from smp_predict.errors import SinkError
 from smp_predict.locking import FolderLock
 from smp_predict.protocols import Array, Window
 
+# How the names of files begin that runs leave in their folders.
+_OWN = ("carry-", "journal.json", "output", "piece-", "pixels")
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -51,7 +54,7 @@ class RawPixels:
         self.dtype = dtype
         self._pixel = self.shape[2] * dtype.itemsize
         size = shape[0] * shape[1] * self._pixel
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
         self._file = os.fdopen(os.open(path, flags, 0o666), "r+b", buffering=0)
         if os.fstat(self._file.fileno()).st_size != size:
             self._file.truncate(size)
@@ -130,7 +133,15 @@ class Scratch:
         if shared:
             self.close()
             raise SinkError(f"{str(self.folder)!r} is not of this run any more: another one has begun anew")
-        for path in self.folder.iterdir():  # the folder itself is what is locked
+        there = list(self.folder.iterdir())
+        strange = sorted(path.name for path in there if not path.name.startswith(_OWN))
+        if strange:
+            self.close()
+            raise SinkError(
+                f"{str(self.folder)!r} is where unfinished results are kept, and holds {strange[0]!r}, which is none; "
+                "move or remove that folder"
+            )
+        for path in there:  # the folder itself is what is locked
             _forget(path)
 
     def __enter__(self) -> Scratch:
@@ -152,6 +163,11 @@ class Scratch:
     def output(self) -> Path:
         """Where the format writes before the result is moved to its place."""
         return self.folder / "output"
+
+    def clear_output(self) -> None:
+        """Forget what a run that was cut while it wrote has left, so that it is not written through."""
+        for path in self.folder.glob("output*"):
+            _forget(path)
 
     def _read(self) -> Checkpoint | None:
         try:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from typing import Any
 
 import torch
-from torch import Tensor
 
+from smp_predict.identity import digest_of
 from smp_predict.job import Job
 from smp_predict.options import Options
 from smp_predict.running import Model
@@ -32,6 +31,7 @@ def _configured(model: object, name: str) -> object:
 def settings(job: Job, options: Options, source: object, model: object, digest: str) -> dict[str, object]:
     """Everything that the result depends on, as far as that can be seen."""
     finish = job.finish
+    nodata = None if job.nodata is None else [repr(job.nodata.value), job.nodata.mask is not None]
     found: dict[str, object] = {
         "tile": [
             options.tile,
@@ -41,6 +41,7 @@ def settings(job: Job, options: Options, source: object, model: object, digest: 
             options.tta,
             options.dtype,
             str(job.runner.device),
+            job.swath_width,
         ],
         "output": [
             finish.output,
@@ -51,10 +52,10 @@ def settings(job: Job, options: Options, source: object, model: object, digest: 
             finish.dtype.name,
             *job.shape,
         ],
-        "source": [*job.source.shape, job.source.dtype.name, repr(job.nodata)],
+        "source": [*job.source.shape, job.source.dtype.name, nodata],
         "model": digest,
         "preprocessing": [
-            getattr(options.preprocessing, "__qualname__", None),
+            digest_of(options.preprocessing),
             repr(getattr(model, "preprocessing", None)),
             options.scale,
         ],
@@ -63,19 +64,9 @@ def settings(job: Job, options: Options, source: object, model: object, digest: 
     if isinstance(source, (str, os.PathLike)):
         status = os.stat(source)
         found["file"] = [os.path.abspath(source), status.st_size, status.st_mtime_ns]
+    else:
+        found["file"] = digest_of(source)
     return found
-
-
-def digest_of(model: Any) -> str:
-    """Of a module's parameters and buffers; of another callable its name."""
-    if not isinstance(model, torch.nn.Module):
-        return f"{type(model).__module__}.{type(model).__qualname__}"
-    digest = hashlib.blake2b(digest_size=16)
-    for name, value in model.state_dict().items():
-        if isinstance(value, Tensor):
-            digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def channels_of(model: object) -> int | None:

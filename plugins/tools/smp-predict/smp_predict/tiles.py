@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +36,35 @@ class Layout:
 
     rows: Axis
     columns: Axis
+
+
+@dataclass(frozen=True)
+class Nodata:
+    """Which pixels show nothing.
+
+    Attributes:
+        value: that all channels have there. Of floats, pixels with a channel that is NaN or infinite show nothing
+            either, whatever the value, as no model takes them.
+        mask: what the file leaves out of a window, (h, w) bool; None: nothing.
+    """
+
+    value: float
+    mask: Callable[[Window], Array] | None = None
+
+
+class _WithMask:
+    """A source whose last channel beyond its own is 1 where the file leaves something out."""
+
+    def __init__(self, source: Source, mask: Callable[[Window], Array]) -> None:
+        self._source, self._mask = source, mask
+        height, width, channels = source.shape
+        self.shape = (height, width, channels + 1)
+        self.dtype = source.dtype
+
+    def read(self, window: Window) -> Array:
+        """The pixels of a window, and their mask."""
+        mask = self._mask(window)[..., None].astype(self.dtype)
+        return np.concatenate([self._source.read(window), mask], axis=2)
 
 
 class _Band:
@@ -70,12 +99,16 @@ class _Band:
         return band
 
     def _rows(self, first: int, last: int) -> Array:
-        kept, kept_from = self._kept, self._kept_from
-        if kept is None or not kept_from <= first < kept_from + len(kept) <= last:
-            return self._window(first, last)
-        if kept_from + len(kept) == last:
-            return kept[first - kept_from :]
-        return np.concatenate([kept[first - kept_from :], self._window(kept_from + len(kept), last)])
+        kept, end = self._kept, 0 if self._kept is None else self._kept_from + len(self._kept)
+        if kept is None or not self._kept_from <= first < end <= last:
+            return self._window(first, last).copy()  # the source may have given its own pixels
+        common = kept[first - self._kept_from :]
+        # In place where it can be, so that no second band is held: tiles are copies.
+        rows = kept if len(kept) == last - first else np.empty((last - first, *kept.shape[1:]), kept.dtype)
+        rows[: end - first] = common
+        if end < last:
+            rows[end - first :] = self._window(end, last)
+        return rows
 
     def _window(self, first: int, last: int) -> Array:
         window = Window(first, self._left, last - first, self._width)
@@ -90,10 +123,11 @@ class _Band:
 
 
 def cut(
-    source: Source, layout: Layout, swath: Swath, first_row: int, nodata: float | None, last_row: int | None = None
+    source: Source, layout: Layout, swath: Swath, first_row: int, nodata: Nodata | None, last_row: int | None = None
 ) -> Iterator[Tile]:
     """The tiles of a swath, row by row from ``first_row`` on, to before ``last_row``; None: to the end."""
-    band = _Band(source, layout, swath)
+    mask = nodata and nodata.mask
+    band = _Band(_WithMask(source, mask) if mask else source, layout, swath)
     columns = layout.columns
     for row in range(first_row, layout.rows.count if last_row is None else last_row):
         pixels = band.read(row)
@@ -102,10 +136,15 @@ def cut(
             yield _tile(row, column, pixels[:, begin : begin + columns.tile], nodata)
 
 
-def _tile(row: int, column: int, pixels: Array, nodata: float | None) -> Tile:
-    missing = None if nodata is None else is_missing(pixels, nodata)
+def _tile(row: int, column: int, pixels: Array, nodata: Nodata | None) -> Tile:
+    missing = None
+    if nodata is not None and nodata.mask is not None:
+        pixels, left_out = pixels[..., :-1], pixels[..., -1] != 0
+        missing = is_missing(pixels, nodata.value) | left_out
+    elif nodata is not None:
+        missing = is_missing(pixels, nodata.value)
     if missing is None or not missing.any():
-        return Tile(row, column, np.ascontiguousarray(pixels))
+        return Tile(row, column, pixels.copy())
     if missing.all():
         return Tile(row, column, None)
     # The model sees pixels near those without: not -9999, nor NaN, which would make all of its result NaN.
@@ -116,15 +155,11 @@ def _tile(row: int, column: int, pixels: Array, nodata: float | None) -> Tile:
 
 
 def is_missing(pixels: Array, nodata: float) -> Array:
-    """(h, w) bool: where every channel is nodata.
-
-    Of NaN: where any channel is NaN or infinite, as no model takes it.
-    """
-    if not np.isnan(nodata):
-        return np.asarray(np.equal(pixels, nodata).all(axis=2))
+    """(h, w) bool: where every channel is nodata, or of floats any is NaN or infinite."""
+    missing = np.asarray(np.equal(pixels, nodata).all(axis=2))
     if pixels.dtype.kind != "f":
-        return np.zeros(pixels.shape[:2], np.bool_)
-    return np.asarray(np.logical_not(np.isfinite(pixels)).any(axis=2))
+        return missing
+    return np.asarray(missing | np.logical_not(np.isfinite(pixels)).any(axis=2))
 
 
 class ReadAhead:

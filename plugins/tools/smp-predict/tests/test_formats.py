@@ -46,7 +46,7 @@ def test_npy(tmp_path, image, dtype):
 def test_npy_that_are_no_images(tmp_path, image):
     path = tmp_path / "a.npy"
     np.save(path, np.zeros(3))
-    with pytest.raises(SourceError, match=r"a.npy' has shape \(3,\) and dtype float64; expected numbers of shape"):
+    with pytest.raises(SourceError, match=r"a.npy' has shape \(3,\) and dtype float64; expected numbers of at most"):
         open_source(path)
     np.save(path, image)
     path.write_bytes(path.read_bytes()[:1000])

@@ -102,3 +102,29 @@ def test_rasterio_is_needed(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "rasterio", None)
     with pytest.raises(MissingDependencyError, match=r"polygons needs rasterio: pip install 'smp-predict\[polygons\]'"):
         predict(lambda x: x, np.zeros((9, 9), np.float32), tmp_path / "a.geojson", tile=32)
+
+
+def test_across_the_antimeridian(tmp_path):
+    """What lies on both sides of 180 degrees has a part on each, as RFC 7946 wants."""
+    values = np.zeros((64, 96, 1), np.uint8)
+    values[10:50, 5:90] = 255
+    path, target = tmp_path / "scene.tif", tmp_path / "found.geojson"
+    profile = {"driver": "GTiff", "height": 64, "width": 96, "count": 1, "dtype": "uint8", "crs": "EPSG:32601"}
+    with rasterio.open(path, "w", transform=rasterio.Affine(500, 0, 240_000, 0, -500, 5_000_000), **profile) as file:
+        file.write(values[..., 0], 1)
+    predict(lambda x: x - 0.5, path, target, tile=64)
+    (feature,) = json.loads(target.read_text())["features"]
+    assert feature["geometry"]["type"] == "MultiPolygon"
+    west, east = sorted(feature["geometry"]["coordinates"], key=lambda part: part[0][0][0])
+    assert all(x < -170 for x, _ in west[0])
+    assert all(x > 170 for x, _ in east[0])
+
+
+def test_local_reference_systems_have_no_degrees(tmp_path):
+    local = 'LOCAL_CS["site",UNIT["metre",1]]'
+    path = tmp_path / "site.tif"
+    profile = {"driver": "GTiff", "height": 32, "width": 32, "count": 1, "dtype": "uint8", "crs": local}
+    with rasterio.open(path, "w", transform=rasterio.Affine(2, 0, 7, 0, -2, 9), **profile) as file:
+        file.write(np.full((32, 32), 255, np.uint8), 1)
+    with pytest.raises(SinkError, match="cannot turn coordinates of the image into degrees, as GeoJSON wants"):
+        predict(lambda x: x - 0.5, path, tmp_path / "found.geojson")

@@ -85,3 +85,72 @@ def test_a_damaged_geotiff(tmp_path, scene):
     path.write_bytes(data[:4000] + bytes(len(data) - 4000))
     with pytest.raises(SourceError, match=r"cannot read '.*scene.tif': "):
         predict(scores, path, tile=256)
+
+
+@pytest.mark.parametrize("kind", ["internal", "beside", "alpha"])
+@pytest.mark.parametrize("nodata", ["source", None])
+def test_masks_of_the_file(tmp_path, kind, nodata):
+    """What a mask or an alpha band leaves out is no image, and is nodata in the result."""
+    values = np.random.default_rng(0).integers(0, 255, (4, 300, 340)).astype(np.uint8)
+    left_out = np.zeros((300, 340), bool)
+    left_out[:, :150], left_out[200, 200] = True, True
+    path, target = tmp_path / "scene.tif", tmp_path / "labels.tif"
+    profile = {"driver": "GTiff", "height": 300, "width": 340, "count": 4, "dtype": "uint8", **_PLACE}
+    shown = np.where(left_out, 0, 255).astype(np.uint8)
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=kind == "internal"), rasterio.open(path, "w", **profile) as file:
+        if kind == "alpha":
+            values[3] = shown
+            names = ("red", "green", "blue", "alpha")
+            file.colorinterp = [rasterio.enums.ColorInterp[name] for name in names]
+        file.write(values)
+        if kind != "alpha":
+            file.write_mask(shown)
+    calls = []
+
+    def model(x):
+        calls.append(len(x))
+        return x[:, :3]
+
+    predict(model, path, target, tile=64, overlap=0, nodata=nodata, batch_size=1)
+    expected = values[:3].argmax(axis=0)
+    if nodata == "source":
+        expected[left_out] = 255
+        assert len(calls) - 1 == 5 * (6 - 2)  # tiles of nothing else are skipped
+    with rasterio.open(target) as file:
+        assert file.nodata == (255 if nodata == "source" else None)
+        np.testing.assert_array_equal(file.read(1), expected)
+
+
+def test_floats_that_are_none_beside_a_declared_value(tmp_path):
+    values = np.random.default_rng(0).random((3, 90, 100), np.float32)
+    values[:, :20], values[0, 50:60] = -9999, np.nan
+    path = tmp_path / "scene.tif"
+    profile = {"driver": "GTiff", "height": 90, "width": 100, "count": 3, "dtype": "float32", "nodata": -9999}
+    with rasterio.open(path, "w", **profile, **_PLACE) as file:
+        file.write(values)
+    labels = predict(scores, path, tile=64)
+    expected = np.zeros((90, 100), bool)
+    expected[:20], expected[50:60] = True, True
+    np.testing.assert_array_equal(labels == 255, expected)
+
+
+@pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
+def test_places_without_a_reference_system_and_control_points(tmp_path):
+    values = np.random.default_rng(0).random((1, 64, 96), np.float32)
+    profile = {"driver": "GTiff", "height": 64, "width": 96, "count": 1, "dtype": "float32"}
+    with rasterio.open(tmp_path / "local.tif", "w", transform=_PLACE["transform"], **profile) as file:
+        file.write(values)
+    point = rasterio.control.GroundControlPoint
+    points = [point(0, 0, 12.0, 48.0, 3.0), point(0, 96, 12.1, 48.0, 0.0), point(64, 0, 12.0, 47.9, 0.0)]
+    with rasterio.open(tmp_path / "radar.tif", "w", **profile) as file:
+        file.write(values)
+        file.gcps = points, rasterio.crs.CRS.from_epsg(4326)
+    for name in ("local", "radar"):
+        predict(lambda x: x[..., ::2, ::2], tmp_path / f"{name}.tif", tmp_path / f"{name}_labels.tif", tile=64)
+    with rasterio.open(tmp_path / "local_labels.tif") as file:
+        assert (file.crs, file.transform) == (None, rasterio.Affine(20, 0, 500_000, 0, -20, 5_300_000))
+    with rasterio.open(tmp_path / "radar_labels.tif") as file:
+        found, crs = file.gcps
+        assert crs == rasterio.crs.CRS.from_epsg(4326)
+        placed = [(item.row, item.col, item.x, item.y, item.z) for item in found]
+        assert placed == [(item.row / 2, item.col / 2, item.x, item.y, item.z) for item in points]

@@ -89,3 +89,24 @@ def test_a_killed_run_lets_others_in(tmp_path, image):
         process.wait()
     predict(lambda x: x, image, target, tile=64)
     assert np.load(target).shape == (300, 420)
+
+
+def test_the_hidden_folder_is_never_a_link(tmp_path, image):
+    """Somebody else's link in its place gives way, and what it leads to stays."""
+    precious = tmp_path / "precious"
+    (precious / "sub").mkdir(parents=True)
+    (precious / "important").write_text("1")
+    (tmp_path / ".a.npy.smp-predict").symlink_to(precious)
+    predict(lambda x: x, image, tmp_path / "a.npy", tile=64)
+    assert np.load(tmp_path / "a.npy").shape == image.shape[:2]
+    assert sorted(path.name for path in precious.iterdir()) == ["important", "sub"]
+    assert not (tmp_path / ".a.npy.smp-predict").exists()
+
+
+def test_files_of_others_are_not_removed(tmp_path, image):
+    folder = tmp_path / ".a.npy.smp-predict"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(SinkError, match=r"holds 'notes.txt', which is none; move or remove that folder"):
+        predict(lambda x: x, image, tmp_path / "a.npy", tile=64)
+    assert (folder / "notes.txt").read_text() == "mine"

@@ -21,10 +21,10 @@ class Seen(torch.nn.Module):
         super().__init__()
         torch.manual_seed(0)
         self.layer = torch.nn.Conv2d(3, 4, 3, padding=1)
-        self.batches, self.breaks_at = [], breaks_at
+        self.batches, self._breaks_at = [], breaks_at
 
     def forward(self, x):
-        if len(self.batches) == self.breaks_at:
+        if len(self.batches) == self._breaks_at:
             raise KeyboardInterrupt
         self.batches.append(len(x))
         return self.layer(x)
@@ -134,7 +134,7 @@ def test_a_cut_run_goes_on(tmp_path):
     changed = Seen()
     with torch.no_grad():
         changed.layer.bias += 1
-    model.breaks_at = 4 + 3
+    model._breaks_at = 4 + 3
     with pytest.raises(KeyboardInterrupt):
         predict_many(model, paths, out, suffix=".npy", options=SMALL)
     predict_many(changed, paths, out, suffix=".npy", options=SMALL)

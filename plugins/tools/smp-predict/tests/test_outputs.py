@@ -8,7 +8,16 @@ import torch
 
 import smp_core
 from smp_core.inputs import Preprocessing
-from smp_predict import BatchHalvedWarning, ModelOutputError, OptionError, SinkError, SourceError, Window, predict
+from smp_predict import (
+    ArraySource,
+    BatchHalvedWarning,
+    ModelOutputError,
+    OptionError,
+    SinkError,
+    SourceError,
+    Window,
+    predict,
+)
 
 
 def centred(x):
@@ -19,6 +28,15 @@ def test_labels_of_several_classes(image):
     found = predict(centred, image, tile=128)
     assert (found.dtype, found.shape) == (np.uint8, (300, 420))
     np.testing.assert_array_equal(found, image.argmax(axis=2))
+
+
+@pytest.mark.parametrize("classes", [2, 20, 255, 300])
+def test_labels_are_those_of_numpy(classes):
+    """Of equal scores the first class."""
+    scores = np.random.default_rng(0).integers(0, classes, (70, 80, classes)).astype(np.float32)
+    scores[3, 4], scores[5, 6] = -np.inf, np.inf
+    labels = predict(lambda x: x, scores, tile=128, overlap=0, nodata=None)
+    np.testing.assert_array_equal(labels, scores.argmax(axis=2))
 
 
 def test_labels_of_one_class_follow_the_threshold(image):
@@ -160,7 +178,7 @@ def test_other_errors_of_a_model_pass_through(image):
     def model(x):
         raise RuntimeError("weights are missing")
 
-    with pytest.raises(RuntimeError, match=r"^weights are missing$"):
+    with pytest.raises(RuntimeError, match=r"^weights are missing\b"):
         predict(model, image)
 
 
@@ -237,6 +255,19 @@ def test_results_into_arrays_and_sinks(image):
     assert (own.covered == 1).all()
 
 
+def test_a_source_that_gives_its_own_pixels_keeps_them(image):
+    class Own(ArraySource):
+        def read(self, window):
+            view = held[window.slices]
+            view.flags.writeable = False
+            return view
+
+    held = image.copy()
+    options = {"tile": 64, "overlap": 0.5, "blend": "none", "output": "scores"}
+    np.testing.assert_array_equal(predict(centred, Own(held), **options), predict(centred, image, **options))
+    np.testing.assert_array_equal(held, image)
+
+
 def test_sinks_of_another_shape(image):
     message = r"the sink is for uint8 of shape \(9, 9\), the result is uint8 of shape \(300, 420\)"
     with pytest.raises(SinkError, match=message):
@@ -271,10 +302,19 @@ def test_progress_as_a_line(image, capsys):
         ({"mode": "binary"}, "mode='binary' is for one map, the model gives 3; expected multiclass or multilabel"),
         ({"output_dtype": "float32"}, "output_dtype='float32' does not hold labels of 3 classes; expected one of"),
         (
-            {"foreground": 255, "nodata": 0},
+            {"foreground": 255, "nodata": 0, "mode": "multilabel"},
             "foreground must lie in 1 to 255, and below that where there is nodata; got",
         ),
         ({"nodata": "zero"}, "nodata must be a number, None or 'source', got 'zero'"),
+        ({"nodata": [1, 2]}, r"nodata must be a number, None or 'source', got \[1, 2\]"),
+        ({"overlap": "half"}, r"overlap must lie in \[0, 1\), got 'half'"),
+        ({"threshold": None}, r"threshold must lie in \[0, 1\], got None"),
+        ({"foreground": 1.5}, "foreground must be an int, got 1.5"),
+        ({"scale": "255"}, "scale must be a number above 0, got '255'"),
+        ({"preprocessing": 3}, r"preprocessing must be a function of \(N, C, h, w\) or None, got 3"),
+        ({"preprocessing": lambda x: None}, r"preprocessing must return a tensor .* got NoneType"),
+        ({"preprocessing": lambda x: x[0]}, r"preprocessing must return a tensor .* got shape \(3, 320, 448\)"),
+        ({"progress": 3}, "progress must be True, False or a function of Progress, got 3"),
     ],
 )
 def test_options_that_make_no_sense(image, options, message):
@@ -287,6 +327,10 @@ def test_options_that_make_no_sense(image, options, message):
     [
         (lambda x: None, r"the model must give \(N, K, h, w\) for \(1, 3, 320, 448\), got NoneType"),
         (lambda x: x[:, 0], r"must give \(N, K, h, w\) .* got shape \(1, 320, 448\)"),
+        (
+            lambda x: x[..., 1:-1, 1:-1],
+            "the model gives 318x446 for 320x448; expected one ratio for both sides",
+        ),
         (lambda x: x[..., ::2], "the model gives 320x224 for 320x448; expected one ratio for both sides"),
     ],
 )

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from smp_predict import SinkError, predict
+from smp_predict import Options, SinkError, predict, predict_many
 
 OPTIONS = {"tile": 32, "overlap": 0.5, "batch_size": 2}
 
@@ -28,12 +28,16 @@ class Counted(torch.nn.Module):
         super().__init__()
         torch.manual_seed(0)
         self.layer = torch.nn.Conv2d(3, 4, 3, padding=1)
-        self.calls, self.breaks_at = 0, breaks_at
+        self._seen, self._breaks_at = [], breaks_at  # attributes that are public numbers are part of a model
+
+    @property
+    def calls(self):
+        return len(self._seen)
 
     def forward(self, x):
-        if self.calls == self.breaks_at:
+        if self.calls == self._breaks_at:
             raise CutError
-        self.calls += 1
+        self._seen.append(len(x))
         return self.layer(x)
 
 
@@ -176,3 +180,43 @@ def test_links_give_way_and_what_they_lead_to_stays(tmp_path, source):
 def test_no_folder(tmp_path, source):
     with pytest.raises(SinkError, match=r"cannot write '.*gone/a.npy': the folder '.*gone' does not exist"):
         predict(Counted(), source, tmp_path / "gone" / "a.npy")
+
+
+@pytest.mark.parametrize("changed", ["model", "preprocessing", "array"])
+def test_another_function_or_array_starts_over(tmp_path, image, changed):
+    """Functions are told apart by what they do, arrays by what they hold: no result is of two of them."""
+
+    def run(value, cut_at=None):
+        seen = []
+
+        def count(progress):
+            seen.append(progress)
+            if len(seen) == cut_at:
+                raise CutError
+
+        model = closure(value if changed == "model" else 1.0)
+        preprocessing = closure(value if changed == "preprocessing" else 1 / 255)
+        pixels = image + np.uint8(value) if changed == "array" else image
+        options = {"output": "scores", "preprocessing": preprocessing, **OPTIONS}
+        predict(model, pixels, tmp_path / "a.npy", progress=count, **options)
+        return np.load(tmp_path / "a.npy")
+
+    def closure(by):
+        return lambda x: x * by
+
+    expected = run(2.0)
+    (tmp_path / "a.npy").unlink()
+    with pytest.raises(CutError):
+        run(3.0, cut_at=20)
+    np.testing.assert_array_equal(run(2.0), expected)
+
+
+def test_an_image_is_not_replaced_by_its_result(tmp_path, source):
+    before = source.read_bytes()
+    (tmp_path / "folder").symlink_to(tmp_path)
+    for target in (source, tmp_path / "folder" / source.name):
+        with pytest.raises(SinkError, match=rf"^'{target}' is the image itself: give the result another name$"):
+            predict(Counted(), source, target, **OPTIONS)
+    (outcome,) = predict_many(Counted(), {"image.npy": source}, tmp_path, options=Options(**OPTIONS))
+    assert str(outcome.error).endswith("is the image itself: give the result another name")
+    assert source.read_bytes() == before

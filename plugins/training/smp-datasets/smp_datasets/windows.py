@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import torch
 from numpy.random import Generator
 from torch.utils.data import Dataset
 
@@ -93,7 +94,9 @@ class WindowDataset(Dataset[Item]):
         self.size = _pair("size", size)
         _check(len(images), len(masks), count, stride, balance)
         self.labels, self.channels, self.transform, self.format = labels, channels, transform, format
-        self.seed, self._count, self._epoch = seed, count, 0
+        self.seed, self._count = _whole("seed", seed), count
+        # In memory that a loader's workers share, so that those which it keeps are told of a new epoch, too.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         self._images, self._masks = Opened(images, as_mask=False), Opened(masks, as_mask=True)
         self._shapes = [self._shape(index) for index in range(len(images))]
         step = self.size if stride is None else _pair("stride", stride)
@@ -113,9 +116,10 @@ class WindowDataset(Dataset[Item]):
     def set_epoch(self, epoch: int) -> None:
         """Random windows are others in each epoch; call it in the training process, before its loader is iterated.
 
-        Workers that a loader keeps (``persistent_workers``) have a copy of the dataset, and are not told.
+        Raises:
+            OptionError: it is no int from 0 on.
         """
-        self._epoch = epoch
+        self._epoch.fill_(_whole("epoch", epoch))
 
     def place(self, index: int) -> tuple[int, int, int]:
         """Where an item lies: index of its image, first row, first column.
@@ -128,7 +132,7 @@ class WindowDataset(Dataset[Item]):
             raise IndexError(f"item {index} of {length}")
         index %= length
         if self._count is not None:
-            return self._random_place(np.random.default_rng((self.seed, self._epoch, index)))
+            return self._random_place(np.random.default_rng((self.seed, int(self._epoch), index)))
         image = int(np.searchsorted(self._before, index, side="right")) - 1
         rows, columns = self._grids[image]
         row, column = divmod(index - int(self._before[image]), len(columns))
@@ -175,6 +179,12 @@ class WindowDataset(Dataset[Item]):
         """How many rows and columns a window can begin at."""
         height, width = self._shapes[image]
         return max(1, height - self.size[0] + 1), max(1, width - self.size[1] + 1)
+
+
+def _whole(name: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise OptionError(f"{name} must be an int of at least 0, got {value!r}")
+    return value
 
 
 def _pair(name: str, value: int | tuple[int, int]) -> tuple[int, int]:

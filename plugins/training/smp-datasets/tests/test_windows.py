@@ -97,6 +97,33 @@ def test_random_windows_are_reproducible(scene):
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_that_are_kept_are_told_of_a_new_epoch(tmp_path, scene, method):
+    files = [tmp_path / "image.npy", tmp_path / "mask.npy"]
+    if method == "fork" and sys.platform != "linux":
+        pytest.skip("forking is Linux's")
+    for file, values in zip(files, scene, strict=True):
+        np.save(file, values)
+    data = WindowDataset([files[0]], [files[1]], LABELS, 32, count=6)
+    options = {"batch_size": None, "num_workers": 1, "persistent_workers": True, "multiprocessing_context": method}
+    loader = DataLoader(data, **options)
+    epochs = []
+    for epoch in (0, 1, 0):
+        data.set_epoch(epoch)
+        epochs.append(np.stack([item["image"] for item in loader]))
+    assert not np.array_equal(epochs[0], epochs[1])
+    np.testing.assert_array_equal(epochs[0], epochs[2])
+
+
+@pytest.mark.parametrize("value", [-1, 1.0, True, "1"])
+def test_epochs_and_seeds_that_make_no_sense(scene, value):
+    image, mask = scene
+    with pytest.raises(OptionError, match=f"^seed must be an int of at least 0, got {value!r}$"):
+        WindowDataset([image], [mask], LABELS, 32, count=40, seed=value)
+    with pytest.raises(OptionError, match=f"^epoch must be an int of at least 0, got {value!r}$"):
+        WindowDataset([image], [mask], LABELS, 32, count=40).set_epoch(value)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_the_same_in_any_worker(tmp_path, scene, method):
     if method == "fork" and sys.platform != "linux":
         pytest.skip("forking is Linux's")

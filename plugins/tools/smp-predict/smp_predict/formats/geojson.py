@@ -32,7 +32,7 @@ Geometry = dict[str, Any]
 
 
 def write(path: Path, result: Result) -> None:
-    """Write a polygon for each connected region of one label, 0 and nodata left out.
+    """Write a polygon for each connected region of one label, 0 and nodata left out; of several parts at 180 degrees.
 
     Regions are connected along sides, not corners; their outlines follow the pixels. Each has the property ``class``,
     the label, of multilabel results the index of the map, and ``name``, where the result names its classes. Coordinates
@@ -93,11 +93,14 @@ def _features(rasterio: Any, file: Any, result: Result) -> Iterator[dict[str, ob
             properties: dict[str, object] = {"class": label}
             if label in result.names:
                 properties["name"] = result.names[label]
-            rings = [_wound(ring, outer=not number) for number, ring in enumerate(geometry["coordinates"])]
+            # One that crosses the antimeridian comes as several.
+            several = geometry["type"] == "MultiPolygon"
+            parts = geometry["coordinates"] if several else [geometry["coordinates"]]
+            wound = [[_wound(ring, outer=not number) for number, ring in enumerate(part)] for part in parts]
             yield {
                 "type": "Feature",
                 "properties": properties,
-                "geometry": {"type": "Polygon", "coordinates": rings},
+                "geometry": {"type": geometry["type"], "coordinates": wound if several else wound[0]},
             }
 
 
@@ -108,7 +111,13 @@ def _placed(found: Iterable[tuple[Geometry, int]], crs: str | None) -> Iterator[
     transform = needed("rasterio.warp", _EXTRA, _WHAT).transform_geom
     items = iter(found)
     while some := list(itertools.islice(items, _AT_ONCE)):
-        geometries = transform(crs, _DEGREES, [geometry for geometry, _ in some], precision=_DIGITS)
+        try:
+            geometries = transform(crs, _DEGREES, [geometry for geometry, _ in some], precision=_DIGITS)
+        except Exception as error:  # GDAL's, of several kinds
+            raise SinkError(
+                f"GDAL cannot turn coordinates of the image into degrees, as GeoJSON wants ({error}); write labels as "
+                "GeoTIFF, whose reference system may be a local one"
+            ) from error
         yield from zip(geometries, (value for _, value in some), strict=True)
 
 

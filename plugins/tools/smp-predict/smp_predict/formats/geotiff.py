@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,8 @@ class GeoTiffSource:
     """A file that rasterio reads: its bands are the channels.
 
     Attributes:
-        placement: CRS, transform and nodata.
+        placement: CRS, transform or ground control points, and nodata.
+        missing: what masks and alpha bands leave out, of a window; None: there are none.
         colours: ``"rgb"`` or ``"grey"`` where the file says so of its first bands.
 
     Raises:
@@ -59,9 +60,9 @@ class GeoTiffSource:
         self.shape: tuple[int, int, int] = (self._file.height, self._file.width, self._file.count)
         self.dtype: np.dtype[Any] = np.dtype(self._file.dtypes[0])
         check_pixels(self.shape, self.dtype, repr(path))
-        transform = None if self._file.transform.is_identity else tuple(self._file.transform)[:6]
-        crs = self._file.crs.to_wkt() if self._file.crs else None
-        self.placement = Placement(crs, transform, self._file.nodata)
+        self.placement = _placement(self._file)
+        masked = any(item.name in ("per_dataset", "alpha") for band in self._file.mask_flag_enums for item in band)
+        self.missing: Callable[[Window], Array] | None = self._missing if masked else None
         names = [item.name for item in self._file.colorinterp]
         self.colours = {"red": "rgb", "gray": "grey"}.get(names[0], "none")
         if self.colours == "grey" and names[1:2] not in ([], ["alpha"]):
@@ -73,18 +74,36 @@ class GeoTiffSource:
         Raises:
             SourceError: the file is damaged there.
         """
+        return np.ascontiguousarray(np.moveaxis(self._of(window, self._file.read), 0, 2))
+
+    def _missing(self, window: Window) -> Array:
+        return self._of(window, self._file.dataset_mask) == 0
+
+    def _of(self, window: Window, read: Callable[..., Array]) -> Array:
         place = (window.row, window.row + window.height), (window.column, window.column + window.width)
         with gdal() as rasterio:
             try:
-                bands = self._file.read(window=place)
+                found: Array = read(window=place)
             except rasterio.errors.RasterioIOError as error:
                 raise SourceError(f"cannot read {self._path!r}: {error}") from error
-        return np.ascontiguousarray(np.moveaxis(bands, 0, 2))
+        return found
 
     def __del__(self) -> None:
         file = getattr(self, "_file", None)
         if file is not None:
             file.close()
+
+
+def _placement(file: Any) -> Placement:
+    transform = None if file.transform.is_identity else tuple(file.transform)[:6]
+    points, points_crs = ((), None) if transform else file.gcps
+    crs = file.crs or points_crs
+    return Placement(
+        crs.to_wkt() if crs else None,
+        transform,
+        file.nodata,
+        tuple((point.row, point.col, point.x, point.y, point.z or 0.0) for point in points),
+    )
 
 
 def write(path: Path, result: Result) -> None:
@@ -118,6 +137,9 @@ def write(path: Path, result: Result) -> None:
         }
         try:
             with rasterio.open(plain, "w", **profile) as file:
+                if placement.points:
+                    points = rasterio.control.GroundControlPoint
+                    file.gcps = [points(*point) for point in placement.points], file.crs
                 for window, block in stripes(result.pixels, _BLOCK):
                     rows = (window.row, window.row + window.height), (0, width)
                     file.write(np.moveaxis(block, 2, 0), window=rows)

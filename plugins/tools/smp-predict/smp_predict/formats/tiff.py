@@ -15,6 +15,8 @@ from smp_predict.formats.needing import needed
 from smp_predict.protocols import Array, Result, Source, Window
 
 _TILE = 512
+# Tags that say where on earth an image lies: the scale of pixels, tie points, a transform, keys, coefficients.
+_PLACED = (33550, 33922, 34264, 34735, 50844)
 _ORIENTATION = 274
 # The value of the tag PlanarConfiguration.
 _SEPARATE = 2
@@ -42,7 +44,7 @@ def open_tiff(path: str) -> Source:
         file = tifffile.TiffFile(path)
     except Exception as error:  # tifffile raises errors of its own and of the standard library
         raise SourceError(f"cannot read {path!r}: {str(error) or type(error).__name__}") from error
-    if file.pages and file.pages[0].geotiff_tags:
+    if file.pages and any(tag in file.pages[0].tags for tag in _PLACED):
         file.close()
         from smp_predict.formats.geotiff import GeoTiffSource
 

@@ -101,7 +101,7 @@ class _Band:
     def _rows(self, first: int, last: int) -> Array:
         kept, end = self._kept, 0 if self._kept is None else self._kept_from + len(self._kept)
         if kept is None or not self._kept_from <= first < end <= last:
-            return self._window(first, last).copy()  # the source may have given its own pixels
+            return np.array(self._window(first, last))  # the source may have given its own pixels
         common = kept[first - self._kept_from :]
         # In place where it can be, so that no second band is held: tiles are copies.
         rows = kept if len(kept) == last - first else np.empty((last - first, *kept.shape[1:]), kept.dtype)

@@ -14,6 +14,23 @@ def centred(x):
 
 
 @pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        (lambda x: None, r"the model must give \(N, K, h, w\) for \(1, 3, 320, 448\), got NoneType"),
+        (lambda x: x[:, 0], r"must give \(N, K, h, w\) .* got shape \(1, 320, 448\)"),
+        (
+            lambda x: x[..., 1:-1, 1:-1],
+            "the model gives 318x446 for 320x448; expected one ratio for both sides",
+        ),
+        (lambda x: x[..., ::2], "the model gives 320x224 for 320x448; expected one ratio for both sides"),
+    ],
+)
+def test_results_that_are_no_maps(image, result, message):
+    with pytest.raises(ModelOutputError, match=message):
+        predict(result, image)
+
+
+@pytest.mark.parametrize(
     "cut", [lambda x: x[..., 1:-1, 1:-1], lambda x: torch.nn.functional.max_pool2d(x, 3, ceil_mode=True)]
 )
 def test_sizes_that_are_no_ratio(image, cut):

@@ -11,7 +11,6 @@ from smp_core.inputs import Preprocessing
 from smp_predict import (
     ArraySource,
     BatchHalvedWarning,
-    ModelOutputError,
     OptionError,
     SinkError,
     SourceError,
@@ -320,23 +319,6 @@ def test_progress_as_a_line(image, capsys):
 def test_options_that_make_no_sense(image, options, message):
     with pytest.raises(OptionError, match=message):
         predict(centred, image, **options)
-
-
-@pytest.mark.parametrize(
-    ("result", "message"),
-    [
-        (lambda x: None, r"the model must give \(N, K, h, w\) for \(1, 3, 320, 448\), got NoneType"),
-        (lambda x: x[:, 0], r"must give \(N, K, h, w\) .* got shape \(1, 320, 448\)"),
-        (
-            lambda x: x[..., 1:-1, 1:-1],
-            "the model gives 318x446 for 320x448; expected one ratio for both sides",
-        ),
-        (lambda x: x[..., ::2], "the model gives 320x224 for 320x448; expected one ratio for both sides"),
-    ],
-)
-def test_results_that_are_no_maps(image, result, message):
-    with pytest.raises(ModelOutputError, match=message):
-        predict(result, image)
 
 
 def test_ratios_that_do_not_fit_the_tiles(image):

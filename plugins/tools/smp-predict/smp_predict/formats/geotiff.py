@@ -77,7 +77,7 @@ class GeoTiffSource:
         return np.ascontiguousarray(np.moveaxis(self._of(window, self._file.read), 0, 2))
 
     def _missing(self, window: Window) -> Array:
-        return self._of(window, self._file.dataset_mask) == 0
+        return np.asarray(self._of(window, self._file.dataset_mask) == 0)
 
     def _of(self, window: Window, read: Callable[..., Array]) -> Array:
         place = (window.row, window.row + window.height), (window.column, window.column + window.width)

@@ -72,6 +72,8 @@ def predict_files(jobs: Sequence[Job], model_folder: Path, out: Path, options: O
     if preprocessing_of(model) is None:
         done = "only scaled to 0..1" if options.scale is None else f"only divided by {options.scale:g}"
         print_error(f"note: the model does not say how its input is normalised; pixels are {done}")
+    if out.exists() and not out.is_dir():
+        raise CliError(f"--out {str(out)!r} is a file; expected a folder, in which each result has a name of its own")
     out.mkdir(parents=True, exist_ok=True)
     writing = _Writing(model, out, options, wanted, legend)
     try:
@@ -215,5 +217,8 @@ def _write_polygons(job: Job, labels: Source, reading: Reading, legend: Legend) 
     placement = placement_of(labels)
     result = Result(labels, True, Placement(placement.crs, placement.transform), reading.nothing, names)
     beside = written_whole(job.polygons)
-    writer_for(job.polygons)(beside, result)
-    move(beside, job.polygons)
+    try:
+        writer_for(job.polygons)(beside, result)
+        move(beside, job.polygons)
+    finally:
+        beside.unlink(missing_ok=True)

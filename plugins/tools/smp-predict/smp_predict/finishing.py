@@ -164,6 +164,11 @@ def finisher(
         )
     found = Finisher(output, mode, threshold, from_logits, classes, np.dtype(dtype), foreground)
     most = np.iinfo(found.dtype).max if output == "labels" else 0
+    if mode == "multiclass" and output == "labels" and threshold != 0.5:
+        raise OptionError(
+            f"threshold is of binary and multilabel labels; of {classes} classes each pixel gets the one with the "
+            f"highest score, got threshold={threshold!r}: leave it out, or give mode='multilabel'"
+        )
     if mode == "multiclass":
         return replace(found, foreground=1)  # it has no meaning there
     if output == "labels" and not 0 < foreground <= most - (nodata is not None):

@@ -304,6 +304,7 @@ def test_progress_as_a_line(image, capsys):
             {"foreground": 255, "nodata": 0, "mode": "multilabel"},
             "foreground must lie in 1 to 255, and below that where there is nodata; got",
         ),
+        ({"threshold": 0.3}, "threshold is of binary and multilabel labels; of 3 classes each pixel gets the one with"),
         ({"nodata": "zero"}, "nodata must be a number, None or 'source', got 'zero'"),
         ({"nodata": [1, 2]}, r"nodata must be a number, None or 'source', got \[1, 2\]"),
         ({"overlap": "half"}, r"overlap must lie in \[0, 1\), got 'half'"),

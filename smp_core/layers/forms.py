@@ -57,7 +57,8 @@ TABLE: tuple[FormRule, ...] = (
         form="matrices",
         device="cpu",
         compiled=False,
-        measured=f"{_HERE}: UPerNet over resnet34 1.43 times as fast",
+        measured=f"{_HERE}: UPerNet over resnet34 1.43 times as fast; in either layout, as the maps have it: laid out "
+        "anew, the optimised one is at 384x384 0.95 times as fast as the eager one, else 1.03",
     ),
     FormRule(
         layer="enlarge",

@@ -47,17 +47,25 @@ def convolve_resized(maps: list[Tensor], weight: Tensor, bias: Tensor | None, he
             [144., 216.]])
     """
     weights = torch.split(weight, [x.shape[1] for x in maps], dim=1)
+    # As the first map has it: whatever stays of the sum is laid out so, and no map is laid out anew for each product.
+    is_last = maps[0].is_contiguous(memory_format=torch.channels_last) and not maps[0].is_contiguous()
+    layout = torch.channels_last if is_last else torch.contiguous_format
     out: Tensor | None = None
     for index, x in enumerate(maps):
-        # Rows innermost, whatever the layout of the input: the matrices multiply rows and columns.
-        x, part = x.contiguous(), weights[index].contiguous()
+        x, part = x.contiguous(memory_format=layout), weights[index].contiguous(memory_format=layout)
         if out is not None and _WORTHWHILE * x.shape[2] <= height and _WORTHWHILE * x.shape[3] <= width:
-            _add_enlarged(out, x, part)
+            if is_last:
+                _add_enlarged_pixels(out, x, part)
+            else:
+                _add_enlarged(out, x, part)
             continue
         if index > 0:
             x = _resize(x, height, width)
         convolved = functional.conv2d(x, part, bias if out is None else None, padding=1)
-        out = convolved if out is None else out.add_(convolved)
+        if out is None:
+            out = convolved.contiguous(memory_format=layout)
+        else:
+            out.add_(convolved)
     assert out is not None
     return out
 
@@ -84,6 +92,30 @@ def _add_enlarged(out: Tensor, x: Tensor, weight: Tensor) -> None:
     enlarged = enlarged.view(num_images * out_channels, 3 * x.shape[2], width)
     rows = torch.cat(_shifted(x.shape[2], height, x)).t().to(enlarged.dtype)
     out.view(-1, height, width).baddbmm_(rows.expand(enlarged.shape[0], -1, -1), enlarged)
+
+
+def _add_enlarged_pixels(out: Tensor, x: Tensor, weight: Tensor) -> None:
+    """As `_add_enlarged`, of maps whose channels are innermost: the same products, with the channels as columns.
+
+    Args:
+        out: (N, O, H, W), channels-last; changed.
+        x: (N, C, h, w), channels-last.
+        weight: (O, C, 3, 3).
+    """
+    num_images, out_channels, height, width = out.shape
+    rows, columns = x.shape[2], x.shape[3]
+    # For each row of the kernel its three taps at every pixel: (3, N * h * w, 3 * O), which is (3 * N * h, w * 3, O).
+    pixels = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+    taps = weight.permute(2, 1, 3, 0).reshape(3, x.shape[1], 3 * out_channels)
+    projected = torch.bmm(pixels.expand(3, -1, -1), taps).view(-1, 3 * columns, out_channels)
+    across = torch.stack(_shifted(columns, width, x), dim=1).view(3 * columns, width).t().to(projected.dtype)
+    enlarged = torch.bmm(across.expand(projected.shape[0], -1, -1), projected)
+    enlarged = (
+        enlarged.view(3, num_images, rows, width * out_channels).transpose(0, 1).reshape(num_images, 3 * rows, -1)
+    )
+    down = torch.cat(_shifted(rows, height, x)).t().to(enlarged.dtype)
+    pixels_out = out.permute(0, 2, 3, 1).view(num_images, height, width * out_channels)
+    pixels_out.baddbmm_(down.expand(num_images, -1, -1), enlarged)
 
 
 def _shifted(length: int, resized: int, like: Tensor) -> list[Tensor]:

@@ -9,7 +9,7 @@ from torch.nn import functional
 from smp_core.inference import Walk
 from smp_core.layers import ChannelGate, ConvNormAct, UpsampleConcatBlock, channels_innermost, is_stock, may_fuse
 from smp_core.layers.norm import Norm
-from smp_core.layers.recording import is_eager
+from smp_core.layers.recording import is_eager, is_recording
 
 # Upsampled twofold in these modes, a map has the mean that it had, borders included; bicubic weighs borders otherwise.
 _KEEP_THE_MEAN = ("nearest", "nearest-exact", "area", "bilinear")
@@ -37,6 +37,9 @@ class PositionAttention(nn.Module):
         self.out_conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        if is_recording(x):
+            # The attended map has its rows innermost, and a sum of two layouts is one of some sizes alone.
+            x = x.contiguous()
         num_positions = x.shape[2] * x.shape[3]
         keys = self.top_conv(x).flatten(2)
         queries = self.center_conv(x).flatten(2).transpose(1, 2)

@@ -121,8 +121,10 @@ class UPerNetDecoder(nn.Module):
         """The encoder's features -> (N, out_channels, H / 4, W / 4)."""
         levels: list[Tensor] = []
         for index, norm in enumerate(self.feature_norms):
+            # The norms give maps with their channels innermost, which all that follows takes as they are; but a graph
+            # for every size would test for that at each convolution.
             level: Tensor = norm(features[self.first + index])
-            levels.append(level.contiguous() if _wants_rows(level) else level)
+            levels.append(level.contiguous() if is_recording(level) else level)
         x: Tensor = self.psp(levels[-1])
         states = [x]
         for index, lateral in enumerate(self.fpn_lateral_blocks):
@@ -159,13 +161,3 @@ def _fused(block: Any, maps: list[Tensor]) -> Tensor:
     for layer in itertools.islice(block, 1, None):
         out = layer(out)
     return out
-
-
-def _wants_rows(x: Tensor) -> bool:
-    """Whether to undo the layout of the feature norms, whose result has its channels innermost.
-
-    The fusion multiplies rows and columns; and a graph for every size would test for the layout at each convolution.
-    """
-    if not torch.jit.is_scripting():  # TorchScript skips a branch only under this very condition
-        return is_recording(x) or (is_eager(x) and form_for("resized_conv3x3", x) == "matrices")
-    return False

@@ -13,6 +13,7 @@ from smp_testing.checks import (
     distributed,
     encoder,
     hidden,
+    inference,
     module,
     neck,
     plugin,
@@ -167,6 +168,25 @@ _CHECKS: tuple[Check, ...] = (
             distributed.trains_in_two_processes,
             distributed.trains_sharded,
         )
+    ),
+    # What optimize makes of them
+    *(
+        Check(function=function, kind=ModuleCase, needs_numbers=True, surgery=True, applies=_is_main)
+        for function in (
+            inference.inference_form_leaves_the_original_alone,
+            inference.inference_form_gives_the_same,
+            inference.inference_form_only_infers,
+            inference.inference_form_keeps_changes,
+            inference.inference_form_is_saved,
+        )
+    ),
+    Check(
+        function=inference.inference_form_compiles_and_exports,
+        kind=ModuleCase,
+        needs_numbers=True,
+        traces=True,
+        surgery=True,
+        applies=_is_main,
     ),
     Check(function=copies.first_convolution_may_be_replaced, kind=EncoderCase, needs_numbers=True, surgery=True),
     Check(function=copies.heads_may_be_replaced, kind=ArchitectureCase, needs_numbers=True, surgery=True),

@@ -42,6 +42,30 @@ _CAUSES: dict[str, tuple[str, ...]] = {
     "classes_and_heads": ("state_dict_round_trip",),
     "save_and_load": ("state_dict_round_trip", "builds_on_meta_device"),
     "heads_may_be_replaced": ("classes_and_heads",),
+    # What optimize makes of them
+    "inference_form_leaves_the_original_alone": ("state_dict_round_trip", "evaluation_changes_nothing"),
+    "inference_form_gives_the_same": (
+        *(
+            "inference_form_leaves_the_original_alone",
+            "any_input_size",
+            "any_memory_layout",
+            "evaluation_changes_nothing",
+        ),
+        *("copies_are_independent", "batch_items_are_independent", "weights_are_read_at_each_call"),
+    ),
+    "inference_form_only_infers": ("inference_form_gives_the_same",),
+    "inference_form_keeps_changes": (
+        "inference_form_gives_the_same",
+        "hooks_fire_on_every_module",
+        "wrapped_layers_train",
+    ),
+    "inference_form_is_saved": ("inference_form_gives_the_same", "copies_are_independent"),
+    "inference_form_compiles_and_exports": (
+        "inference_form_gives_the_same",
+        "compiles",
+        "exports",
+        "tensors_follow_the_device",
+    ),
     # All
     "gradients_reach_every_parameter": ("every_depth_builds",),
     "any_input_size": ("batch_items_are_independent",),

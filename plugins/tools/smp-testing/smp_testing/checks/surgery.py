@@ -282,12 +282,17 @@ def _trained(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _representatives(case: ModuleCase, module: nn.Module, names: list[str]) -> list[str]:
-    """Every one of an architecture's own; of an encoder's the first and the last of each kind, of hundreds that it has.
+    """Every one of an architecture's own; of an encoder's, of which there are hundreds, two of each kind."""
+    if isinstance(case, ArchitectureCase):
+        return [name for name in names if not name.startswith("encoder.")]
+    return of_each_kind(module, names)
+
+
+def of_each_kind(module: nn.Module, names: list[str]) -> list[str]:
+    """The first and the last of each kind of a module's parts.
 
     Of a kind are modules of one class, under names that differ in numbers alone, in parents of one class.
     """
-    if isinstance(case, ArchitectureCase):
-        return [name for name in names if not name.startswith("encoder.")]
     kinds: dict[object, list[str]] = {}
     for name in names:
         parent, _, own = name.rpartition(".")

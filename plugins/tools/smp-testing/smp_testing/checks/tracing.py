@@ -24,7 +24,17 @@ SCRIPT_IS_SUPPORTED = sys.version_info < (3, 14)
 
 def compiles(case: ModuleCase) -> None:
     """``torch.compile(fullgraph=True)`` takes it, and the compiled module agrees; a model also at another size."""
-    module = case.settled()
+    expect_compiles(case, case.settled())
+
+
+def expect_compiles(case: ModuleCase, module: nn.Module, *, of: str = "") -> None:
+    """As `compiles`, of another form of the settled module.
+
+    Args:
+        case: whose.
+        module: the form.
+        of: what it is called, with a space behind it.
+    """
     torch.compiler.reset()
     try:
         with _quietly():
@@ -34,14 +44,18 @@ def compiles(case: ModuleCase) -> None:
             # The second size is compiled with symbols for sizes, which takes long and which an export sees as well; it
             # matters where the module's own code looks at sizes to choose its way, as decoders do.
             chosen = sizes if isinstance(case, ArchitectureCase) and case.is_main else sizes[1:]
-            _expect_same(case, compiled, chosen, "compiled", fails="does not compile with fullgraph=True")
+            _expect_same(case, compiled, chosen, f"{of}compiled", fails=f"{of}does not compile with fullgraph=True")
     finally:
         torch.compiler.reset()
 
 
 def exports(case: ModuleCase) -> None:
     """``torch.export`` with dynamic batch, height and width takes it, and the program agrees for other sizes."""
-    module = case.settled()
+    expect_exports(case, case.settled())
+
+
+def expect_exports(case: ModuleCase, module: nn.Module, *, of: str = "") -> None:
+    """As `exports`, of another form of the settled module; arguments as of `expect_compiles`."""
     # Below twice the reduction a feature may have a size of one, which torch may treat as a case of its own.
     smallest = 2 * case.largest_reduction
     dimensions = {0: Dim("batch"), 2: Dim("height", min=smallest), 3: Dim("width", min=smallest)}
@@ -51,9 +65,9 @@ def exports(case: ModuleCase) -> None:
             program = torch.export.export(module, (x,), dynamic_shapes=(dimensions,)).module()
         except Exception as error:  # the exporter raises whatever it meets
             raise ConformanceError(
-                f"{case.name} does not export with dynamic batch, height and width: {beginning(error)}"
+                f"{case.name} {of}does not export with dynamic batch, height and width: {beginning(error)}"
             ) from error
-        _expect_same(case, program, _sizes(case)[1:], "exported", fails="was exported, but the program fails")
+        _expect_same(case, program, _sizes(case)[1:], f"{of}exported", fails=f"{of}was exported, but the program fails")
 
 
 def scripts_as_declared(case: ModuleCase) -> None:

@@ -175,6 +175,69 @@ def test_update_carries_changes_over_and_keeps_yours(made, run, versions):
     assert not (folder / "acme_smp_hiera" / "neck.py").exists()
 
 
+TRAP = "import pathlib\npathlib.Path({mark!r}).touch()\nraise SystemExit('a module of the checkout was imported')\n"
+
+
+def trapped(folder: Path, mark: Path) -> None:
+    """Modules that a careless child would import from the folder in which it runs."""
+    for name in ("copier", "json", "yaml", "jinja2", "typing", "importlib", "runpy", "sitecustomize", "smp_cli"):
+        (folder / f"{name}.py").write_text(TRAP.format(mark=str(mark)))
+
+
+def test_update_runs_nothing_of_the_checkout(made, run, versions, tmp_path, monkeypatch):
+    folder, mark = made("neck"), tmp_path / "mark"
+    trapped(folder, mark)
+    git(folder, "init", "--quiet")
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "--message", "Begin")
+    newer(versions)
+    monkeypatch.chdir(folder)
+    result = run("plugins", "update")
+    assert result.output == ".: from version 1.0 of the template to 9.0; look at git diff, then commit\n"
+    assert not mark.exists()
+    result = run("plugins", "new", "neck", "acme-other")
+    assert (result.exit_code, mark.exists()) == (0, False)
+    assert (folder / "acme-other" / "pyproject.toml").exists()
+
+
+def test_python_m_smp_cli_takes_nothing_of_the_checkout(tmp_path):
+    for name in ("typer", "rich", "smp_core"):
+        (tmp_path / f"{name}.py").write_text(TRAP.format(mark=str(tmp_path / "mark")))
+    text = program(sys.executable, "-m", "smp_cli", "--version", folder=tmp_path)
+    assert text.startswith("smp-cli 1.")
+    assert not (tmp_path / "mark").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "_src_path: https://example.invalid/evil.git",
+            "error: '.' was not made by smp plugins new: .copier-answers.yml names the template "
+            "'https://example.invalid/evil.git', not 'https://smp-core.invalid/plugin-template.git'\n",
+        ),
+        # The last of two is the one that counts, however it is written.
+        (
+            '"_src_path": ./here',
+            "error: '.' was not made by smp plugins new: .copier-answers.yml names the template './h",
+        ),
+        (
+            "_commit: --upload-pack=evil",
+            "error: '.copier-answers.yml': _commit is '--upload-pack=evil'; expected a version of the template",
+        ),
+        ("- [", "error: '.copier-answers.yml' is no YAML: while parsing"),
+    ],
+)
+def test_update_takes_no_other_template(made, run, monkeypatch, line, message):
+    folder = made("neck")
+    monkeypatch.chdir(folder)
+    with (folder / ".copier-answers.yml").open("a") as file:
+        file.write(f"{line}\n")
+    result = run("plugins", "update")
+    assert result.exit_code == 1
+    assert result.output.startswith(message)
+
+
 def test_update_marks_conflicts(made, run, versions):
     folder = made("neck")
     plugin = folder / "acme_smp_hiera" / "plugin.py"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from smp_cli.plugins.findings import ERROR, NOTE, WARNING, Finding, Scene
 from smp_cli.plugins.installed import Copy, module_file, module_name, own_files
+from smp_cli.plugins.interpreter import running
 from smp_core._specs.registered import normalise
 from smp_core.registry import PluginRecord
 
@@ -66,7 +66,7 @@ def slow(scene: Scene) -> Iterator[Finding]:
 
 def _import_seconds(record: PluginRecord) -> float | None:
     """What the import takes once more, in a fresh process: files that were on no cache do not count."""
-    command = [sys.executable, "-c", _TIMED.format(module=module_name(record))]
+    command = running(_TIMED.format(module=module_name(record)))
     # This Python, and the module that discovery has imported already.
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     try:

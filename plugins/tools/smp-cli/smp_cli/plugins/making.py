@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import keyword
 import re
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from smp_cli.errors import CliError
-from smp_cli.plugins.template import ADDRESS, run_copier
+from smp_cli.plugins.template import ADDRESS, check_copier, run_copier
 from smp_core.registry import index
 
 KINDS = ("encoder", "architecture", "neck")
@@ -38,7 +40,7 @@ def new(kind: str, name: str, *, model: str | None, author: str | None, out: Pat
         raise CliError(f"{str(folder)!r} is there already; choose another folder with --out")
     answers = {"kind": kind, "name": name, "model": model, **({"author": author} if author else {})}
     data = [argument for key, value in answers.items() for argument in ("--data", f"{key}={value}")]
-    run_copier("copy", "--defaults", "--quiet", *data, ADDRESS, str(folder))
+    run_copier("copy", "--defaults", "--quiet", *data, ADDRESS, str(folder.resolve()))
     typer.echo(f"{folder}: the {kind} {model!r}, as the distribution {name}")
     for step in (f"cd {folder}", "git init && git add . && git commit -m Begin", 'pip install -e ".[test]"', "pytest"):
         typer.echo(f"  {step}")
@@ -65,13 +67,13 @@ def _check(kind: str, name: str, model: str) -> None:
 def update(folder: Path) -> None:
     """Merge what newer versions of the template do otherwise into a distribution that was made from one.
 
+    Nothing of the folder is imported or run, and its file of answers can name no template but this package's.
+
     Raises:
         CliError: it was not made from the template, is not tracked by git, or has changes that are not committed.
     """
-    if not (folder / ANSWERS).is_file():
-        raise CliError(f"{str(folder)!r} was not made by smp plugins new: it has no {ANSWERS}")
     before = _version(folder)
-    run_copier("update", "--defaults", "--quiet", "--conflict", "inline", folder=folder)
+    run_copier("update", "--defaults", "--quiet", "--conflict", "inline", str(folder.resolve()))
     after = _version(folder)
     if before == after:
         typer.echo(f"{folder}: version {after} of the template, which is the newest")
@@ -80,5 +82,25 @@ def update(folder: Path) -> None:
 
 
 def _version(folder: Path) -> str:
-    found = re.search(r"^_commit: *['\"]?([^'\"\s]+)", (folder / ANSWERS).read_text(encoding="utf-8"), re.MULTILINE)
-    return found[1] if found else "unknown"
+    """Of the template that a folder was made from."""
+    try:
+        text = (folder / ANSWERS).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise CliError(f"{str(folder)!r} was not made by smp plugins new: it has no {ANSWERS}") from None
+    check_copier()
+    yaml: Any = importlib.import_module("yaml")  # with which copier reads it, and is installed
+    try:
+        answers = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise CliError(f"{str(folder / ANSWERS)!r} is no YAML: {' '.join(str(error).split())}") from None
+    address, version = (answers.get(key) if isinstance(answers, dict) else None for key in ("_src_path", "_commit"))
+    if address != ADDRESS:
+        raise CliError(
+            f"{str(folder)!r} was not made by smp plugins new: "
+            f"{ANSWERS} names the template {address!r}, not {ADDRESS!r}"
+        )
+    if not re.fullmatch(r"\d+(\.\d+)*", str(version)):
+        raise CliError(
+            f"{str(folder / ANSWERS)!r}: _commit is {version!r}; expected a version of the template, as '1.0'"
+        )
+    return str(version)

@@ -10,7 +10,6 @@ import importlib.util
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from pathlib import Path
 from packaging.version import Version
 
 from smp_cli.errors import CliError
+from smp_cli.plugins.interpreter import running_module
 
 ADDRESS = "https://smp-core.invalid/plugin-template.git"
 VERSIONS = Path(__file__).resolve().parent.parent / "templates" / "plugin"
@@ -30,18 +30,16 @@ _AUTHOR = {
 }
 
 
-def run_copier(*arguments: str, folder: Path | None = None) -> None:
-    """Run copier on the template.
+def run_copier(*arguments: str) -> None:
+    """Run copier on the template. Nothing of the folder that it writes into is imported.
 
     Args:
-        arguments: of the command ``copier``.
-        folder: in which it runs.
+        arguments: of the command ``copier``; folders are absolute.
 
     Raises:
         CliError: copier or git is missing, or copier refuses; says why.
     """
-    if importlib.util.find_spec("copier") is None:
-        raise CliError('templates need copier, which is not installed; run: pip install "smp-cli[new]"')
+    check_copier()
     if shutil.which("git") is None:
         raise CliError("templates need git, which is not on the path; install it first")
     with _repository(VERSIONS) as repository:
@@ -51,10 +49,10 @@ def run_copier(*arguments: str, folder: Path | None = None) -> None:
             "GIT_CONFIG_KEY_0": f"url.{repository.as_uri()}.insteadOf",
             "GIT_CONFIG_VALUE_0": ADDRESS,
         }
-        # This Python, and arguments that are no shell's.
+        # This Python, arguments that are no shell's, and a folder that is ours.
         done = subprocess.run(  # noqa: S603
-            [sys.executable, "-m", "copier", *arguments],
-            cwd=folder,
+            running_module("copier", *arguments),
+            cwd=repository,
             env=environment,
             capture_output=True,
             text=True,
@@ -63,6 +61,16 @@ def run_copier(*arguments: str, folder: Path | None = None) -> None:
     if done.returncode:
         lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
         raise CliError(f"copier refuses: {lines[-1] if lines else f'exit status {done.returncode}'}")
+
+
+def check_copier() -> None:
+    """Whether copier is there, and with it what it needs.
+
+    Raises:
+        CliError: it is not installed.
+    """
+    if importlib.util.find_spec("copier") is None:
+        raise CliError('templates need copier, which is not installed; run: pip install "smp-cli[new]"')
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from typing import Any
 from smp_core.errors import InvalidSpecError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+:-]*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})
@@ -57,6 +58,11 @@ def is_text(value: object) -> bool:
 
 def is_optional_text(value: object) -> bool:
     return value is None or is_text(value)
+
+
+def is_line(value: str | None) -> bool:
+    """Whether a text has no control characters, which act on the terminals of those who read it."""
+    return not value or value.isprintable() or _CONTROL.search(value) is None
 
 
 def is_target(value: object) -> bool:
@@ -234,6 +240,6 @@ def is_strides(value: object) -> bool:
 
 def check_about(check: Violations, spec: Any) -> None:
     """Check what every spec says for people: ``license``, ``paper``, ``summary``."""
-    check.require(is_optional_text(spec.license), "license", "an SPDX identifier or None")
-    check.require(is_optional_text(spec.paper), "paper", "a reference or None")
-    check.require(isinstance(spec.summary, str) and "\n" not in spec.summary, "summary", "one line of text")
+    check.require(is_optional_text(spec.license) and is_line(spec.license), "license", "an SPDX identifier or None")
+    check.require(is_optional_text(spec.paper) and is_line(spec.paper), "paper", "a reference or None")
+    check.require(isinstance(spec.summary, str) and is_line(spec.summary), "summary", "one line of text")

@@ -17,7 +17,8 @@ from smp_core.plugin import ArchitectureSpec, EncoderSpec, WeightsSpec
 names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._+:-]{0,20}", fullmatch=True)
 identifiers = st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True)
 targets = st.builds("{}.{}:{}".format, identifiers, identifiers, identifiers)
-texts = st.text(st.characters(codec="ascii", exclude_characters="\n\r"), min_size=1).filter(str.strip)
+# A line has no control characters.
+texts = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), min_size=1).filter(str.strip)
 strides = st.lists(st.sampled_from([8, 16, 32]), unique=True).flatmap(lambda found: st.sampled_from([found, (*found,)]))
 channels = st.integers(1, 4096)
 numbers = st.floats(-1e6, 1e6) | st.integers(-1000, 1000)
@@ -94,7 +95,7 @@ def architecture_fields(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-_TEXT_WRONG = [3, b"bytes", ["a"], "", " \t"]
+_TEXT_WRONG = [3, b"bytes", ["a"], "", " \t", "\x1b[2J"]
 _FLAG_WRONG = [None, 1, "yes", []]
 _INT_WRONG = [0, -1, 2.0, "3", None, True]
 _INTS_WRONG = [None, 3, "345", (3, 0), (3, -1), (3, 2.0), (3, True), ("3",), {3: 4}, ()]
@@ -114,7 +115,7 @@ _TARGET_WRONG = [
 ]
 _NAME_WRONG = [None, 3, "", "a b", "acme/name", "-leading", ".hidden", "näme", "name\n"]
 _STRIDES_WRONG = [None, 8, (4,), (8, 8), (8.0,), ("8",), ([8],), (True,), {8: 16}]
-_LINE_WRONG = [None, 3, "two\nlines"]
+_LINE_WRONG = [None, 3, "two\nlines", "\x1b]0;title\x07", "a\x85b"]
 
 ENCODER_WRONG: dict[str, list[Any]] = {
     "name": _NAME_WRONG,

@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from smp_core.errors import readable
+
 Rows = list[tuple[str, str]]
 """Labels and values; a row without a value says nothing and is left out."""
 
@@ -47,8 +49,11 @@ def print_error(message: str) -> None:
 
 
 def print_rows(title: str, rows: Rows) -> None:
-    """A title and rows below it: aligned for a terminal, ``label: value`` for a pipe, never cut."""
-    rows = [(label, value) for label, value in rows if value]
+    """A title and rows below it: aligned for a terminal, ``label: value`` for a pipe, never cut.
+
+    What a stranger's metadata holds must not act on the terminal: control characters are written out.
+    """
+    rows = [(readable(label), readable(value)) for label, value in rows if value]
     if not is_terminal():
         typer.echo(title)
         for label, value in rows:

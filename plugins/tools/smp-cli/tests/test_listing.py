@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import smp_core
+from smp_cli.console import print_rows
 from smp_cli.tables import millions, natural
 
 LIGHT = """
@@ -299,3 +300,9 @@ def test_help_names_every_command(run):
 def test_parameters_for_people():
     assert millions(21_284_672) == "21.3 M"
     assert millions(None) == ""
+
+
+def test_control_characters_of_metadata_are_written_out(capsys):
+    """A stranger's summary must not clear the screen or change the title of the window."""
+    print_rows("acme", [("what\x07", "\x1b]0;owned\x07 sum\x1b[2J")])
+    assert capsys.readouterr().out == "acme\n  what\\x07: \\x1b]0;owned\\x07 sum\\x1b[2J\n"

@@ -175,6 +175,22 @@ def test_update_carries_changes_over_and_keeps_yours(made, run, versions):
     assert not (folder / "acme_smp_hiera" / "neck.py").exists()
 
 
+def test_update_carries_changes_over_that_keep_the_size_and_time_of_a_file(made, run, versions):
+    """As pip unpacks them, files of all versions have one time; git would take such a one for the one it knows."""
+    folder = made("neck")
+    git(folder, "init", "--quiet")
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "--message", "Begin")
+    released = max(versions.iterdir(), key=lambda path: float(path.name))
+    shutil.copytree(released, versions / "9.0")
+    project = versions / "9.0" / "template" / "pyproject.toml.jinja"
+    project.write_text(project.read_text().replace(">=3.10", ">=3.11"))
+    for file in versions.rglob("*"):
+        os.utime(file, (1_700_000_000, 1_700_000_000))
+    run("plugins", "update", folder)
+    assert 'requires-python = ">=3.11"' in (folder / "pyproject.toml").read_text()
+
+
 TRAP = "import pathlib\npathlib.Path({mark!r}).touch()\nraise SystemExit('a module of the checkout was imported')\n"
 
 
@@ -246,7 +262,13 @@ def test_update_marks_conflicts(made, run, versions):
     git(folder, "add", ".")
     git(folder, "commit", "--quiet", "--message", "Begin")
     newer(versions)
-    assert run("plugins", "update", folder).exit_code == 0
+    result = run("plugins", "update", folder)
+    assert result.exit_code == 1
+    first, second = result.output.splitlines()
+    assert first == f"{folder}: from version 1.0 of the template to 9.0; look at git diff, then commit"
+    assert second.startswith(
+        "error: what you and the template changed differs in acme_smp_hiera/plugin.py: choose between"
+    )
     text = plugin.read_text()
     assert text.index("<<<<<<<") < text.index("as my own data.") < text.index("as pure data.") < text.index(">>>>>>>")
 

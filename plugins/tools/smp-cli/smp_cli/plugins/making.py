@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import keyword
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,12 @@ def new(kind: str, name: str, *, model: str | None, author: str | None, out: Pat
     data = [argument for key, value in answers.items() for argument in ("--data", f"{key}={value}")]
     run_copier("copy", "--defaults", "--quiet", *data, ADDRESS, str(folder.resolve()))
     typer.echo(f"{folder}: the {kind} {model!r}, as the distribution {name}")
-    for step in (f"cd {folder}", "git init && git add . && git commit -m Begin", 'pip install -e ".[test]"', "pytest"):
+    for step in (
+        f"cd {shlex.quote(str(folder))}",
+        "git init && git add . && git commit -m Begin",
+        'pip install -e ".[test]"',
+        "pytest",
+    ):
         typer.echo(f"  {step}")
 
 
@@ -70,7 +76,8 @@ def update(folder: Path) -> None:
     Nothing of the folder is imported or run, and its file of answers can name no template but this package's.
 
     Raises:
-        CliError: it was not made from the template, is not tracked by git, or has changes that are not committed.
+        CliError: it was not made from the template, is not tracked by git, or has changes that are not committed; or,
+            once everything is merged, some of the user's lines and of the template's exclude one another.
     """
     before = _version(folder)
     run_copier("update", "--defaults", "--quiet", "--conflict", "inline", str(folder.resolve()))
@@ -79,6 +86,20 @@ def update(folder: Path) -> None:
         typer.echo(f"{folder}: version {after} of the template, which is the newest")
     else:
         typer.echo(f"{folder}: from version {before} of the template to {after}; look at git diff, then commit")
+    conflicts = _conflicts(folder)
+    if conflicts:
+        raise CliError(
+            f"what you and the template changed differs in {', '.join(conflicts)}: choose between the lines that are "
+            "marked there with <<<<<<< and >>>>>>>, then commit"
+        )
+
+
+def _conflicts(folder: Path) -> list[str]:
+    """Files with marks of conflicts in them."""
+    places = (path.relative_to(folder) for path in folder.rglob("*"))
+    files = sorted(place for place in places if place.parts[0] != ".git" and (folder / place).is_file())
+    marked = (place for place in files if re.search(rb"^<<<<<<< ", (folder / place).read_bytes(), re.MULTILINE))
+    return [place.as_posix() for place in marked]
 
 
 def _version(folder: Path) -> str:

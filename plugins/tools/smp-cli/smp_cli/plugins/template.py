@@ -87,6 +87,8 @@ def _repository(versions: Path) -> Iterator[Path]:
                 if old.name != ".git":
                     shutil.rmtree(old) if old.is_dir() else old.unlink()
             shutil.copytree(version, folder, dirs_exist_ok=True)
+            # Else git takes a file of the same size and time for the one that it has.
+            (folder / ".git" / "index").unlink(missing_ok=True)
             _git(folder, "add", "--all", "--force")
             _git(folder, "commit", "--quiet", "--no-verify", "--message", version.name)
             _git(folder, "tag", version.name)

@@ -74,8 +74,8 @@ class Planner:
         declared = nodata
         if nodata is None and options.nodata == "source" and source.dtype.kind == "f":
             nodata = math.nan
-        layout = Layout(*(axis(length, options.tile, options.overlap) for length in source.shape[:2]))
-        size = layout.rows.tile, layout.columns.tile
+        layout = Layout(*(axis(length, options.tile, options.overlap, options.context) for length in source.shape[:2]))
+        size = layout.rows.seen, layout.columns.seen
         classes, ratio = self._probe(source, size)
         finish = finisher(
             output=options.output,

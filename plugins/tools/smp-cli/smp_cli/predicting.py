@@ -20,6 +20,7 @@ Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Also what li
 Threshold = Annotated[float, typer.Option(help="Probability above which a pixel is of the one class.")]
 Tile = Annotated[int, typer.Option(help="Side of a tile, in pixels.")]
 Overlap = Annotated[float, typer.Option(help="The part of a tile that the next one covers too.")]
+Context = Annotated[int, typer.Option(help="Pixels around a tile that the model sees too.")]
 Blend = Annotated[str, typer.Option(help="gaussian, cosine, constant or none.")]
 Augmentation = Annotated[str | None, typer.Option(help="Test-time augmentation: flips or d4.")]
 Batch = Annotated[int | None, typer.Option(min=1, help="Tiles at once; by default what keeps the device busy.")]
@@ -49,6 +50,7 @@ def predict(
     threshold: Threshold = 0.5,
     tile: Tile = 512,
     overlap: Overlap = 0.25,
+    context: Context = 0,
     blend: Blend = "gaussian",
     tta: Augmentation = None,
     batch_size: Batch = None,
@@ -79,6 +81,7 @@ def predict(
     options = Options(
         tile=tile,
         overlap=overlap,
+        context=context,
         blend=blend,  # type: ignore[arg-type]  # Options says what is wrong
         tta=tta,
         batch_size=batch_size or "auto",

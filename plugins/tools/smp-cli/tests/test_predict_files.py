@@ -121,7 +121,15 @@ def test_a_png_of_several_maps(run, save_model, picture, tmp_path):
 
 def test_options_reach_the_model(run, save_model, picture, pixels, tmp_path):
     folder = save_model(classes=3)
-    options = {"tile": 32, "overlap": 0.5, "blend": "cosine", "tta": "flips", "batch_size": 2, "device": "cpu"}
+    options = {
+        "tile": 32,
+        "overlap": 0.5,
+        "context": 16,
+        "blend": "cosine",
+        "tta": "flips",
+        "batch_size": 2,
+        "device": "cpu",
+    }
     arguments = [item for key, value in options.items() for item in (f"--{key.replace('_', '-')}", value)]
     result = run("predict", picture, "--model", folder, "--out", tmp_path, *arguments)
     assert result.exit_code == 0, result.output

@@ -35,11 +35,13 @@ class Axis:
         length: of the image.
         tile: of a tile; the last one may reach beyond the image.
         stride: from tile to tile.
+        context: what the model sees before a tile and after it, and gives no scores of.
     """
 
     length: int
     tile: int
     stride: int
+    context: int = 0
 
     @property
     def count(self) -> int:
@@ -51,9 +53,24 @@ class Axis:
         """What a tile has in common with the next."""
         return self.tile - self.stride
 
+    @property
+    def seen(self) -> int:
+        """How many pixels the model sees: a tile with its context, no more than the image has."""
+        return min(self.tile + 2 * self.context, max(self.tile, _aligned(self.length)))
+
     def start(self, index: int) -> int:
         """The first pixel of a tile."""
         return index * self.stride
+
+    def window(self, index: int) -> int:
+        """The first pixel that the model sees with a tile.
+
+        Near the edges it sees more of the one side instead of a mirror image on the other.
+        """
+        start = self.start(index)
+        last = max(0, _aligned(self.length - self.seen))
+        begin = max(0, min(start - self.context, last))
+        return max(begin, start + self.tile - self.seen)
 
 
 @dataclass(frozen=True)
@@ -72,18 +89,19 @@ class Swath:
     end: int
 
 
-def axis(length: int, tile: int, overlap: float) -> Axis:
+def axis(length: int, tile: int, overlap: float, context: int = 0) -> Axis:
     """The tiles along a side.
 
-    A side that is shorter than a tile gets one tile of its own length, rounded up to a multiple of 32.
+    A side that is shorter than a tile gets one tile of its own length, rounded up to a multiple of 32, without context.
 
     Args:
         length: pixels of the image.
         tile: pixels of a tile.
         overlap: the part of a tile that the next one covers too, in [0, 1), at least.
+        context: pixels around a tile that the model sees too.
     """
     if length <= tile:
-        side = min(tile, math.ceil(length / _ALIGNMENT) * _ALIGNMENT)
+        side = min(tile, _aligned(length))
         return Axis(length, side, side)
     most = max(1, round(tile * (1 - overlap)))
     if most >= _ALIGNMENT:
@@ -91,7 +109,11 @@ def axis(length: int, tile: int, overlap: float) -> Axis:
     # As few tiles as that takes, as far apart as the image needs: the last one sees little of the mirror image.
     steps = math.ceil((length - tile) / most)
     stride = math.ceil((length - tile) / steps)
-    return Axis(length, tile, min(most, math.ceil(stride / _ALIGNMENT) * _ALIGNMENT))
+    return Axis(length, tile, min(most, _aligned(stride)), context)
+
+
+def _aligned(length: int) -> int:
+    return math.ceil(length / _ALIGNMENT) * _ALIGNMENT
 
 
 def swaths(columns: Axis, width: int) -> Iterator[Swath]:
@@ -142,16 +164,21 @@ def own(index: int, tiles: Axis) -> tuple[int, int]:
 
 
 def scaled(tiles: Axis, ratio: Fraction) -> Axis:
-    """The same tiles on a result whose sides are ``ratio`` times as long.
+    """The same tiles, without their context, on a result whose sides are ``ratio`` times as long.
 
     Raises:
-        OptionError: tile or stride would not be whole pixels.
+        OptionError: tile, stride or context would not be whole pixels.
     """
     tile, stride = tiles.tile * ratio, tiles.stride * ratio
     if tile.denominator != 1 or stride.denominator != 1:
         raise OptionError(
             f"the model gives {ratio} pixel for each of its input, so tile and stride must be multiples of "
             f"{ratio.denominator}; got a tile of {tiles.tile} with a stride of {tiles.stride}"
+        )
+    if tiles.context and ((tiles.context * ratio).denominator, (_ALIGNMENT * ratio).denominator) != (1, 1):
+        raise OptionError(
+            f"the model gives {ratio} pixel for each of its input: context must be a multiple of {ratio.denominator}, "
+            f"which must divide {_ALIGNMENT}; got a context of {tiles.context}"
         )
     return Axis(math.ceil(tiles.length * ratio), int(tile), int(stride))
 

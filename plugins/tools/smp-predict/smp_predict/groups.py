@@ -181,7 +181,7 @@ class Group:
         if image.failed:
             return
         with as_sink_errors(image.target):
-            block = item.assembler.add(item.tile.row, item.tile.column, scores, item.tile.missing)
+            block = image.job.blended(item.tile, scores, item.assembler)
             if block is not None:
                 image.pixels.write(block.window, image.job.finish(block))
                 self._tally.pixels(block.window.height * block.window.width)
@@ -202,7 +202,7 @@ class Group:
 
 def _batches_with(first: Job, second: Job) -> bool:
     """Whether tiles of two images may share a batch."""
-    sides = [(job.layout.rows.tile, job.layout.columns.tile) for job in (first, second)]
+    sides = [(job.layout.rows.seen, job.layout.columns.seen) for job in (first, second)]
     kinds = [(job.source.shape[2], job.source.dtype, job.batch_size) for job in (first, second)]
     return sides[0] == sides[1] and kinds[0] == kinds[1]
 

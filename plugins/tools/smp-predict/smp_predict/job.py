@@ -11,8 +11,9 @@ from fractions import Fraction
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from smp_predict.assembling import Assembler
+from smp_predict.assembling import Assembler, Block
 from smp_predict.errors import PredictError, SinkError
 from smp_predict.finishing import Finisher
 from smp_predict.formats import Writer, writer_for
@@ -69,11 +70,21 @@ class Job:
             found.carry.copy_(torch.from_numpy(carry))
         return found
 
+    def blended(self, tile: Tile, scores: Tensor | None, assembler: Assembler) -> Block | None:
+        """Give an assembler the scores of a tile, without those of its context; what is finished by it."""
+        if scores is not None:
+            down, across = (
+                slice(int(part.start * self.ratio), int(part.stop * self.ratio))
+                for part in self.layout.own(tile.row, tile.column)
+            )
+            scores = scores[:, down, across]
+        return assembler.add(tile.row, tile.column, scores, tile.missing)
+
     @property
     def swath_width(self) -> int:
         """How many columns of the image may be open at once."""
         sums = 4 * (self.classes + 1) * max(1, self.layout.rows.overlap) * self.ratio**2
-        read = 2 * self.source.shape[2] * self.source.dtype.itemsize * self.layout.rows.tile
+        read = 2 * self.source.shape[2] * self.source.dtype.itemsize * self.layout.rows.seen
         return int(_BUDGET / (sums + read))
 
 
@@ -183,7 +194,7 @@ def _run_batch(job: Job, tiles: list[Tile], assembler: Assembler, sink: Sink | R
     found, batch_size = job.runner(present, batch_size) if present else ([], batch_size)
     scores = iter(found)
     for tile in tiles:
-        block = assembler.add(tile.row, tile.column, None if tile.pixels is None else next(scores), tile.missing)
+        block = job.blended(tile, None if tile.pixels is None else next(scores), assembler)
         if block is not None:
             sink.write(block.window, job.finish(block))
     return batch_size

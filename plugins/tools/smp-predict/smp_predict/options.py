@@ -31,6 +31,7 @@ class Options:
 
     tile: int = 512
     overlap: float = 0.25
+    context: int = 0
     blend: Blend = "gaussian"
     batch_size: int | str = "auto"
     tta: str | None = None
@@ -59,6 +60,8 @@ class Options:
             wrong.append(f"overlap must lie in [0, 1), got {self.overlap!r}")
         if isinstance(self.foreground, bool) or not isinstance(self.foreground, int):
             wrong.append(f"foreground must be an int, got {self.foreground!r}")
+        if isinstance(self.context, bool) or not isinstance(self.context, int) or self.context < 0:
+            wrong.append(f"context must be an int of at least 0, got {self.context!r}")
         if self.batch_size != "auto" and (not isinstance(self.batch_size, int) or self.batch_size < 1):
             wrong.append(f"batch_size must be an int of at least 1 or 'auto', got {self.batch_size!r}")
         if not _is_number(self.threshold) or not 0 <= self.threshold <= 1:

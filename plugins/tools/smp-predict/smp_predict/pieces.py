@@ -79,7 +79,7 @@ def run_piece(job: Job, piece: Piece, path: Path) -> None:
                 own = None if tile.pixels is None else next(scores)
                 if tile.row < needed:
                     continue
-                block = assembler.add(tile.row, tile.column, own, tile.missing)
+                block = job.blended(tile, own, assembler)
                 if block is not None and tile.row >= piece.first:
                     there = block.window
                     row, column = there.row - piece.window.row, there.column - piece.window.column

@@ -77,8 +77,8 @@ class Planner:
         if value is None and (mask is not None or (options.nodata == "source" and source.dtype.kind == "f")):
             value = math.nan
         nodata = None if value is None else Nodata(value, mask)
-        layout = Layout(*(axis(length, options.tile, options.overlap) for length in source.shape[:2]))
-        size = layout.rows.tile, layout.columns.tile
+        layout = Layout(*(axis(length, options.tile, options.overlap, options.context) for length in source.shape[:2]))
+        size = layout.rows.seen, layout.columns.seen
         classes, ratio = self._probe(source, size)
         finish = finisher(
             output=options.output,

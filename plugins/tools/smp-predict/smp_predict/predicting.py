@@ -28,6 +28,7 @@ def predict(
     *,
     tile: int = 512,
     overlap: float = 0.25,
+    context: int = 0,
     blend: Blend = "gaussian",
     batch_size: int | str = "auto",
     tta: str | None = None,
@@ -59,6 +60,8 @@ def predict(
         tile: side of a tile, in pixels of the image.
         overlap: the part of a tile that the next one covers too, in [0, 1), at least; more where the tiles would reach
             far beyond the image.
+        context: pixels around each tile that the model sees too, and whose scores are dropped: for models that look
+            far. Near the edges of the image it sees more of the one side instead.
         blend: how the scores of overlapping tiles are averaged: ``"gaussian"``, ``"cosine"`` or ``"constant"``;
             ``"none"`` takes each pixel from the tile whose middle is the nearest.
         batch_size: tiles at once; ``"auto"``: a million pixels on the CPU, four million on other devices. Where the
@@ -106,6 +109,7 @@ def predict(
     options = Options(
         tile=tile,
         overlap=overlap,
+        context=context,
         blend=blend,
         batch_size=batch_size,
         tta=tta,

@@ -36,6 +36,7 @@ def settings(job: Job, options: Options, source: object, model: object, digest: 
         "tile": [
             options.tile,
             options.overlap,
+            options.context,
             job.blend,
             job.batch_size,
             options.tta,

@@ -20,8 +20,8 @@ class Tile:
 
     Attributes:
         row, column: its place among the tiles.
-        pixels: (h, w, C) in the source's dtype; None: there is nothing but nodata.
-        missing: (h, w) bool, where there is nodata beside pixels; None: nowhere, or everywhere.
+        pixels: (h, w, C) in the source's dtype, with the tile's context; None: there is nothing but nodata.
+        missing: (h, w) bool, where the tile itself has nodata beside pixels; None: nowhere, or everywhere.
     """
 
     row: int
@@ -36,6 +36,11 @@ class Layout:
 
     rows: Axis
     columns: Axis
+
+    def own(self, row: int, column: int) -> tuple[slice, slice]:
+        """The tile itself within what the model sees."""
+        top, left = (side.start(k) - side.window(k) for side, k in ((self.rows, row), (self.columns, column)))
+        return slice(top, top + self.rows.tile), slice(left, left + self.columns.tile)
 
 
 @dataclass(frozen=True)
@@ -74,8 +79,8 @@ class _Band:
         self._source = source
         self._layout = layout
         columns = layout.columns
-        begin = columns.start(swath.first)
-        end = columns.start(swath.last - 1) + columns.tile
+        begin = columns.window(swath.first)
+        end = columns.window(swath.last - 1) + columns.seen
         wanted = reflected(begin, end, columns.length)
         self._left = int(wanted.min())
         self._width = int(wanted.max()) + 1 - self._left
@@ -84,10 +89,10 @@ class _Band:
         self._kept_from = 0
 
     def read(self, row: int) -> Array:
-        """The band of a tile row: (tile height, width of the swath with its mirror image, C)."""
+        """The band of a tile row: (what the model sees, width of the swath with its mirror image, C)."""
         rows = self._layout.rows
-        begin = rows.start(row)
-        wanted = reflected(begin, begin + rows.tile, rows.length)
+        begin = rows.window(row)
+        wanted = reflected(begin, begin + rows.seen, rows.length)
         first, last = int(wanted.min()), int(wanted.max()) + 1
         self._kept = self._rows(first, last)
         self._kept_from = first
@@ -101,7 +106,7 @@ class _Band:
     def _rows(self, first: int, last: int) -> Array:
         kept, end = self._kept, 0 if self._kept is None else self._kept_from + len(self._kept)
         if kept is None or not self._kept_from <= first < end <= last:
-            return np.array(self._window(first, last))  # the source may have given its own pixels
+            return np.array(self._window(first, last))  # a copy: the source may have given its own pixels
         common = kept[first - self._kept_from :]
         # In place where it can be, so that no second band is held: tiles are copies.
         rows = kept if len(kept) == last - first else np.empty((last - first, *kept.shape[1:]), kept.dtype)
@@ -132,11 +137,11 @@ def cut(
     for row in range(first_row, layout.rows.count if last_row is None else last_row):
         pixels = band.read(row)
         for column in range(swath.first, swath.last):
-            begin = columns.start(column) - columns.start(swath.first)
-            yield _tile(row, column, pixels[:, begin : begin + columns.tile], nodata)
+            begin = columns.window(column) - columns.window(swath.first)
+            yield _tile(layout, row, column, pixels[:, begin : begin + columns.seen], nodata)
 
 
-def _tile(row: int, column: int, pixels: Array, nodata: Nodata | None) -> Tile:
+def _tile(layout: Layout, row: int, column: int, pixels: Array, nodata: Nodata | None) -> Tile:
     missing = None
     if nodata is not None and nodata.mask is not None:
         pixels, left_out = pixels[..., :-1], pixels[..., -1] != 0
@@ -145,13 +150,14 @@ def _tile(row: int, column: int, pixels: Array, nodata: Nodata | None) -> Tile:
         missing = is_missing(pixels, nodata.value)
     if missing is None or not missing.any():
         return Tile(row, column, pixels.copy())
-    if missing.all():
+    own = missing[layout.own(row, column)]
+    if own.all():
         return Tile(row, column, None)
     # The model sees pixels near those without: not -9999, nor NaN, which would make all of its result NaN.
     mean = pixels[~missing].mean(axis=0, dtype=np.float64)
     filled = pixels.copy()
     filled[missing] = mean if pixels.dtype.kind == "f" else np.rint(mean)
-    return Tile(row, column, np.ascontiguousarray(filled), missing)
+    return Tile(row, column, np.ascontiguousarray(filled), own if own.any() else None)
 
 
 def is_missing(pixels: Array, nodata: float) -> Array:

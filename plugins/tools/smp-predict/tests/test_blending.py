@@ -38,16 +38,18 @@ def ramp_of_arrays(tile):
     tile=st.integers(1, 70),
     overlap=st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.8]),
     blend=st.sampled_from(BLENDS),
+    context=st.sampled_from([0, 5, 32]),
     batch_size=st.sampled_from([1, 3, 50]),
     columns_at_once=st.sampled_from([1, 40, 10**6]),
 )
-def test_as_plain_blending(height, width, channels, tile, overlap, blend, batch_size, columns_at_once):
+def test_as_plain_blending(height, width, channels, tile, overlap, blend, context, batch_size, columns_at_once):
     tile = max(tile, max(height, width) // 12)  # not thousands of tiles
     values = np.random.default_rng(0).random((height, width, channels), dtype=np.float32)
-    expected = reference.blended(values, ramp_of_arrays, tile, overlap, blend)
+    expected = reference.blended(values, ramp_of_arrays, tile, overlap, blend, context)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("smp_predict.job.Job.swath_width", property(lambda _: columns_at_once))
-        found = predict(ramp, values, tile=tile, overlap=overlap, blend=blend, batch_size=batch_size, output="scores")
+        options = {"tile": tile, "overlap": overlap, "blend": blend, "context": context, "batch_size": batch_size}
+        found = predict(ramp, values, output="scores", **options)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5)
 

@@ -33,11 +33,18 @@ def _narrow(monkeypatch):
 
 
 @pytest.mark.parametrize("overlap", [0, 0.25, 0.5, 0.75])
-@pytest.mark.parametrize("nodata", [None, 0])
-def test_to_the_bit(tmp_path, image, overlap, nodata):
+@pytest.mark.parametrize(("nodata", "context"), [(None, 0), (0, 0), (0, 16)])
+def test_to_the_bit(tmp_path, image, overlap, nodata, context):
     image[50:140, 100:300] = 0
     model = Batched()
-    options = {"tile": 32, "overlap": overlap, "batch_size": 3, "output": "scores", "nodata": nodata}
+    options = {
+        "tile": 32,
+        "overlap": overlap,
+        "batch_size": 3,
+        "output": "scores",
+        "nodata": nodata,
+        "context": context,
+    }
     expected = predict(model, image, **options)
     whole, model.calls = model.calls, 0
     with planner(model, Options(**options)) as plan:

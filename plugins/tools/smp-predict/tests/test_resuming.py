@@ -87,7 +87,7 @@ def test_cut_twice(tmp_path, source):
     assert cut.read_bytes() == whole.read_bytes()
 
 
-@pytest.mark.parametrize("changed", ["options", "model", "image", "resume"])
+@pytest.mark.parametrize("changed", ["options", "context", "model", "image", "resume"])
 def test_what_changed_starts_over(tmp_path, source, image, changed):
     target = tmp_path / "labels.npy"
     whole = Counted()
@@ -96,6 +96,8 @@ def test_what_changed_starts_over(tmp_path, source, image, changed):
     options = dict(OPTIONS)
     if changed == "options":
         options["blend"] = "cosine"
+    if changed == "context":
+        options["context"] = 8
     if changed == "model":
         with torch.no_grad():
             whole.layer.bias += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -21,22 +22,78 @@ def builder():
     return module
 
 
-def liar(folder: Path) -> Path:
-    """A neck whose levels are of one pixel, without a licence."""
-    place = folder / "acme-liar"
-    (place / "acme_liar").mkdir(parents=True)
+def spoilt(folder: Path, name: str, old: str, new: str, *, where: str = "neck.py") -> Path:
+    """A neck without a licence, one of whose files says something else."""
+    package = name.replace("-", "_")
+    place = folder / name
+    (place / package).mkdir(parents=True)
     (place / "pyproject.toml").write_text(
         '[build-system]\nrequires = ["flit_core"]\nbuild-backend = "flit_core.buildapi"\n[project]\n'
-        'name = "acme-liar"\nversion = "0.1"\ndescription = "A neck"\n[tool.flit.module]\nname = "acme_liar"\n'
-        '[project.entry-points.smp_core]\nliar = "acme_liar.plugin"\n'
+        f'name = "{name}"\nversion = "0.1"\ndescription = "A neck"\n[tool.flit.module]\nname = "{package}"\n'
+        f'[project.entry-points.smp_core]\nplugin = "{package}.plugin"\n'
     )
-    (place / "acme_liar" / "__init__.py").write_text("")
-    source = (STRANGERS / "acme-smp-stairs" / "acme_stairs" / "neck.py").read_text()
-    assert source.count("size=[rows, columns]") == 1
-    (place / "acme_liar" / "neck.py").write_text(source.replace("size=[rows, columns]", "size=[1, 1]"))
-    plugin = (STRANGERS / "acme-smp-stairs" / "acme_stairs" / "plugin.py").read_text()
-    (place / "acme_liar" / "plugin.py").write_text(plugin.replace("acme_stairs", "acme_liar"))
+    (place / package / "__init__.py").write_text("")
+    for file in ("neck.py", "plugin.py"):
+        source = (STRANGERS / "acme-smp-stairs" / "acme_stairs" / file).read_text()
+        source = source.replace("acme_stairs", package)
+        if file == where:
+            assert source.count(old) == 1
+            source = source.replace(old, new)
+        (place / package / file).write_text(source)
     return place
+
+
+def liar(folder: Path) -> Path:
+    """Its levels are of one pixel."""
+    return spoilt(folder, "acme-liar", "size=[rows, columns]", "size=[1, 1]")
+
+
+def build(builder, folder: Path, *lines: object, options: tuple[str, ...] = ()) -> tuple[list[dict[str, object]], str]:
+    """What the program writes of a list."""
+    (folder / "list.txt").write_text("\n".join(map(str, lines)))
+    builder.main(["--list", str(folder / "list.txt"), "--out", str(folder), *OPTIONS, *options])
+    return json.loads((folder / "directory.json").read_text()), (folder / "README.md").read_text()
+
+
+LEAVES = 'import os; print("[]"); print({"passed": True, "checks_run": 40, "failures": []}, flush=True); os._exit(0)'
+
+
+def test_a_distribution_that_ends_its_process_fails_alone(builder, tmp_path):
+    entries, text = build(
+        builder,
+        tmp_path,
+        spoilt(tmp_path, "acme-leaver", "from smp_core.plugin", f"{LEAVES}\nfrom smp_core.plugin", where="plugin.py"),
+        spoilt(tmp_path, "acme-quitter", "        super().__init__()\n", f"        {LEAVES}\n"),
+        spoilt(tmp_path, "acme-loop", "        super().__init__()\n", "        while True: pass\n"),
+        STRANGERS / "acme-smp-tools",
+        options=("--timeout", "20"),
+    )
+    leaver, quitter, loop, tools = entries
+    assert [entry["passed"] for entry in entries] == [False, False, False, None]
+    assert leaver["problem"] == "it cannot be examined: the process that imports its plugin ended with status 0"
+    assert re.match(
+        r"acme-quitter does not pass: the process of its checks ended with status 0, after \d checks?, the last of "
+        r"them acme-quitter-\w+; a plugin must not end, leave or hold up the process that it is used in; the last line",
+        quitter["problem"],
+    )
+    assert "the process of its checks was killed, as nothing came of it for 20 s, after " in loop["problem"]
+    assert tools["commands"] == ["count"]
+    ran = f"{quitter['checks_run']}, quick"
+    assert f"| `acme-quitter` | 0.1 | neck `acme_quitter` | MIT |  | {ran} | **fail** |" in text
+    assert "\n## acme-leaver\n\n- it cannot be examined: " in text
+
+
+def test_what_is_not_checked_has_commands_alone(builder):
+    entry = {"distribution": "acme-x", "status": "ok", "error": None, "commands": ["count"]}
+    entry |= dict.fromkeys(builder._CHECKED, ())
+    assert builder._checked(entry, {}, None, quick=True, patience=1.0) == {
+        "checks_run": 0,
+        "passed": None,
+        "failures": [],
+        "problem": None,
+    }
+    disabled = builder._checked({**entry, "status": "disabled"}, {}, None, quick=True, patience=1.0)
+    assert (disabled["passed"], disabled["problem"]) == (False, "disabled")
 
 
 def test_the_directory_of_test_plugins(builder, tmp_path, capsys):

@@ -1,12 +1,9 @@
-"""``smp plugins list``, ``show`` and ``validate``, for people and as JSON."""
+"""``smp plugins list`` and ``show``, for people and as JSON."""
 
 from __future__ import annotations
 
 import json
-import sys
-import types
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
 
 import pytest
 
@@ -70,66 +67,3 @@ def test_show_what_is_none(run, name, message):
     result = run("plugins", "show", name)
     assert result.exit_code == 1
     assert result.output.startswith(message)
-
-
-@dataclass
-class Report:
-    """What `smp_testing.check_plugin` returns, as far as the command looks at it."""
-
-    plugin: str
-    passed: bool
-
-    def as_dict(self) -> dict[str, Any]:
-        return {"plugin": self.plugin, "passed": self.passed, "checks": []}
-
-    def summary(self) -> str:
-        return f"{self.plugin}: 3 checks, {0 if self.passed else 1} failed"
-
-
-@pytest.fixture
-def kit(monkeypatch):
-    """Stands for smp-testing, which finds fault with smp-fpn."""
-    kit = types.ModuleType("smp_testing")
-    kit.check_plugin = lambda name: Report(name, name != "smp-fpn")
-    monkeypatch.setitem(sys.modules, "smp_testing", kit)
-    return kit
-
-
-@pytest.mark.parametrize(("name", "status"), [("smp-unet", 0), ("smp-fpn", 1)])
-def test_validate(run, kit, name, status):
-    result = run("plugins", "validate", name)
-    assert (result.exit_code, result.output) == (status, f"{name}: 3 checks, {status} failed\n")
-    result = run("plugins", "validate", name, "--json")
-    assert result.exit_code == status
-    assert json.loads(result.output) == {"plugin": name, "passed": not status, "checks": []}
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("resnet18", "error: 'resnet18' is an encoder of smp-resnet; run: smp plugins validate smp-resnet\n"),
-        ("smp-unett", "error: no plugin of a distribution 'smp-unett' is installed; did you mean 'smp-unet'"),
-    ],
-)
-def test_validate_what_is_none(run, kit, name, message):
-    result = run("plugins", "validate", name)
-    assert result.exit_code == 1
-    assert result.output.startswith(message)
-
-
-def test_validate_without_the_kit(run, monkeypatch):
-    monkeypatch.setitem(sys.modules, "smp_testing", None)
-    result = run("plugins", "validate", "smp-unet")
-    assert result.exit_code == 1
-    assert result.output == (
-        "error: validating a plugin needs smp-testing, which is not installed; run: pip install smp-testing\n"
-    )
-
-
-def test_validate_with_an_older_kit(run, kit):
-    del kit.check_plugin
-    kit.__version__ = "0.9"
-    result = run("plugins", "validate", "smp-unet")
-    assert result.output == (
-        "error: validating a plugin needs a newer smp-testing than 0.9; run: pip install -U smp-testing\n"
-    )

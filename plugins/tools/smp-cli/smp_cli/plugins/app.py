@@ -84,11 +84,18 @@ def _not_strict() -> Iterator[None]:
 
 @plugins_app.command()
 @guarded
-def validate(name: Distribution, json: Json = False) -> None:
-    """Run the checks of smp-testing on an installed plugin; exit status 1 where one fails."""
+def validate(
+    name: Distribution,
+    json: Json = False,
+    timeout: Annotated[float, typer.Option(min=1.0, metavar="SECONDS", help="How long one check may take.")] = 600.0,
+) -> None:
+    """Run the checks of smp-testing on an installed plugin, in a process of their own.
+
+    Exit status 1 where one fails, takes too long, or where the plugin ends the process.
+    """
     from smp_cli.plugins.validating import validate
 
-    validate(name, as_json=json)
+    validate(name, as_json=json, patience=timeout)
 
 
 @plugins_app.command()

@@ -17,7 +17,7 @@ from smp_predict.assembling import Assembler
 from smp_predict.errors import OptionError
 from smp_predict.formats import writer_for
 from smp_predict.grid import Swath, swaths
-from smp_predict.job import Job, as_sink_errors, finish_file, refuse_own_source
+from smp_predict.job import Job, as_sink_errors, finish_file, refuse_folder, refuse_own_source
 from smp_predict.planning import Given, Planner, open_given
 from smp_predict.protocols import Array, Source
 from smp_predict.scratch import RawPixels, Scratch
@@ -112,6 +112,7 @@ class Group:
         target = self._folder / name
         refuse_own_source(given, target)
         writer_for(target)
+        refuse_folder(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         job = self._planner.job(opened.result(), self._tally.report(name))
         if is_large(job):
@@ -169,28 +170,33 @@ class Group:
 
     def _give(self, item: _Waiting, scores: Tensor | None) -> None:
         try:
-            self._assemble(item, scores)
+            done = self._assemble(item, scores)
         except Exception as error:  # of its writer
             self._fail(item.image, error)
+            return
+        if done is not None:
+            self._tally.finished(done)
 
     def _runner(self, waiting: Sequence[_Waiting], present: Sequence[Array]) -> tuple[list[Tensor], int]:
         return waiting[0].image.job.runner(present, self._batch_size) if present else ([], self._batch_size)
 
-    def _assemble(self, item: _Waiting, scores: Tensor | None) -> None:
+    def _assemble(self, item: _Waiting, scores: Tensor | None) -> Outcome | None:
+        """Blend a tile in; the outcome where it was the image's last."""
         image = item.image
         if image.failed:
-            return
+            return None
         with as_sink_errors(image.target):
             block = image.job.blended(item.tile, scores, item.assembler)
             if block is not None:
                 image.pixels.write(block.window, image.job.finish(block))
                 self._tally.pixels(block.window.height * block.window.width)
             image.left -= 1
-            if not image.left:
-                finish_file(image.job, image.pixels, image.scratch, image.target, writer_for(image.target))
-                image.pixels.close()
-                self._open.remove(image)
-                self._tally.finished(Outcome(image.name, image.given, image.target, None))
+            if image.left:
+                return None
+            finish_file(image.job, image.pixels, image.scratch, image.target, writer_for(image.target))
+            image.pixels.close()
+            self._open.remove(image)
+            return Outcome(image.name, image.given, image.target, None)
 
     def _fail(self, image: _Image, error: Exception) -> None:
         if not image.failed:

@@ -37,6 +37,17 @@ def digest_of(value: object) -> str:
     return found.hash.hexdigest()
 
 
+def digest_of_file(path: str | os.PathLike[str]) -> str:
+    """32 hexadecimal digits of where a file lies, its size and time; of a folder, those of all that it holds.
+
+    Raises:
+        OSError: it is not there.
+    """
+    found = _Digest()
+    found.file(path)
+    return found.hash.hexdigest()
+
+
 class _Digest:
     def __init__(self) -> None:
         self.hash = hashlib.blake2b(digest_size=16)
@@ -81,11 +92,24 @@ class _Digest:
             raise _UnknownError
         self._text("array", value.dtype.str, value.shape)
         if isinstance(value, np.memmap) and value.filename is not None:
-            status = os.stat(value.filename)  # read once more it would take as long as predicting
-            self._text(os.path.abspath(value.filename), status.st_size, status.st_mtime_ns, value.offset, value.strides)
+            self.file(value.filename)  # read once more it would take as long as predicting
+            self._text(value.offset, value.strides)
             return
         for rows in value if value.ndim > 1 else (value,):
             self.hash.update(np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data)
+
+    def file(self, path: str | os.PathLike[str]) -> None:
+        """Where it lies, its size and time; of a folder, those of all that it holds."""
+        self._text(os.path.abspath(path))
+        for folder, folders, names in os.walk(path):
+            folders.sort()
+            for name in sorted(names):
+                self._status(os.path.join(folder, name))
+        self._status(path)
+
+    def _status(self, path: str | os.PathLike[str]) -> None:
+        status = os.stat(path)
+        self._text(os.fspath(path), status.st_size, status.st_mtime_ns)
 
     def _mapping(self, value: Mapping[Any, Any]) -> None:
         self._all("mapping", (part for item in value.items() for part in item))
@@ -94,10 +118,11 @@ class _Digest:
         self._text("set", sorted(digest_of(item) for item in value))
 
     def _module(self, value: nn.Module) -> None:
-        """Weights, and at each place the class, what it shows of itself, and plain attributes."""
+        """Weights, and at each place the class, hooks, what it shows of itself, and plain attributes."""
         for name, module in value.named_modules():
             self._text(name, _without_addresses(module.extra_repr()), getattr(module, "code", None))
             self.add(type(module))
+            self._all("hooks", [*module._forward_pre_hooks.values(), *module._forward_hooks.values()])
             plain = {key: item for key, item in vars(module).items() if isinstance(item, (int, float, str))}
             self._text(sorted((key, item) for key, item in plain.items() if key[0] != "_" and key != "training"))
         for name, item in [*value.named_parameters(), *value.named_buffers()]:
@@ -170,8 +195,7 @@ class _Digest:
         if content:
             self.add(content)
         elif path and os.path.isfile(path):
-            status = os.stat(path)
-            self._text(os.path.abspath(path), status.st_size, status.st_mtime_ns)
+            self.file(path)
         else:
             raise _UnknownError
 

@@ -28,6 +28,9 @@ from smp_predict.tiles import Layout, Nodata, ReadAhead, Tile, cut
 # read. Wide images see some tiles twice for it, one in nine for 20 classes.
 _BUDGET = 48 << 20
 
+# By which a folder is known to be a Zarr array or group.
+_OF_ZARR = ("zarr.json", ".zarray", ".zgroup")
+
 # How many batches lie between two checkpoints, at least: the last of them is not full.
 _BATCHES = 16
 
@@ -91,6 +94,7 @@ class Job:
 def to_file(job: Job, target: Path, settings: dict[str, object], *, resume: bool) -> None:
     """Predict into a file, from where a former run with the same settings was cut."""
     write = writer_for(target)
+    refuse_folder(target)
     with (
         as_sink_errors(target),
         Scratch(target, settings, resume=resume) as scratch,
@@ -107,6 +111,16 @@ def refuse_own_source(source: object, sink: object) -> None:
     image, result = Path(source), Path(sink)
     if image.name == result.name and image.parent.resolve() == result.parent.resolve():
         raise SinkError(f"{os.fspath(sink)!r} is the image itself: give the result another name")
+
+
+def refuse_folder(target: Path) -> None:
+    """Raise SinkError where a folder has the name of a result, and is none that a result was written as."""
+    if not target.is_dir() or target.is_symlink() or not any(target.iterdir()):
+        return
+    if target.suffix.lower() != ".zarr" or not any((target / name).is_file() for name in _OF_ZARR):
+        raise SinkError(
+            f"{str(target)!r} is a folder with other things in it: move it, or give the result another name"
+        )
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from smp_predict.identity import digest_of
+from smp_predict.identity import digest_of, digest_of_file
 from smp_predict.options import Options
 from smp_predict.planning import Given
 
@@ -67,10 +67,9 @@ class Ledger:
         if not isinstance(given, (str, os.PathLike)):
             return None
         try:
-            status = os.stat(given)
+            text = f"{self._run} {digest_of_file(given)}"
         except OSError:
             return None
-        text = f"{self._run} {os.path.abspath(given)} {status.st_size} {status.st_mtime_ns}"
         return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 

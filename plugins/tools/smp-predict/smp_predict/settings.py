@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from smp_predict.identity import digest_of
+from smp_predict.identity import digest_of, digest_of_file
 from smp_predict.job import Job
 from smp_predict.options import Options
 from smp_predict.running import Model
@@ -63,8 +63,7 @@ def settings(job: Job, options: Options, source: object, model: object, digest: 
         "torch": torch.__version__,
     }
     if isinstance(source, (str, os.PathLike)):
-        status = os.stat(source)
-        found["file"] = [os.path.abspath(source), status.st_size, status.st_mtime_ns]
+        found["file"] = digest_of_file(source)
     else:
         found["file"] = digest_of(source)
     return found

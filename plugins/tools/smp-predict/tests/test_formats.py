@@ -233,6 +233,18 @@ def test_zarr_that_are_no_images(tmp_path):
         open_source(tmp_path / "b.zarr")
 
 
+def test_arrays_in_a_group_and_named_dimensions(tmp_path, image):
+    zarr = pytest.importorskip("zarr")
+    group = zarr.open_group(str(tmp_path / "b.zarr"), mode="w")
+    names = ("c", "y", "x")
+    group.create_array("inner/first", data=image.transpose(2, 0, 1).copy(), dimension_names=names)
+    source = open_source(tmp_path / "b.zarr" / "inner" / "first")
+    assert source.shape == image.shape
+    np.testing.assert_array_equal(source.read(Window(0, 0, *image.shape[:2])), image)
+    with pytest.raises(UnknownFormatError, match="no format can read"):
+        open_source(tmp_path / "c.zarr" / "first")
+
+
 def test_slides(tmp_path, image):
     pytest.importorskip("openslide")
     path = tmp_path / "a.svs"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from smp_predict.identity import digest_of
+from smp_predict.identity import digest_of, digest_of_file
 
 _WEIGHTS = torch.eye(3)
 
@@ -96,6 +96,24 @@ def test_what_a_function_refers_to_counts(monkeypatch):
     before = digest_of(through_global)
     monkeypatch.setitem(globals(), "_WEIGHTS", torch.ones(3, 3))
     assert digest_of(through_global) != before
+
+
+def test_hooks_count():
+    model = torch.nn.Conv2d(3, 2, 1)
+    before = digest_of(model)
+    handle = model.register_forward_hook(lambda module, given, result: result + 1)
+    assert digest_of(model) != before
+    handle.remove()
+    assert digest_of(model) == before
+
+
+def test_a_folder_is_all_that_it_holds(tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "0").write_bytes(b"0")
+    before = digest_of_file(tmp_path / "a")
+    assert digest_of_file(tmp_path / "a") == before
+    (tmp_path / "a" / "b" / "0").write_bytes(b"12")
+    assert digest_of_file(tmp_path / "a") != before
 
 
 def test_modes_and_devices_do_not_count():

@@ -171,3 +171,12 @@ def test_results_stay_in_the_folder(tmp_path, name):
 def test_a_path_alone(tmp_path):
     with pytest.raises(OptionError, match=r"sources must be several paths, or a mapping; got the path 'a.png' alone"):
         predict_many(Seen(), "a.png", tmp_path)
+
+
+def test_what_the_caller_raises_reaches_the_caller(tmp_path):
+    def finished(outcome):
+        raise LookupError("the caller's own")
+
+    paths = pictures(tmp_path, [(30, 31)] * 3)
+    with pytest.raises(LookupError, match=r"^the caller's own$"):
+        predict_many(Seen(), paths, tmp_path / "out", suffix=".npy", options=SMALL, finished=finished)

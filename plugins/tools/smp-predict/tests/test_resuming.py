@@ -222,3 +222,16 @@ def test_an_image_is_not_replaced_by_its_result(tmp_path, source):
     (outcome,) = predict_many(Counted(), {"image.npy": source}, tmp_path, options=Options(**OPTIONS))
     assert str(outcome.error).endswith("is the image itself: give the result another name")
     assert source.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.zarr"])
+def test_a_folder_of_other_things_stays(tmp_path, source, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "keep").write_text("1")
+    message = rf"^'{folder}' is a folder with other things in it: move it, or give the result another name$"
+    with pytest.raises(SinkError, match=message):
+        predict(Counted(), source, folder, **OPTIONS)
+    (outcome,) = predict_many(Counted(), {name: source}, tmp_path, options=Options(**OPTIONS))
+    assert "is a folder with other things in it" in str(outcome.error)
+    assert (folder / "keep").read_text() == "1"

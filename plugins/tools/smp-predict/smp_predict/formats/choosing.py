@@ -79,11 +79,16 @@ def readable_suffixes() -> tuple[str, ...]:
 
 
 def _target(name: str, kind: str) -> Callable[..., Any]:
-    found = _longest(name, [("smp-predict", item) for item in FORMATS], kind)
+    # What lies in a store, an array in a group of Zarr, is of the store's format.
+    stores = [str(parent) for parent in Path(name).parents] if kind == "reader" else []
+    ours = [("smp-predict", item) for item in FORMATS]
+    found = _longest(name, ours, kind)
     broken: list[str] = []
     if not found:
         plugins, broken = _of_plugins()
         found = _longest(name, plugins, kind)
+        for store in stores:
+            found = found or (_longest(store, [*ours, *plugins], kind) if os.path.isdir(store) else [])
     if not found:
         raise UnknownFormatError(_unknown(name, kind, broken))
     if len(found) > 1:

@@ -17,10 +17,18 @@ _CHUNK = 512
 _WHAT = "Zarr"
 
 
+def _named_axes(array: Any) -> str | None:
+    """Of an array of version 3 whose dimensions have the names that OME-Zarr gives them."""
+    names = getattr(array.metadata, "dimension_names", None) or ()
+    found = [name.lower() for name in names if isinstance(name, str) and len(name) == 1]
+    return "".join(found) if len(found) == array.ndim and {"y", "x"} <= {*found} else None
+
+
 class ZarrSource:
     """An array (H, W) or (H, W, C), or the finest image of an OME-Zarr group.
 
-    The axes of an OME-Zarr image are named: y, x and c are rows, columns and channels; others must be of length 1.
+    The axes of an OME-Zarr image, and of arrays with such ``dimension_names``, are named: y, x and c are rows, columns
+    and channels; others must be of length 1.
 
     Raises:
         SourceError: it cannot be read, or has other axes.
@@ -33,7 +41,7 @@ class ZarrSource:
         except Exception as error:  # zarr raises errors of several kinds for what is no store
             raise SourceError(f"cannot read {path!r}: {str(error) or type(error).__name__}") from error
         if isinstance(node, zarr.Array):
-            self._array, axes = node, "yxc"[: node.ndim]
+            self._array, axes = node, _named_axes(node) or "yxc"[: node.ndim]
         else:
             self._array, axes = _finest(path, node)
         sizes = dict(zip(axes, self._array.shape, strict=False))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -134,27 +136,74 @@ smp_predict.predict(layer, sys.argv[1], sys.argv[2], tile=32, overlap=0.5, batch
 """
 
 
-def _killed(source, target, after):
-    """Kill a run when it has done so many batches; whether it was still running."""
+def _killed(source, target, after, delay):
+    """Kill a run so many seconds after it has done so many batches; whether it was still running."""
     with subprocess.Popen([sys.executable, "-c", _PROGRAM, source, target], stdout=subprocess.PIPE) as process:
         for number, _ in enumerate(process.stdout):
             if number == after:
+                time.sleep(delay)
                 process.send_signal(signal.SIGKILL)
         return process.wait() != 0
 
 
+def _run(source, target):
+    """A run to its end; how many batches it has done."""
+    command = [sys.executable, "-c", _PROGRAM, source, target]
+    return len(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout.splitlines())
+
+
+def _bytes(path):
+    """All files of a result."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return {str(file.relative_to(path)): file.read_bytes() for file in files if file.is_file()}
+
+
+def _stored(folder, image, kind):
+    """The image in a file of a kind, and where its labels go."""
+    if kind == "npy":
+        np.save(folder / "image.npy", image)
+        return folder / "image.npy", ".npy"
+    if kind == "geotiff":
+        rasterio = pytest.importorskip("rasterio")
+        profile = {"driver": "GTiff", "height": 300, "width": 420, "count": 3, "dtype": "uint8", "crs": "EPSG:32633"}
+        place = rasterio.Affine(10, 0, 500_000, 0, -10, 5_300_000)
+        with rasterio.open(folder / "image.tif", "w", transform=place, **profile) as file:
+            file.write(np.moveaxis(image, 2, 0))
+        return folder / "image.tif", ".tif"
+    zarr = pytest.importorskip("zarr", minversion="3", reason="zarr 3 needs Python 3.11")
+    zarr.create_array(str(folder / "image.zarr"), data=image, chunks=(64, 64, 3))
+    return folder / "image.zarr", ".zarr"
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
+@pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")
+@pytest.mark.parametrize("kind", ["npy", "geotiff", "zarr"])
 @pytest.mark.slow
-def test_killed_at_random_moments(tmp_path, source):
-    whole, cut = tmp_path / "whole.tif", tmp_path / "cut.tif"
-    subprocess.run([sys.executable, "-c", _PROGRAM, source, whole], check=True, stdout=subprocess.DEVNULL)
-    generator = random.Random(1)
-    for _ in range(20):
-        assert _killed(source, cut, generator.randrange(5, 200))
-        assert not cut.exists()
-        subprocess.run([sys.executable, "-c", _PROGRAM, source, cut], check=True, stdout=subprocess.DEVNULL)
-        assert cut.read_bytes() == whole.read_bytes()
-        cut.unlink()
+def test_killed_at_20_random_moments(tmp_path, image, kind):
+    """16 while tiles run, 4 while the format is written or the result moved; half of them are killed a second time."""
+    source, suffix = _stored(tmp_path, image, kind)
+    whole, cut = tmp_path / f"whole{suffix}", tmp_path / f"cut{suffix}"
+    batches = _run(source, whole)
+    expected = _bytes(whole)
+    generator = random.Random(kind)
+    fewer = 0
+    for moment in range(20):
+        ending = moment >= 16
+        after = batches - 1 if ending else generator.randrange(5, batches - 20)
+        running = _killed(source, cut, after, generator.uniform(0, 0.1 if ending else 0.02))
+        if not ending:
+            assert running
+            assert not cut.exists()
+            if moment % 2:
+                _killed(source, cut, generator.randrange(5), generator.uniform(0, 0.02))
+        if cut.exists():  # killed when it was whole
+            assert ending
+            assert _bytes(cut) == expected
+        fewer += _run(source, cut) < batches
+        assert _bytes(cut) == expected
+        assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+        shutil.rmtree(cut) if cut.is_dir() else cut.unlink()
+    assert fewer >= 12  # it goes on rather than begin anew
 
 
 def test_a_former_result_stays_until_the_new_one_is_whole(tmp_path, source):

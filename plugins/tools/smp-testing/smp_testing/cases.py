@@ -184,6 +184,11 @@ class ModuleCase(Case):
         return _settled(self) if self.has_numbers else _shared_outline(self)
 
     @property
+    def unit(self) -> int:
+        """The smallest height and width that has a whole number of every feature's cells."""
+        return self.largest_reduction
+
+    @property
     def size(self) -> int:
         """Height and width of images whose deepest feature is 2 x 2 at least, so that training statistics exist."""
         return max(64, 2 * self.largest_reduction)
@@ -262,10 +267,14 @@ class EncoderCase(RegisteredCase[EncoderSpec]):
         return max(self.spec.reductions)
 
     @property
+    def unit(self) -> int:
+        """See `ModuleCase.unit`."""
+        return math.lcm(*self.spec.reductions)
+
+    @property
     def size(self) -> int:
         """See `ModuleCase.size`; each of its reductions divides it."""
-        unit = math.lcm(*self.spec.reductions)
-        return -(-max(64, 2 * self.largest_reduction) // unit) * unit
+        return -(-max(64, 2 * self.largest_reduction) // self.unit) * self.unit
 
     def make(self, *, depth: int, output_stride: int | None, in_channels: int) -> nn.Module:
         """See `ModuleCase.make`. The core compares the module's attributes with the spec while it builds."""

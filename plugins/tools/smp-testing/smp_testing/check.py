@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from smp_testing.cases import Case
+from smp_testing.expectations import contained
 from smp_testing.surroundings import preserved
 
 
@@ -69,7 +70,7 @@ class BoundCheck:
     check: Check
     siblings: Mapping[str, BoundCheck] = field(default_factory=dict)
     main: BoundCheck | None = None
-    _failures: list[Exception | None] = field(default_factory=list, init=False)
+    _failures: list[BaseException | None] = field(default_factory=list, init=False)
 
     @property
     def id(self) -> str:
@@ -82,20 +83,17 @@ class BoundCheck:
         Raises:
             ConformanceError: what came and what was expected.
             NotApplicable: the module lacks an optional member, without which there is nothing to check.
-            Exception: whatever the plugin raised.
+            BaseException: whatever the plugin raised.
         """
         with preserved():
             self.check.function(self.case)
 
-    def failure(self) -> Exception | None:
-        """What `run` raises; it runs once."""
+    def failure(self) -> BaseException | None:
+        """What `run` raises, an exit included, but for the user's Ctrl-C; it runs once."""
         if not self._failures:
-            try:
+            with contained() as raised:
                 self.run()
-            except Exception as error:  # whatever a plugin raises
-                self._failures.append(error)
-            else:
-                self._failures.append(None)
+            self._failures.append(raised[0] if raised else None)
         return self._failures[0]
 
     def explanation(self) -> BoundCheck | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -74,6 +75,24 @@ def expect_runs(function: Callable[[], Result], what: str, expected: str = "it t
         return function()
     except Exception as error:  # whatever a plugin raises
         raise ConformanceError(f"{what}: {beginning(error)}; expected {expected}") from error
+
+
+@contextmanager
+def contained() -> Iterator[list[BaseException]]:
+    """Keep what a plugin raises from going on: any exception, one that would end the process (`SystemExit`) included.
+
+    Ctrl-C is the user's, and goes on.
+
+    Yields:
+        A list that holds what was raised, once it was.
+    """
+    raised: list[BaseException] = []
+    try:
+        yield raised
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever a plugin raises
+        raised.append(error)
 
 
 def beginning(error: BaseException, num_lines: int = 4) -> str:

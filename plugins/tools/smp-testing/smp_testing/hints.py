@@ -6,11 +6,13 @@ from smp_testing.check import BoundCheck
 from smp_testing.expectations import NotApplicable
 
 
-def hint_for(check: BoundCheck, error: Exception) -> str:
+def hint_for(check: BoundCheck, error: BaseException) -> str:
     """What the author may write, for what a check raised; empty where the message says it all."""
     own: str = getattr(error, "hint", "")
     if isinstance(error, NotApplicable):
         return _declare(check)
+    if isinstance(error, SystemExit):
+        return "raise an error that says what is wrong; sys.exit ends the program of whoever uses the plugin"
     return own
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from smp_core.errors import SmpError
 from smp_testing.check import BoundCheck
 from smp_testing.expectations import ConformanceError, NotApplicable, beginning
 from smp_testing.hints import hint_for
@@ -41,11 +42,13 @@ def result_of(check: BoundCheck, reason: str | None = None) -> CheckResult:
     )
 
 
-def message_of(check: BoundCheck, error: Exception) -> str:
+def message_of(check: BoundCheck, error: BaseException) -> str:
     """What came and what was expected, of whatever a check raised."""
     if isinstance(error, NotApplicable):
         return f"{error}: this check was not made, and nothing says why"
     if isinstance(error, ConformanceError):
         return str(error)
+    if isinstance(error, SmpError):  # of the core, which says what it expected
+        return f"{check.case.name}: {error}"
     required = (check.check.function.__doc__ or "").strip().partition("\n")[0]
     return f"{check.case.name}: {beginning(error)}; expected: {required}"

@@ -56,6 +56,8 @@ def run(distribution: str, question: str, *arguments: str) -> Any:
         done = subprocess.run(command, env=environment, check=False, **options)  # noqa: S603  # our own program
     if done.returncode != 0:
         raise RuntimeError(f"a fresh process for {distribution!r} failed:\n{done.stdout}{done.stderr}")
+    if not done.stdout.strip():
+        raise RuntimeError(f"a fresh process for {distribution!r} ended with status 0 and gave no answer")
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -82,7 +84,7 @@ def _implementations(modules: str, preload: str) -> dict[str, list[str]]:
     from smp_testing.surroundings import Surroundings
 
     for module in json.loads(preload):
-        with contextlib.suppress(Exception):  # a name in sys.modules need not be importable by itself
+        with contextlib.suppress(Exception, SystemExit):  # a name in sys.modules need not be importable by itself
             importlib.import_module(module)
     before, surroundings = {*sys.modules}, Surroundings()
     failures = [failure for failure in map(_import_failure, json.loads(modules)) if failure]
@@ -94,6 +96,6 @@ def _implementations(modules: str, preload: str) -> dict[str, list[str]]:
 def _import_failure(module: str) -> str | None:
     try:
         importlib.import_module(module)
-    except Exception as error:  # a stranger's code
+    except BaseException as error:  # a stranger's code, which may even end the process
         return f"{module}: {type(error).__name__}: {error}"
     return None

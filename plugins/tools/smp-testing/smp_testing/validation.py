@@ -74,9 +74,10 @@ def _results(
     try:
         checks = [check for check in collect(name, **arguments) if check.case.category in kinds]
         reasons = reasons_of(checks, declared_by(name).expected_failures)
-    except PluginError as error:
+    except (PluginError, SystemExit, GeneratorExit) as error:  # the latter two of a hook
+        message = str(error) if isinstance(error, PluginError) else f"a hook of it raised {error!r}"
         broken = CheckResult(
-            component=_spelling(name), check="plugin_module_is_light", status="failed", message=str(error)
+            component=_spelling(name), check="plugin_module_is_light", status="failed", message=message
         )
         on_result(broken)
         return (broken,)

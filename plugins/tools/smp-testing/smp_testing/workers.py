@@ -51,7 +51,8 @@ def run_in_processes(work: Work, module: nn.Module, x: Tensor, what: str) -> Non
             ) from error
         done = probe.with_torch.run(_PROGRAM, folder, f"{work.__module__}:{work.__qualname__}", timeout=_SECONDS)
         results = [Path(folder, str(rank)) for rank in range(NUM_PROCESSES)]
-        failures = [result.read_text(encoding="utf-8") if result.exists() else done.stderr for result in results]
+        silent = done.stderr or f"it ended with status {done.returncode}, and said nothing"
+        failures = [result.read_text(encoding="utf-8") if result.exists() else silent for result in results]
     failed = [f"in process {rank}: {failure}" for rank, failure in enumerate(failures) if failure]
     if failed:
         # One that fails leaves the other waiting for it, whose error says nothing else.
@@ -108,6 +109,6 @@ def _in_group(work: Work, rank: int, folder: Path) -> str | None:
             distributed.destroy_process_group()
     except ConformanceError as error:
         return str(error)
-    except Exception as error:  # whatever a plugin raises
+    except BaseException as error:  # whatever a plugin raises, an exit included
         return beginning(error)
     return None

@@ -8,6 +8,7 @@ from smp_testing.cases import ArchitectureCase, EncoderCase, ModuleCase, PluginC
 from smp_testing.check import Check
 from smp_testing.checks import (
     architecture,
+    construction,
     copies,
     dilation,
     distributed,
@@ -16,8 +17,11 @@ from smp_testing.checks import (
     inference,
     module,
     neck,
+    options,
+    places,
     plugin,
     process,
+    repetition,
     stages,
     surgery,
     tokens,
@@ -62,6 +66,12 @@ _CHECKS: tuple[Check, ...] = (
         applies=lambda case: bool(case.spec.dilation),
     ),
     Check(function=encoder.every_number_of_input_channels_builds, kind=EncoderCase),
+    Check(
+        function=options.user_options_do_as_declared,
+        kind=EncoderCase,
+        needs_numbers=True,
+        applies=lambda case: bool(case.spec.user_options),
+    ),
     Check(function=encoder.any_input_size, kind=EncoderCase),
     Check(function=encoder.any_memory_layout, kind=EncoderCase, needs_numbers=True),
     Check(
@@ -117,6 +127,11 @@ _CHECKS: tuple[Check, ...] = (
     Check(function=neck.every_level_covers_the_image, kind=NeckCase),
     Check(function=neck.every_output_stride_builds, kind=NeckCase),
     # All three
+    Check(function=construction.parts_are_registered, kind=ModuleCase, applies=_is_main),
+    Check(function=construction.builds_ready_to_train, kind=ModuleCase, applies=_is_main),
+    Check(function=repetition.models_share_nothing, kind=ModuleCase, applies=_is_main),
+    Check(function=repetition.repeats_itself, kind=ModuleCase, needs_numbers=True),
+    Check(function=places.features_keep_their_place, kind=ModuleCase, needs_numbers=True),
     Check(function=module.input_is_left_alone, kind=ModuleCase, needs_numbers=True),
     Check(function=module.batch_items_are_independent, kind=ModuleCase, needs_numbers=True),
     Check(function=module.gradients_reach_every_parameter, kind=ModuleCase, needs_numbers=True),

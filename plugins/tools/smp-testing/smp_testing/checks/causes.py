@@ -9,15 +9,30 @@ from __future__ import annotations
 _BEFORE_ALL = ("builds_without_network", "leaves_global_state_alone")
 # That the module runs at all, and gives what it declares.
 _FOUNDATION = ("features_match_spec", "any_image_size", "levels_match_spec")
+# What a module is: all of it known to torch, its own, and a function of its input. What compares numbers relies on it.
+_BASICS = ("parts_are_registered", "models_share_nothing", "repeats_itself")
 _OF_CALLS = ("hooks_fire_on_every_module", "weights_are_read_at_each_call", "gradients_reach_every_parameter")
 
 _CAUSES: dict[str, tuple[str, ...]] = {
     "builds_without_network": (),
     "leaves_global_state_alone": ("builds_without_network",),
     **dict.fromkeys(_FOUNDATION, ("implementation_import_leaves_global_state_alone", *_BEFORE_ALL)),
+    "input_is_left_alone": (*_BEFORE_ALL, *_FOUNDATION),
+    "parts_are_registered": (*_BEFORE_ALL, *_FOUNDATION),
+    "models_share_nothing": (*_BEFORE_ALL, *_FOUNDATION, "parts_are_registered"),
+    "evaluation_changes_nothing": (
+        *(*_BEFORE_ALL, *_FOUNDATION, "input_is_left_alone"),
+        *("parts_are_registered", "models_share_nothing"),
+    ),
+    "repeats_itself": (
+        *(*_BEFORE_ALL, *_FOUNDATION, "input_is_left_alone"),
+        *("parts_are_registered", "models_share_nothing", "evaluation_changes_nothing"),
+    ),
+    "builds_ready_to_train": (*_BEFORE_ALL, *_FOUNDATION),
     # Encoders
     "dilation_keeps_what_is_seen": ("every_output_stride_builds",),
-    "weights_fit_every_depth": ("state_dict_round_trip",),
+    "every_number_of_input_channels_builds": ("every_depth_builds",),
+    "weights_fit_every_depth": ("state_dict_round_trip", "every_depth_builds"),
     "weights_fit_every_number_of_input_channels": (
         "every_number_of_input_channels_builds",
         "state_dict_round_trip",
@@ -27,13 +42,28 @@ _CAUSES: dict[str, tuple[str, ...]] = {
         "state_dict_round_trip",
     ),
     "stages_name_every_parameter_once": ("every_depth_builds",),
-    "features_end_their_stages": ("every_depth_builds", "stages_name_every_parameter_once"),
+    "features_end_their_stages": (
+        *("every_depth_builds", "stages_name_every_parameter_once"),
+        "gradients_reach_every_parameter",
+    ),
+    "features_keep_their_place": ("any_input_size", "batch_items_are_independent", "every_input_channel_counts"),
     "gradient_checkpointing_only_saves_memory": (
-        *("every_depth_builds", "stages_name_every_parameter_once", "evaluation_changes_nothing"),
+        *(
+            "seeds_are_the_users",
+            "every_depth_builds",
+            "stages_name_every_parameter_once",
+            "evaluation_changes_nothing",
+        ),
         *("gradients_reach_every_parameter", "hooks_fire_on_every_module"),
     ),
-    "wrong_output_indices_are_refused": ("output_indices_are_honoured",),
-    "every_input_channel_counts": ("every_number_of_input_channels_builds", "batch_items_are_independent"),
+    "output_indices_are_honoured": ("every_depth_builds",),
+    "wrong_output_indices_are_refused": ("output_indices_are_honoured", "every_depth_builds"),
+    "every_input_channel_counts": (
+        *("every_number_of_input_channels_builds", "every_depth_builds"),
+        "batch_items_are_independent",
+    ),
+    "seeds_are_the_users": ("every_depth_builds",),
+    "compiles": ("seeds_are_the_users",),
     "first_convolution_may_be_replaced": (
         *("weights_fit_every_number_of_input_channels", "every_number_of_input_channels_builds"),
         "every_input_channel_counts",
@@ -101,6 +131,11 @@ _CAUSES: dict[str, tuple[str, ...]] = {
         *("parametrisations_run_once", "recomputed_layers_train_alike", "float64_is_kept", "opens_in_a_new_process"),
     ),
 }
+# Those whose causes are all named above.
+_WHOLE = (
+    *(*_BEFORE_ALL, *_FOUNDATION, *_BASICS),
+    *("input_is_left_alone", "evaluation_changes_nothing", "builds_ready_to_train"),
+)
 # What has nothing to do with running a module.
 _APART: dict[str, tuple[str, ...]] = {
     "plugin_module_is_light": (),
@@ -118,7 +153,6 @@ def causes_of(check: str) -> tuple[str, ...]:
     """The names of the checks that say what there is to say, where they fail beside this one."""
     if check in _APART:
         return _APART[check]
-    if check in _BEFORE_ALL or check in _FOUNDATION:
+    if check in _WHOLE:
         return _CAUSES[check]
-    general = (*_BEFORE_ALL, *_FOUNDATION, *(("input_is_left_alone",) if check != "input_is_left_alone" else ()))
-    return (*general, *_CAUSES.get(check, ()))
+    return (*_BEFORE_ALL, *_FOUNDATION, "input_is_left_alone", *_BASICS, *_CAUSES.get(check, ()))

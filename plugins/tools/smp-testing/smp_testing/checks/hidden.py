@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from smp_testing.cases import EncoderCase, ModuleCase, tensors_of
 from smp_testing.expectations import ConformanceError, beginning, expect, expect_finite, expect_runs, some
+from smp_testing.surroundings import random_states, seed_generators
 
 
 def evaluation_changes_nothing(case: ModuleCase) -> None:
@@ -135,15 +136,38 @@ def _loose_hint(module: nn.Module) -> str:
 
 
 def seeds_are_the_users(case: ModuleCase) -> None:
-    """Building it draws random numbers from the generator as it finds it: two builds from two seeds differ."""
-    states: list[Any] = []
+    """Building and running it take the generators of random numbers as they are, torch's, NumPy's and Python's."""
+    found: list[dict[tuple[str, str], Any]] = []
     for seed in (11, 12):
-        case.build(depth=case.shallow_depth, seed=seed)
-        states.append((torch.initial_seed(), torch.get_rng_state()))
-    expect(
-        [state[0] for state in states] == [11, 12],
-        f"{case.name}: building it sets torch's seed (to {states[0][0]}); expected it to leave that to the user",
-    )
+        seed_generators(seed)
+        states: dict[tuple[str, str], Any] = {}
+        module = case.build(depth=case.shallow_depth, seed=seed)
+        states.update({("building", owner): state for owner, state in _generators().items()})
+        for training in (True, False):
+            torch.default_generator.manual_seed(seed)
+            seed_generators(seed)
+            case.run(module.train(training), case.image())
+            how = f"running it in {'training' if training else 'evaluation'} mode"
+            states.update({(how, owner): state for owner, state in _generators().items()})
+        found.append(states)
+    for (what, owner), state in found[0].items():
+        seeded = found[1].get((what, owner)) == state
+        doing = "building it" if what == "building" else what
+        expect(
+            not seeded,
+            f"{case.name}: {doing} sets {owner} seed{f' (to {state})' if owner == _OF_TORCH else ''}; expected it to "
+            "leave that to the user",
+            hint="where random numbers must be the same each time, draw them from a generator of your own: "
+            "torch.Generator().manual_seed(0)",
+        )
+
+
+_OF_TORCH = "torch's"
+
+
+def _generators() -> dict[str, Any]:
+    """What tells whether two generators were seeded alike."""
+    return {_OF_TORCH: torch.initial_seed(), **random_states()}
 
 
 def every_input_channel_counts(case: EncoderCase) -> None:

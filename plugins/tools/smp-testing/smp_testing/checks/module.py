@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor, nn
 
 from smp_testing.cases import ModuleCase, perturb
 from smp_testing.expectations import ConformanceError, beginning, expect, expect_close, expect_equal, some
@@ -49,6 +50,28 @@ def gradients_reach_every_parameter(case: ModuleCase) -> None:
     )
     bad = [name for name, item in trainable if item.grad is not None and not torch.isfinite(item.grad).all()]
     expect(not bad, f"{case.name}: the gradient of {some(bad)} holds NaN or infinity; expected finite values")
+    silent = _without_gradient(module)
+    # Where one position attends to itself alone, or a gate is shut: not in a larger image, with other weights.
+    for seed in (1, 2) if silent else ():
+        silent &= _without_gradient(_trained(case, seed=seed, size=2 * case.size))
+    expect(
+        not silent,
+        f"{case.name}: the gradient of {some(sorted(silent))} is 0 everywhere; expected it to learn",
+        hint="no detach() on the way, no hook that returns zeros; what is not to learn is a buffer",
+    )
+
+
+def _trained(case: ModuleCase, *, seed: int, size: int) -> nn.Module:
+    """A module after a backward pass."""
+    module = case.build(seed=seed)
+    perturb(module)
+    loss_of(case.run(module.train(), case.image(2, size, size, seed=seed))).backward()
+    return module
+
+
+def _without_gradient(module: nn.Module) -> set[str]:
+    found = [(name, item.grad) for name, item in module.named_parameters() if item.requires_grad and item.numel()]
+    return {name for name, gradient in found if gradient is not None and not gradient.any()}
 
 
 def state_dict_round_trip(case: ModuleCase) -> None:
@@ -67,7 +90,24 @@ def state_dict_round_trip(case: ModuleCase) -> None:
     expect_equal(list(state_dict), names, f"{case.name}: keys of the caller's dict after load_state_dict")
     with torch.no_grad():
         got, expected = case.run(other, x), case.run(module, x)
-    expect_close(got, expected, f"{case.name}: a module after loading another's state dict")
+    what = f"{case.name}: a module after loading another's state dict"
+    unsaved = [
+        name for name, tensor in other.named_buffers() if name not in state_dict and _is_other(module, name, tensor)
+    ]
+    try:
+        expect_close(got, expected, what)
+    except ConformanceError as error:
+        if not unsaved:
+            raise
+        raise ConformanceError(
+            f"{error}; the two have other numbers in {some(unsaved)}, which the state dict does not hold",
+            hint="register_buffer(name, tensor) saves it; persistent=False is for what every module computes alike",
+        ) from error
+
+
+def _is_other(module: nn.Module, name: str, tensor: Tensor) -> bool:
+    mine = dict(module.named_buffers()).get(name)
+    return mine is not None and (mine.shape != tensor.shape or not torch.equal(mine, tensor))
 
 
 def builds_on_meta_device(case: ModuleCase) -> None:

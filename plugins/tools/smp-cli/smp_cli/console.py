@@ -42,8 +42,11 @@ def print_line(text: str) -> None:
 
 
 def print_error(message: str) -> None:
-    """A line on stderr, not wrapped, so that it can be searched for; "error" and "warning" are coloured."""
-    kind, separator, rest = message.partition(": ")
+    """A line on stderr, not wrapped, so that it can be searched for; "error" and "warning" are coloured.
+
+    Control characters, of names of files say, are written out.
+    """
+    kind, separator, rest = readable(message).partition(": ")
     style = {"error": "bold red", "warning": "bold yellow"}.get(kind, "dim")
     stderr().print(Text.assemble((kind + separator, style), rest), soft_wrap=True)
 

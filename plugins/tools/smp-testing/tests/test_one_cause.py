@@ -21,6 +21,8 @@ FURTHER = {
     "acme-mutants": {
         "TakesStridesAway": "dilation_keeps_what_is_seen",
         "KeepsLooseTensor": "tensors_follow_the_device",
+        "CutsTheImageOff": "gradients_reach_the_image",
+        "AddsOneDtypeToAnother": "runs_under_autocast",
         "YieldsTooMany": "features_match_spec",
         "ReversesPyramid": "features_match_spec",
         "YieldsDict": "features_match_spec",

@@ -13,6 +13,7 @@ from smp_testing.checks import (
     dilation,
     distributed,
     encoder,
+    flow,
     hidden,
     inference,
     module,
@@ -155,6 +156,8 @@ _CHECKS: tuple[Check, ...] = (
             hidden.float64_is_kept,
             hidden.tensors_follow_the_device,
             hidden.seeds_are_the_users,
+            flow.gradients_reach_the_image,
+            flow.runs_under_autocast,
         )
     ),
     Check(function=hidden.every_input_channel_counts, kind=EncoderCase, needs_numbers=True, surgery=True),

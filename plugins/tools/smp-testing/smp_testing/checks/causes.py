@@ -103,6 +103,11 @@ _CAUSES: dict[str, tuple[str, ...]] = {
     "exports": ("compiles", "any_input_size"),
     "tensors_follow_the_device": ("compiles", "state_dict_round_trip"),
     "flat_images_are_finite": ("gradients_reach_every_parameter",),
+    "gradients_reach_the_image": ("gradients_reach_every_parameter",),
+    "runs_under_autocast": (
+        *("gradients_reach_every_parameter", "tensors_follow_the_device", "state_dict_round_trip"),
+        *("batch_items_are_independent", "float64_is_kept"),
+    ),
     "other_dtypes_stay_near": ("float64_is_kept", "tensors_follow_the_device", "state_dict_round_trip"),
     "maps_over_images_and_models": (
         *("compiles", "batch_items_are_independent", "state_dict_round_trip", "evaluation_changes_nothing"),

@@ -25,6 +25,20 @@ class KeepsLooseTensor(Right):
         return [x, *self.walk(x - self.mean[:1], 1.0)[1:]]
 
 
+class CutsTheImageOff(Right):
+    def forward(self, x):
+        return [x, *self.walk(x.detach(), 1.0)[1:]]
+
+
+class AddsOneDtypeToAnother(Right):
+    """What it adds into has the dtype of the image, and under autocast the features have another."""
+
+    def forward(self, x):
+        x0, x1, *features = self.walk(x, 1.0)
+        order = torch.arange(x1.shape[1], device=x.device)[None, :, None, None].expand_as(x1)
+        return [x0, x.new_zeros(x1.shape).scatter(1, order, x1), *features]
+
+
 class YieldsTooMany(Right):
     def forward(self, x):
         features = self.walk(x, 1.0)

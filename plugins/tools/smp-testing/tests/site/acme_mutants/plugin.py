@@ -7,7 +7,7 @@ SCRIPTABLE = ("TakesStridesAway", "NamesWrongConvolution", "NormalisesByBatch", 
 PYRAMIDS = (
     *("KeepsLooseTensor", "YieldsTooMany", "ReversesPyramid", "YieldsDict", "YieldsHalf", "CannotRun", "CannotBeBuilt"),
     *("AddsFirstImage", "DropsSecondChannel", "NeedsWholePatches", "HoldsWeightTwice", "PicklesNot"),
-    *("AddsFloat32", *SCRIPTABLE),
+    *("AddsFloat32", "CutsTheImageOff", "AddsOneDtypeToAnother", *SCRIPTABLE),
 )
 TOKENS = ("TakesNoIndices", "YieldsTokensAlone", "ForgetsTokensOfSome")
 ARCHITECTURES = (

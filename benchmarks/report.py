@@ -97,7 +97,7 @@ def chart(rows: list[Row], title: str) -> str:
     height, left, scale = 16, 330, 120
     parts = []
     for number, row in enumerate(rows):
-        value = row["ratios"].get(row["mode"], row["ratios"].get("eager", 0.0))
+        value = row["ratios"].get(row["mode"], row["ratios"].get("eager") or next(iter(row["ratios"].values()), 0.0))
         label = html.escape(f"{row['architecture']}/{row['encoder']} {row['mode']} ({row['batch']}x{row['size']}²)")
         top = 30 + number * height
         parts.append(f'<text x="{left - 6}" y="{top + 11}" text-anchor="end">{label}</text>')

@@ -5,10 +5,12 @@ figure is the median of the rounds. Every pair is printed, as soon as it is meas
 
     python benchmarks/table.py --markdown table.md --json table.json --chart table.svg
     python benchmarks/table.py --architectures unet fpn --encoders mobilenet_v2 --modes eager optimised --sizes 256
+    python benchmarks/table.py --encoders resnet34 --modes compiled frozen optimised optimised_compiled
     python benchmarks/table.py --device cuda --dtype bfloat16 --batches 1 8
     python benchmarks/table.py --architectures unet --encoders resnet34 --sizes 256 384 512 768 --batches 1 2 4
 
-Cost: on one CPU core about a minute a pair at 512x512 without compilation, which adds two minutes a pair.
+Cost: on one CPU core about a minute a pair at 512x512 without compilation, which adds two minutes a pair
+and mode. The shape is compiled as it is; a pair that does not compile is an error.
 """
 
 from __future__ import annotations
@@ -32,8 +34,11 @@ import smp_core
 from smp_core.registry import describe
 
 ENCODERS = ("resnet34", "mobilenet_v2", "mit_b0", "tu-convnext_tiny")
-MODES = ("eager", "channels_last", "compiled", "optimised", "training")
+MODES = ("eager", "channels_last", "compiled", "frozen", "optimised", "optimised_compiled", "training")
+"""``frozen``: compiled with the weights as constants (freezing); ``optimised_compiled``: ours alone, likewise."""
 Run = Callable[[], object]
+# What the peer has no such mode to set beside.
+_BESIDE = {"optimised_compiled": "frozen"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,8 @@ class Row:
     """One pair in one mode.
 
     Attributes:
-        seconds, peer_seconds: medians, of ours in this mode and of the peer's in its own: eager for ``optimised``.
+        seconds, peer_seconds: medians, of ours in this mode and of the peer's in its own: eager for ``optimised``,
+            frozen for ``optimised_compiled`` where that is measured.
         ratios: medians over the rounds of the peer's time in a mode over ours in this one, by the peer's mode.
         flops_share: part of the measured matrix peak that the peer's operations would take in our time; None in
             training.
@@ -173,13 +179,17 @@ def inference_runs(
             "channels_last": bench.forward(pair_last[0], rows),
             "peer channels_last": bench.forward(pair_last[1], rows),
         }
+    dtype = None if bench.dtype == torch.float32 else bench.dtype
+    fast = smp_core.optimize(ours, dtype=dtype)  # type: ignore[arg-type]
     if "optimised" in modes:
-        dtype = None if bench.dtype == torch.float32 else bench.dtype
-        fast = smp_core.optimize(ours, dtype=dtype)  # type: ignore[arg-type]
         runs["optimised"] = lambda: fast.predict(x)
-    if "compiled" in modes:
-        for name, model in zip(("compiled", "peer compiled"), build(), strict=True):
-            runs[name] = bench.forward(torch.compile(model.eval()), x)  # type: ignore[arg-type]
+    for mode, options in (("compiled", None), ("frozen", {"freezing": True})):
+        if mode in modes:
+            for name, model in zip((mode, f"peer {mode}"), build(), strict=True):
+                runs[name] = bench.forward(torch.compile(model.eval(), options=options), x)  # type: ignore[arg-type]
+    if "optimised_compiled" in modes:
+        compiled = torch.compile(fast, options={"freezing": True})
+        runs["optimised_compiled"] = bench.forward(compiled, x.to(fast.dtype))  # type: ignore[arg-type]
     return runs
 
 
@@ -222,7 +232,7 @@ def row(
         for name, taken in seconds.items()
         if name.startswith("peer ")
     }
-    beside = f"peer {mode}" if f"peer {mode}" in seconds else "peer eager"
+    beside = next(f"peer {name}" for name in (mode, _BESIDE.get(mode), "eager") if f"peer {name}" in seconds)
     taken = statistics.median(ours)
     return Row(
         *key,

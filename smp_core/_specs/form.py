@@ -13,6 +13,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "upsample_conv3x3": ("plain", "transposed", KERNEL),
     "known_upsample_conv3x3": ("plain", "transposed", KERNEL),
     "conv3x3": ("plain", KERNEL),
+    "known_conv3x3": ("plain", "winograd"),
     "resized_conv3x3": ("plain", "matrices"),
     "enlarge": ("plain", "matrix"),
     "dense_block": ("plain", "buffer"),
@@ -22,8 +23,9 @@ LAYERS: dict[str, tuple[str, ...]] = {
 
 ``upsample_conv3x3``: a 3x3 convolution of an upsampled map and skips (`smp_core.layers.upsample`);
 ``known_upsample_conv3x3``: the same, the kernel of whose transposed form has been computed already; ``conv3x3``: that
-of a `smp_core.layers.ConvNormAct`, with its ReLU where its norm is folded; ``resized_conv3x3``: of maps resized to one
-size (`smp_core.layers.resized_concat3x3`); ``enlarge``: small maps enlarged bilinearly (`smp_core.layers.enlarging`);
+of a `smp_core.layers.ConvNormAct`, with its ReLU where its norm is folded; ``known_conv3x3``: any 3x3 convolution of an
+inference form (`smp_core.layers.winograd`); ``resized_conv3x3``: of maps resized to one size
+(`smp_core.layers.resized_concat3x3`); ``enlarge``: small maps enlarged bilinearly (`smp_core.layers.enlarging`);
 ``dense_block``: that of `smp_densenet`; ``layout``: of a model's input.
 """
 
@@ -49,6 +51,7 @@ class FormRule(Frozen):
         compiled: whether torch compiles the call; None for both. A compiled call knows no sizes and no memory format:
             rules that ask for these do not hold for it.
         least_pixels: of the result, all images together.
+        least_channels: of the input, of ``known_conv3x3`` the fewer of input and result.
         most_channels: of the input, of a 3x3 convolution all that it takes; None for any number. A compiled call knows
             them of these convolutions alone.
 
@@ -66,6 +69,7 @@ class FormRule(Frozen):
     gradient: bool | None = None
     compiled: bool | None = None
     least_pixels: int = 0
+    least_channels: int = 0
     most_channels: int | None = None
 
     @property
@@ -74,6 +78,7 @@ class FormRule(Frozen):
         asked = (*self.dtypes, self.memory_format, {None: None, True: "training", False: "inference"}[self.gradient])
         rest = [str(item) for item in asked if item is not None]
         rest += [f">={self.least_pixels}"] if self.least_pixels else []
+        rest += [f">={self.least_channels} channels"] if self.least_channels else []
         rest += [f"<={self.most_channels}"] if self.most_channels else []
         rest += ["compiled" if self.compiled else "eager"] if self.compiled is not None else []
         return " ".join([f"{self.layer}={self.form}", self.device, *rest])
@@ -96,6 +101,7 @@ class FormRule(Frozen):
         found.require(self.gradient in (None, True, False), "gradient", "None, True or False")
         found.require(self.compiled in (None, True, False), "compiled", "None, True or False")
         found.require(is_int(self.least_pixels, at_least=0), "least_pixels", "an int of at least 0")
+        found.require(is_int(self.least_channels, at_least=0), "least_channels", "an int of at least 0")
         most = self.most_channels
         found.require(most is None or is_int(most), "most_channels", "None or a positive int")
         found.raise_if_any()

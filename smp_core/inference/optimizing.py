@@ -11,6 +11,7 @@ from smp_core.inference.graphs import GraphCache
 from smp_core.inference.model import MEMORY_FORMATS, OptimizedModel
 from smp_core.inference.walking import InferenceWalk
 from smp_core.layers.recomputing import stop_recomputing
+from smp_core.layers.winograd import with_kernels
 from smp_core.model import SegmentationModel
 
 
@@ -71,6 +72,7 @@ def optimize(
         form = InferenceWalk(taken)(taken)
         form.requires_grad_(False)
         form.to(device=device, dtype=dtype).to(memory_format=MEMORY_FORMATS[memory_format])
+        with_kernels(form)
     return OptimizedModel(form, memory_format=memory_format, graphs=GraphCache() if graphs else None)
 
 

@@ -41,7 +41,8 @@ def is_stock(part: Any, kind: type[nn.Module], assumed: Mapping[str, object] = _
         assumed: attributes that the fast form takes for granted; `CONV1X1`, `CONV3X3`.
 
     Returns:
-        False where it is of another class, a subclass too (parametrised, sharded, quantised); where it has hooks, or a
+        False where it is of another class, a subclass too (parametrised, sharded, quantised), but for one whose class
+        says that it ``computes_as`` the other does; where it has hooks, or a
         method of its own in place of one of its class; where an attribute differs; where the weight is missing (pruned)
         or a tensor subclass.
         Hooks on every module there is are for `smp_core.layers.recording.may_fuse` to see.
@@ -51,7 +52,7 @@ def is_stock(part: Any, kind: type[nn.Module], assumed: Mapping[str, object] = _
     >>> is_stock(nn.Conv2d(3, 8, 3, padding=1, padding_mode="reflect"), nn.Conv2d, CONV3X3)
     False
     """
-    if type(part) is not kind:
+    if type(part) is not kind and vars(type(part)).get("computes_as") is not kind:
         return False
     if part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks:
         return False

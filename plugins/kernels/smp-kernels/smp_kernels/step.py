@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula
 
 from smp_core.layers.upsample import transposed_kernel
 from smp_kernels.launching import device_class, is_interpreted, launch, or_plain, size_class
@@ -52,7 +54,7 @@ def decoder_step(
     if x is None and skip is None:
         raise ValueError("decoder_step: a map to upsample, a skip, or both must have channels; neither has")
     kind = weight.device.type
-    if torch.is_autocast_enabled(kind):
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):  # not on meta
         dtype = torch.get_autocast_dtype(kind)
         x, skip, bias, transposed = (None if item is None else item.to(dtype) for item in (x, skip, bias, transposed))
         weight = weight.to(dtype)
@@ -183,6 +185,23 @@ def _(
     relu: bool,  # noqa: ARG001
 ) -> Tensor:
     return _empty_result(x, skip, weight, height, width)
+
+
+@register_flop_formula(torch.ops.smp_kernels.decoder_step)
+def _operations(
+    x_shape: torch.Size | None,  # noqa: ARG001
+    skip_shape: torch.Size | None,  # noqa: ARG001
+    weight_shape: torch.Size,
+    bias_shape: torch.Size | None,  # noqa: ARG001
+    transposed_shape: torch.Size | None,  # noqa: ARG001
+    height: int,
+    width: int,
+    relu: bool,  # noqa: ARG001
+    *,
+    out_shape: torch.Size,
+) -> int:
+    """For `torch.utils.flop_counter`: those of the convolution that the step stands for, as the plain form counts."""
+    return int(2 * out_shape[0] * height * width * math.prod(weight_shape))
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

@@ -124,16 +124,16 @@ def inference_form_is_saved(case: ModuleCase) -> None:
 
 
 def inference_form_compiles_and_exports(case: ModuleCase) -> None:
-    """`torch.compile` and `torch.export` take the inference form, as they take the module.
+    """`torch.compile` takes the inference form, and `torch.export` one with rows innermost, as they take the module.
 
     Of modules without an ``inference_form`` of their own nothing new is to be seen.
     """
     module = case.settled()
     if not any(True for _ in _own_forms(case, module)):
         return
-    form = _form(case, module, "channels_last")
-    expect_compiles(case, form, of="its inference form ")
-    expect_exports(case, form, of="its inference form ")
+    expect_compiles(case, _form(case, module, "channels_last"), of="its inference form ")
+    # Of a norm that stays, as before a convolution, torch asks for the layout, which holds for some sizes alone.
+    expect_exports(case, _form(case, module, "contiguous"), of="its inference form ")
 
 
 def _form(case: ModuleCase, module: nn.Module, layout: str) -> nn.Module:

@@ -7,6 +7,7 @@ that of a swath.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,8 @@ class Block:
 
     Attributes:
         window: where it lies.
-        scores: (K, height, width) float32, the weighted means; anything where nothing was predicted.
+        scores: (K, height, width) float32, the weighted means; anything where nothing was predicted. They are there
+            until the next tile is added.
         missing: (height, width) bool, where nothing was predicted; None: nowhere.
     """
 
@@ -42,17 +44,32 @@ class Assembler:
         classes: K.
         blend: what each pixel of a tile counts.
         device: where the sums are kept.
+        former: that of the swath before, which is not used any more: its memory is. An allocator that is given such
+            pieces back now and then would keep some of them.
     """
 
     def __init__(
-        self, rows: Axis, columns: Axis, swath: Swath, *, classes: int, blend: Blend, device: torch.device
+        self,
+        rows: Axis,
+        columns: Axis,
+        swath: Swath,
+        *,
+        classes: int,
+        blend: Blend,
+        device: torch.device,
+        former: Assembler | None = None,
     ) -> None:
         self._rows, self._columns, self._swath = rows, columns, swath
         self._classes, self._blend, self._device = classes, blend, device
         width = columns.start(swath.last - 1) + columns.tile - columns.start(swath.first)
         # The last channel sums the weights.
-        self.carry = torch.zeros(classes + 1, max(rows.overlap, 0), width, device=device)
-        self._open = torch.zeros(classes + 1, rows.tile, columns.tile, device=device)
+        shape = classes + 1, max(rows.overlap, 0), width
+        self._memory: Tensor = torch.empty(0, device=device) if former is None else former._memory
+        if len(self._memory) < math.prod(shape):
+            self._memory = torch.empty(math.prod(shape), device=device)
+        self.carry = self._memory[: math.prod(shape)].view(shape).zero_()
+        size = classes + 1, rows.tile, columns.tile
+        self._open: Tensor = torch.empty(size, device=device) if former is None else former._open
         self._down = torch.from_numpy(weights(blend, rows.tile, rows.overlap)).to(device)
         self._across = torch.from_numpy(weights(blend, columns.tile, columns.overlap)).to(device)
 
@@ -153,6 +170,7 @@ class Assembler:
         part = self._open[:, : bottom - top, begin - left : end - left]
         weight = part[self._classes]
         missing = weight == 0
-        scores = part[: self._classes] / torch.where(missing, 1, weight)
+        # In place: nobody adds to these any more.
+        scores = part[: self._classes].div_(torch.where(missing, 1, weight))
         window = Window(top, begin, bottom - top, end - begin)
         return Block(window, scores, missing if bool(missing.any()) else None)

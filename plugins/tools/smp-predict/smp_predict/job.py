@@ -62,13 +62,13 @@ class Job:
         """How many tiles the image has, those counted once that two swaths predict."""
         return self.layout.rows.count * self.layout.columns.count
 
-    def assembler(self, swath: Swath, carry: Array | None = None) -> Assembler:
-        """What blends the tiles of a swath, from the sums on that ``carry`` holds."""
+    def assembler(self, swath: Swath, carry: Array | None = None, former: Assembler | None = None) -> Assembler:
+        """What blends the tiles of a swath, from the sums on that ``carry`` holds, in the memory of a former one."""
         rows, columns = scaled(self.layout.rows, self.ratio), scaled(self.layout.columns, self.ratio)
         end = columns.length if swath.last == columns.count else int(swath.end * self.ratio)
         there = Swath(swath.first, swath.last, int(swath.begin * self.ratio), end)
         device = self.runner.device
-        found = Assembler(rows, columns, there, classes=self.classes, blend=self.blend, device=device)
+        found = Assembler(rows, columns, there, classes=self.classes, blend=self.blend, device=device, former=former)
         if carry is not None:
             found.carry.copy_(torch.from_numpy(carry))
         return found
@@ -156,13 +156,15 @@ def run(job: Job, sink: Sink | RawPixels, scratch: Scratch | None) -> None:
     progress = Progress.start(layout, list(swaths(layout.columns, job.swath_width)), job.shape)
     begin = scratch.checkpoint if scratch else Checkpoint()
     batch_size = begin.batch_size or job.batch_size
+    assembler: Assembler | None = None
     for index, swath in enumerate(progress.swaths):
         if index < begin.swath:
             progress = progress.skipped(swath, layout.rows.count)
             continue
         first = begin.row if index == begin.swath else 0
         progress = progress.skipped(swath, first)
-        batch_size, progress = _run_swath(job, (index, swath, first), sink, scratch, batch_size, progress)
+        assembler = job.assembler(swath, scratch.carry() if first and scratch else None, assembler)
+        batch_size, progress = _run_swath(job, (index, swath, first), assembler, sink, scratch, batch_size, progress)
 
 
 def rows_per_checkpoint(swath: Swath, batch_size: int) -> int:
@@ -173,14 +175,13 @@ def rows_per_checkpoint(swath: Swath, batch_size: int) -> int:
 def _run_swath(
     job: Job,
     place: tuple[int, Swath, int],
+    assembler: Assembler,
     sink: Sink | RawPixels,
     scratch: Scratch | None,
     batch_size: int,
     progress: Progress,
 ) -> tuple[int, Progress]:
     index, swath, first = place
-    # Made here, so that that of the swath before is gone.
-    assembler = job.assembler(swath, scratch.carry() if first and scratch is not None else None)
     per_checkpoint = rows_per_checkpoint(swath, batch_size)
     waiting: list[Tile] = []
     with ReadAhead(cut(job.source, job.layout, swath, first, job.nodata), 2 * batch_size) as tiles:

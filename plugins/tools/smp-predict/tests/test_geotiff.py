@@ -7,7 +7,9 @@ import sys
 import numpy as np
 import pytest
 import rasterio
+from click.testing import CliRunner
 from rio_cogeo import cog_validate
+from rio_cogeo.scripts.cli import cogeo
 
 from smp_predict import MissingDependencyError, SinkError, SourceError, open_source, predict
 
@@ -50,6 +52,33 @@ def test_a_cog_in_the_same_place(tmp_path, scene):
     expected[:256, :256] = 255
     np.testing.assert_array_equal(labels, expected)
     np.testing.assert_array_equal(labels, predict(scores, values, tile=128, overlap=0, nodata=0))
+
+
+def test_13_bands_in_13_maps_out(tmp_path, scene):
+    """As ``rio cogeo validate --strict`` sees it; and each pixel where it was."""
+    path, values = scene
+    target = tmp_path / "maps.tif"
+    predict(lambda x: x, path, target, tile=256, output="scores", context=32)
+    told = CliRunner().invoke(cogeo, ["validate", "--strict", str(target)])
+    assert told.output == f"{target} is a valid cloud optimized GeoTIFF\n"
+    with rasterio.open(target) as file, rasterio.open(path) as original:
+        assert (file.crs, file.transform, file.shape) == (original.crs, original.transform, original.shape)
+        assert (file.count, file.dtypes[0]) == (13, "float32")
+        maps = np.moveaxis(file.read(), 0, 2)
+    assert np.isnan(maps[:256, :256]).all()
+    there = (values != 0).all(axis=2)
+    np.testing.assert_allclose(maps[there], values[there] / np.float32(65535), atol=1e-6)
+
+
+def test_13_bands_from_zarr_to_zarr(tmp_path, scene):
+    zarr = pytest.importorskip("zarr", minversion="3", reason="zarr 3 needs Python 3.11")
+    path, values = scene
+    zarr.create_array(str(tmp_path / "scene.zarr"), data=values, chunks=(256, 256, 13))
+    options = {"tile": 256, "nodata": 0}
+    predict(scores, tmp_path / "scene.zarr", tmp_path / "labels.zarr", **options)
+    found = zarr.open_array(str(tmp_path / "labels.zarr"), mode="r")
+    assert (found.shape, found.dtype, found.chunks) == ((700, 900), np.uint8, (512, 512))
+    np.testing.assert_array_equal(found[:], predict(scores, path, **options))
 
 
 def test_maps_and_half_the_resolution(tmp_path, scene):

@@ -24,7 +24,7 @@ pytestmark = [
 ]
 
 WORKERS = 3
-OPTIONS = Options(tile=32, overlap=0.25, batch_size=2)
+OPTIONS = Options(tile=32, overlap=0.25, context=8, batch_size=2)
 
 
 class Network(torch.nn.Module):
@@ -127,7 +127,7 @@ import sys, torch
 from smp_predict import Options, predict_many
 torch.manual_seed(0)
 layer = torch.nn.Conv2d(3, 4, 3, padding=1)
-options = Options(tile=32, overlap=0.25, batch_size=2)
+options = Options(tile=32, overlap=0.25, context=8, batch_size=2)
 found = predict_many(
     layer, sys.argv[3:], sys.argv[2], suffix=".npy", options=options, engine="ray", workers=2, address=sys.argv[1]
 )

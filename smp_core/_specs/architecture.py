@@ -14,10 +14,10 @@ from smp_core._specs.checks import (
     Frozen,
     Violations,
     check_about,
+    check_former_names,
     is_int,
     is_ints,
     is_name,
-    is_names,
     is_options,
     is_strides,
     is_target,
@@ -130,7 +130,7 @@ class ArchitectureSpec(Frozen):
             known = (*self.options, *_GIVEN, *_OF_ENCODER)
             lost = [item.now for item in self.former_options.values() if item.now not in known]
             check.require(not lost, "former_options", f"options that there are now: {', '.join(known)}")
-        check.require(is_names(self.former_names), "former_names", "a tuple of names")
+        check_former_names(check, self)
         check.require(are_migrations(self.migrations), "migrations", "a tuple of Migration")
         check_about(check, self)
         check.raise_if_any()

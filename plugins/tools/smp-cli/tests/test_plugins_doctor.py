@@ -160,6 +160,23 @@ def test_shadowed(site):
     assert there["remedy"] == f"rename or move {other}, or start Python elsewhere"
 
 
+def test_former_names_that_are_others(site):
+    source = ENCODERS.format(names=["acme_one", "acme_two"])
+    names = "former_names=('resnet18', 'tu-mine', 'acme_zero') if name == 'acme_one' else ()"
+    source = source.replace("name=name,", f"name=name, {names},")
+    site.install("acme-former", source)
+    site.install("acme-other", ENCODERS.format(names=["acme_zero"]))
+    found = site.findings(0)
+    assert {(item["severity"], item["kind"], item["distribution"]) for item in found} == {
+        ("warning", "shadowed", "acme-former")
+    }
+    assert [item["message"] for item in found] == [
+        "its encoder 'acme_one' is not reached by its former name 'resnet18', which is smp-resnet's",
+        "its encoder 'acme_one' is not reached by its former name 'tu-mine', which is smp-timm's",
+        "its encoder 'acme_one' is not reached by its former name 'acme_zero', which is acme-other's",
+    ]
+
+
 def test_conflicting(site):
     site.install("acme-one", ENCODERS.format(names=["acme_tiny"]))
     site.install("acme-two", ENCODERS.format(names=["acme_tiny"]))

@@ -123,7 +123,7 @@ def test_architectures_that_share_a_class(install, tmp_path) -> None:
         loaded = smp_core.from_pretrained(model.save_pretrained(tmp_path / name))
         assert (loaded.blueprint.architecture.spec.name, loaded.segmentation_head[0].in_channels) == (name, width)
         with pytest.raises(OptionError, match=f"architecture 'acme-smp-toy/{name}' has no option 'width'; its options"):
-            smp_core.create(name, "toy_encoder", width=3)
+            smp_core.create(name, "toy_encoder", encoder_weights=None, width=3)
 
 
 def test_arguments_that_an_architecture_does_not_take(install) -> None:

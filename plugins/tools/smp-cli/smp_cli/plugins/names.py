@@ -43,7 +43,7 @@ def conflicting(scene: Scene) -> Iterator[Finding]:
             if len(whose) > 1 and owner(name) is None:
                 spellings = " or ".join(f"{normalise(item)}/{name}" for item in whose)
                 wrong = f"the {word} {name!r} is provided by {' and '.join(whose)}"
-                yield from (Finding(WARNING, "conflicting", item, wrong, f"write {spellings}") for item in whose)
+                yield Finding(WARNING, "conflicting", None, wrong, f"write {spellings}")
     yield from _classes(scene)
     yield from _modules(scene)
 
@@ -68,7 +68,7 @@ def _classes(scene: Scene) -> Iterator[Finding]:
             titles = " and ".join(f"{name!r} of {who}" for who, name in whose)
             wrong = f"checkpoints call both the architectures {titles} {class_name!r}"
             remedy = "weights saved by segmentation_models_pytorch are only found by class: tell the later author"
-            yield from (Finding(WARNING, "conflicting", who, wrong, remedy) for who, _ in whose)
+            yield Finding(WARNING, "conflicting", None, wrong, remedy)
 
 
 def _modules(scene: Scene) -> Iterator[Finding]:
@@ -80,7 +80,7 @@ def _modules(scene: Scene) -> Iterator[Finding]:
     for module, whose in found.items():
         if len({*map(normalise, whose)}) > 1:
             wrong = f"{' and '.join(whose)} both name the module {module}: one has overwritten the other"
-            yield from (Finding(ERROR, "conflicting", who, wrong, "uninstall both, install one") for who in whose)
+            yield Finding(ERROR, "conflicting", None, wrong, "uninstall both, install one")
 
 
 def shadowed(scene: Scene) -> Iterator[Finding]:

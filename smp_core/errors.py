@@ -75,7 +75,13 @@ class SmpError(Exception):
 
 
 class RegistryError(SmpError):
-    """A name could not be turned into a spec."""
+    """A name could not be turned into a spec.
+
+    Attributes:
+        explained: whether a plugin says so of whose open family the name is, and why it means nothing.
+    """
+
+    explained = False
 
     # LookupError's own subclasses quote their message (KeyError); ours are read by people.
 

@@ -117,8 +117,8 @@ def check_bands_known(trained: Sequence[str], bands: Sequence[str], fitting: str
     if not trained or not new or fitting == ZERO_NEW:
         return
     close = [name for item in new for name in difflib.get_close_matches(item, trained, n=1)]
-    hint = f"did you mean {', '.join(map(repr, close))}? " if close else ""
+    hint = f" (did you mean {' and '.join(map(repr, close))}?)" if close else ""
     raise OptionError(
-        f"bands: {title} were not trained on {', '.join(map(repr, new))}; {hint}They know {', '.join(trained)}; "
-        f"channel_fitting={ZERO_NEW!r} lets others start from zero"
+        f"bands: {', '.join(map(repr, new))}{hint} {'is' if len(new) == 1 else 'are'} not among the bands of {title}: "
+        f"{', '.join(trained)}; channel_fitting={ZERO_NEW!r} lets others start from zero"
     )

@@ -111,7 +111,8 @@ def _entries(folder: Path, environment: dict[str, str], output: IO[Any], patienc
 
 
 def _nothing(requirement: str, error: str) -> dict[str, Any]:
-    return {"distribution": requirement, "version": None, "status": "broken", "error": error, **_unchecked(error)}
+    name = Path(requirement).name if Path(requirement).exists() else requirement
+    return {"distribution": name, "version": None, "status": "broken", "error": error, **_unchecked(error)}
 
 
 def _checked(

@@ -14,10 +14,10 @@ from smp_core._specs.checks import (
     Frozen,
     Violations,
     check_about,
+    check_former_names,
     is_int,
     is_ints,
     is_name,
-    is_names,
     is_options,
     is_strides,
     is_target,
@@ -28,6 +28,7 @@ from smp_core.errors import OptionError
 
 # What the core gives to every architecture's target by itself.
 _GIVEN = ("classes", "activation", "aux_params")
+_ARGUMENTS_FORM = f"a mapping of keyword names, the options and {', '.join(_GIVEN)} excepted, to values"
 _OF_ENCODER = ("in_channels", "encoder_depth", "encoder_output_stride", "encoder_output_indices")
 
 
@@ -41,6 +42,8 @@ class ArchitectureSpec(Frozen):
         target: ``"package.module:Class"``; called as
             ``Class(encoder, classes=..., activation=..., aux_params=..., **options)`` with a built encoder, and returns
             an `smp_core.SegmentationModel`. Its keyword-only parameters are the architecture's options.
+        arguments: further keyword arguments of the target, which no user chooses and which are none of its options:
+            what differs between architectures that share a target, as those of an open family.
         default_depth, min_depth, max_depth: encoder depth.
         dilation: output strides that it may ask of the encoder, its default first; empty where it never asks.
         tokens: needs an encoder that returns prefix tokens.
@@ -69,6 +72,7 @@ class ArchitectureSpec(Frozen):
     name: str
     class_name: str
     target: str
+    arguments: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     default_depth: int = 5
     min_depth: int = 3
     max_depth: int = 5
@@ -95,6 +99,8 @@ class ArchitectureSpec(Frozen):
         is_class = isinstance(self.class_name, str) and self.class_name.isidentifier()
         check.require(is_class, "class_name", "the name of a class")
         check.require(is_target(self.target), "target", TARGET_FORM)
+        chosen = self.options if isinstance(self.options, Mapping) else {}
+        check.require(is_options(self.arguments, (*_GIVEN, *chosen)), "arguments", _ARGUMENTS_FORM)
         depths = ("min_depth", "default_depth", "max_depth")
         for name in depths:
             check.require(is_int(getattr(self, name)), name, "a positive int")
@@ -130,7 +136,7 @@ class ArchitectureSpec(Frozen):
             known = (*self.options, *_GIVEN, *_OF_ENCODER)
             lost = [item.now for item in self.former_options.values() if item.now not in known]
             check.require(not lost, "former_options", f"options that there are now: {', '.join(known)}")
-        check.require(is_names(self.former_names), "former_names", "a tuple of names")
+        check_former_names(check, self)
         check.require(are_migrations(self.migrations), "migrations", "a tuple of Migration")
         check_about(check, self)
         check.raise_if_any()

@@ -6,7 +6,7 @@ import contextlib
 import copy
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import MISSING, fields
 from types import MappingProxyType
@@ -18,6 +18,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+:-]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
+_INFINITY = float("inf")
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 _PLAIN = frozenset({str, tuple, int, bool, float, type(None)})
 
@@ -32,7 +33,17 @@ class Violations:
 
     def require(self, ok: object, field_name: str, expected: str) -> None:
         if not ok:
-            self._found.append(f"field {field_name!r}: expected {expected}, got {getattr(self._spec, field_name)!r}")
+            value = getattr(self._spec, field_name)
+            within = _invalid_within(value)
+            if within:
+                self._found += [f"field {field_name!r}, {line}" for line in within]
+            else:
+                self._found.append(f"field {field_name!r}: expected {expected}, got {value!r}")
+
+    def require_within(self, ok: object, field_name: str, where: str, expected: str, got: object) -> None:
+        """As `require`, of a part of a field."""
+        if not ok:
+            self._found.append(f"field {field_name!r}, {where}: expected {expected}, got {got!r}")
 
     def raise_if_any(self) -> None:
         if self._found:
@@ -79,10 +90,11 @@ def are_bands(value: object) -> bool:
 
 
 def is_floats(value: object) -> bool:
+    """Whether it is a tuple of finite numbers."""
     if not isinstance(value, tuple) or not value:
         return False
     for item in value:  # noqa: SIM110
-        if not isinstance(item, (int, float)):
+        if not isinstance(item, (int, float)) or not -_INFINITY < item < _INFINITY:
             return False
     return True
 
@@ -112,6 +124,21 @@ class Invalid:
 
     def __repr__(self) -> str:
         return f"<{self.error}>"
+
+
+def _invalid_within(value: object) -> list[str]:
+    """What is wrong with the specs that a field holds, each line beginning with where; empty where all are right."""
+    pairs: Iterable[tuple[object, object]] = ()
+    if isinstance(value, Mapping):
+        pairs = value.items()
+    elif isinstance(value, tuple):
+        pairs = enumerate(value)
+    return [
+        f"{key!r}, {line.strip()}"
+        for key, item in pairs
+        if isinstance(item, Invalid)
+        for line in str(item.error).splitlines()[1:]
+    ]
 
 
 class _Checked(type):
@@ -209,6 +236,16 @@ def thawed(value: Any) -> Any:
 def restore(kind: type[Any], values: dict[str, Any]) -> Any:
     """What was pickled, checked again."""
     return kind(**values)
+
+
+def check_former_names(check: Violations, spec: Any) -> None:
+    """Check the names by which something was known, which its name now is none of."""
+    names = spec.former_names
+    if names == ():  # as nearly all have
+        return
+    check.require(is_names(names), "former_names", "a tuple of names")
+    if is_names(names):
+        check.require(spec.name not in names, "former_names", f"names other than its own, {spec.name!r}")
 
 
 def is_names(value: object) -> bool:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from smp_core._specs.checks import NAME_FORM, TARGET_FORM, Frozen, Violations, is_name, is_names, is_target
+from smp_core._specs.checks import (
+    NAME_FORM,
+    TARGET_FORM,
+    Frozen,
+    Violations,
+    check_former_names,
+    is_name,
+    is_target,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,5 +41,5 @@ class CommandSpec(Frozen):
         check.require(is_name(self.name), "name", NAME_FORM)
         check.require(is_target(self.target), "target", TARGET_FORM)
         check.require(isinstance(self.summary, str), "summary", "text")
-        check.require(is_names(self.former_names), "former_names", "a tuple of names")
+        check_former_names(check, self)
         check.raise_if_any()

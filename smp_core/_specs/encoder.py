@@ -15,11 +15,11 @@ from smp_core._specs.checks import (
     Violations,
     are_bands,
     check_about,
+    check_former_names,
     is_int,
     is_ints,
     is_keywords,
     is_name,
-    is_names,
     is_options,
     is_strides,
     is_target,
@@ -56,7 +56,8 @@ class EncoderSpec(Frozen):
         bands: names of these channels, in order, as ``("B02", "B03", "B04")``; empty where they have none. Its weights
             are fitted to the bands that a user asks for by their names.
         weights: name to `WeightsSpec`.
-        default_weights: the name that ``encoder_weights=True`` stands for.
+            A set is of ``in_channels`` channels, unless it names its own (`WeightsSpec.bands`).
+        default_weights: the name that ``encoder_weights=True`` stands for; None where there is one set alone, or none.
         dilation: output strides (8, 16) that its stages can be dilated to.
         tokens: a plain transformer that returns ``(features, prefix_tokens)``.
         min_depth, max_depth: a depth d keeps the features with a reduction of at most 2**d
@@ -114,9 +115,7 @@ class EncoderSpec(Frozen):
         )
         check.require(is_weights, "weights", "a mapping of names to WeightsSpec")
         if is_weights:
-            known = "one of " + ", ".join(self.weights) if self.weights else "None, as there are no weights"
-            ok = self.default_weights in [*self.weights] if self.weights else self.default_weights is None
-            check.require(ok, "default_weights", known)
+            self._check_weights(check)
         check.require(is_strides(self.dilation), "dilation", STRIDE_FORM)
         check.require(isinstance(self.tokens, bool), "tokens", "True or False")
         check.require(isinstance(self.scriptable, bool), "scriptable", "True or False")
@@ -126,7 +125,7 @@ class EncoderSpec(Frozen):
             check.require(self.min_depth <= self.max_depth, "min_depth", f"at most max_depth ({self.max_depth})")
             self._check_depths(check)
         check.require(self.num_parameters is None or is_int(self.num_parameters), "num_parameters", "an int or None")
-        check.require(is_names(self.former_names), "former_names", "a tuple of names")
+        check_former_names(check, self)
         check.require(are_migrations(self.migrations), "migrations", "a tuple of Migration")
         check_about(check, self)
         check.raise_if_any()
@@ -154,6 +153,21 @@ class EncoderSpec(Frozen):
         if output_stride is None:
             return False
         return output_stride < max(self.features_at_depth(depth)[1], default=1)
+
+    def _check_weights(self, check: Violations) -> None:
+        if self.default_weights is None and len(self.weights) == 1:
+            object.__setattr__(self, "default_weights", next(iter(self.weights)))
+        known = "None, as there are no weights"
+        if self.weights:
+            known = f"the one of {', '.join(self.weights)} that encoder_weights=True stands for"
+        ok = self.default_weights in [*self.weights] if self.weights else self.default_weights is None
+        check.require(ok, "default_weights", known)
+        for name, weights in self.weights.items():
+            if not weights.bands and len(weights.mean) != self.in_channels and is_int(self.in_channels):
+                count = f"{self.in_channels} number{'s' if self.in_channels > 1 else ''}, one for each of in_channels"
+                check.require_within(
+                    False, "weights", f"{name!r}, field 'mean'", f"{count}; or bands, if it takes others", weights.mean
+                )
 
     def _check_pyramid(self, check: Violations) -> None:
         both = ("out_channels", "reductions")

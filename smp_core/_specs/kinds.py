@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from smp_core._specs.checks import EMPTY, Frozen, shown
+from smp_core._specs.checks import EMPTY, Frozen, Violations, shown
 from smp_core.errors import OptionError
 
 # How `torch.nn.functional.interpolate` enlarges maps.
@@ -42,12 +42,28 @@ def as_number(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def _check_ends(check: Violations, least: Any, most: Any, *, whole: bool) -> bool:
+    """Whether there are values between the two."""
+    right = []
+    for name, end in (("least", least), ("most", most)):
+        is_end = as_whole(end) is not None if whole else isinstance(end, numbers.Real) and not math.isnan(end)
+        check.require(is_end, name, "an int" if whole else "a number")
+        right.append(is_end)
+    if not all(right):
+        return False
+    check.require(least <= most, "least", f"at most the largest value, {most!r}")
+    return bool(least <= most)
+
+
 @dataclass(frozen=True, kw_only=True)
 class OptionKind(Frozen):
     """Base of the kinds.
 
     Attributes:
         optional: whether None is a value, too.
+
+    Raises:
+        InvalidSpecError: there is no value that it takes.
     """
 
     optional: bool = False
@@ -100,6 +116,17 @@ class Whole(OptionKind):
     most: int = LARGEST
     multiple_of: int = 1
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check = Violations(self, "Whole")
+        in_order = _check_ends(check, self.least, self.most, whole=True)
+        divides = as_whole(self.multiple_of) is not None and self.multiple_of >= 1
+        check.require(divides, "multiple_of", "a positive int")
+        if divides and in_order:
+            there_is = self.most // self.multiple_of * self.multiple_of >= self.least
+            check.require(there_is, "multiple_of", f"what divides an int from {self.least} to {self.most}")
+        check.raise_if_any()
+
     def wrong(self, name: str, value: object) -> str | None:
         number = as_whole(value)
         if number is None or number < self.least:
@@ -127,6 +154,14 @@ class Wholes(OptionKind):
     count: int | None = None
     least: int = 1
     most: int = LARGEST
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check = Violations(self, "Wholes")
+        counts = self.count is None or (as_whole(self.count) is not None and self.count >= 1)
+        check.require(counts, "count", "a positive int, or None")
+        _check_ends(check, self.least, self.most, whole=True)
+        check.raise_if_any()
 
     def wrong(self, name: str, value: object) -> str | None:
         each = f"int{'s' if self.count != 1 else ''} of at least {self.least}"
@@ -157,6 +192,12 @@ class Number(OptionKind):
     least: float = 0.0
     most: float = 1.0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check = Violations(self, "Number")
+        _check_ends(check, self.least, self.most, whole=False)
+        check.raise_if_any()
+
     def wrong(self, name: str, value: object) -> str | None:
         number = as_number(value)
         ok = number is not None and self.least <= number <= self.most
@@ -175,6 +216,13 @@ class OneOf(OptionKind):
     """
 
     names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check = Violations(self, "OneOf")
+        is_names = isinstance(self.names, tuple) and self.names and all(isinstance(item, str) for item in self.names)
+        check.require(is_names, "names", "a tuple of one name or more")
+        check.raise_if_any()
 
     def check(self, name: str, value: object) -> None:
         """See `OptionKind.check`."""

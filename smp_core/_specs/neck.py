@@ -13,9 +13,9 @@ from smp_core._specs.checks import (
     Frozen,
     Violations,
     check_about,
+    check_former_names,
     is_ints,
     is_name,
-    is_names,
     is_options,
     is_target,
 )
@@ -80,7 +80,7 @@ class NeckSpec(Frozen):
         for flag in ("tokens", "pyramid", "default", "scriptable"):
             check.require(isinstance(getattr(self, flag), bool), flag, "True or False")
         check.require(self.tokens or self.pyramid, "tokens", "True, or pyramid=True: a neck takes something")
-        check.require(is_names(self.former_names), "former_names", "a tuple of names")
+        check_former_names(check, self)
         check.require(are_migrations(self.migrations), "migrations", "a tuple of Migration")
         check_about(check, self)
         check.raise_if_any()

@@ -16,6 +16,7 @@ from smp_core._specs.checks import (
     is_text,
 )
 
+_REPOSITORY = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -31,7 +32,8 @@ class WeightsSpec(Frozen):
         filename: file in the repository.
         file: a local path, or ``"package:path/inside/it"`` for a file that ships with the plugin.
         sha256: hexadecimal digest of the file, where known; a file that differs is refused.
-        mean, std: per channel, in units of ``input_range``.
+        mean, std: per channel, in units of ``input_range``: what it was trained on has its mean within that range, and
+            its ``std`` is at most the range's width. By default ImageNet's.
         bands: names of the channels that they were trained on, in order, where these are not the encoder's
             (`EncoderSpec.bands`), which hold for sets of as many channels.
         input_space: order of the colour channels, ``"RGB"`` or ``"BGR"``.
@@ -61,14 +63,16 @@ class WeightsSpec(Frozen):
         check = Violations(self, "WeightsSpec")
         one_place = (self.repo_id is None) != (self.file is None)
         check.require(one_place, "repo_id", "exactly one of 'repo_id' and 'file'")
-        check.require(self.repo_id is None or (is_text(self.repo_id) and "/" in self.repo_id), "repo_id", "owner/name")
+        is_repository = isinstance(self.repo_id, str) and _REPOSITORY.fullmatch(self.repo_id)
+        check.require(self.repo_id is None or is_repository, "repo_id", "a repository of the Hub, 'owner/name'")
         check.require(is_optional_text(self.revision), "revision", "a commit, tag or branch, or None")
         check.require(is_text(self.filename), "filename", "the name of a file in the repository")
         check.require(is_optional_text(self.file), "file", 'a path, "package:path", or None')
         is_digest = self.sha256 is None or (isinstance(self.sha256, str) and _SHA256.fullmatch(self.sha256))
         check.require(is_digest, "sha256", "64 lower-case hex digits or None")
-        check.require(is_floats(self.mean), "mean", "a tuple with one number per channel")
-        check.require(is_floats(self.std) and all(item > 0 for item in self.std), "std", "a tuple of positive numbers")
+        check.require(is_floats(self.mean), "mean", "a tuple with one finite number per channel")
+        positive = is_floats(self.std) and all(item > 0 for item in self.std)
+        check.require(positive, "std", "a tuple of positive, finite numbers")
         if is_floats(self.mean) and is_floats(self.std):
             check.require(len(self.std) == len(self.mean), "std", f"as many numbers as mean has ({len(self.mean)})")
         check.require(are_bands(self.bands), "bands", "names of channels, each once")
@@ -80,6 +84,15 @@ class WeightsSpec(Frozen):
             is_floats(self.input_range) and len(self.input_range) == 2 and self.input_range[0] < self.input_range[1]
         )
         check.require(in_order, "input_range", "(low, high) with low < high")
+        if in_order and is_floats(self.mean) and positive:
+            self._check_units(check)
         check.require(is_optional_text(self.license), "license", "an SPDX identifier or None")
         check.require(self.convert is None or is_target(self.convert), "convert", f"{TARGET_FORM}, or None")
         check.raise_if_any()
+
+    def _check_units(self, check: Violations) -> None:
+        """Values in other units than ``input_range`` would prepare images wrongly, and nothing would say so."""
+        low, high = self.input_range
+        units = f"in units of input_range ({low:g} to {high:g})"
+        check.require(low <= min(self.mean) and max(self.mean) <= high, "mean", f"numbers {units}")
+        check.require(max(self.std) <= high - low, "std", f"numbers of at most {high - low:g}, {units}")

@@ -25,7 +25,8 @@ def known_options(architecture: Registered[ArchitectureSpec]) -> Mapping[str, An
     declared = architecture.spec.options
     if declared is not None:
         return declared
-    return options_of(load_target(architecture.spec.target, architecture.title), architecture.title)
+    target = load_target(architecture.spec.target, architecture.title)
+    return options_of(target, architecture.title, architecture.spec.arguments)
 
 
 def complete(

@@ -49,6 +49,7 @@ def assemble(
         "activation": blueprint.activation,
         "aux_params": copy.deepcopy(thawed(blueprint.aux_params)),
         **copy.deepcopy(thawed(blueprint.options)),
+        **copy.deepcopy(thawed(architecture.spec.arguments)),
     }
     if encoder is None:
         assert blueprint.encoder is not None
@@ -94,7 +95,7 @@ def assemble_empty(blueprint: Blueprint, encoder: nn.Module | None = None) -> nn
 
 def _check_options(architecture: Registered[ArchitectureSpec], target: Any) -> None:
     """Compare the options that a spec declares with those that its target has."""
-    declared, actual = architecture.spec.options, options_of(target, architecture.title)
+    declared, actual = architecture.spec.options, options_of(target, architecture.title, architecture.spec.arguments)
     if declared is not None and dict(declared) != actual:
         wrong = sorted(
             name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from smp_core.errors import FAILURES, PluginError
@@ -36,8 +36,13 @@ def load_target(target: str, owner: str) -> Any:
     return value
 
 
-def options_of(target: Callable[..., Any], title: str) -> dict[str, Any]:
+def options_of(target: Callable[..., Any], title: str, given: Container[str] = ()) -> dict[str, Any]:
     """Names and defaults of an architecture's options, read off the signature of its target.
+
+    Args:
+        target: the class.
+        title: whose it is, for the error.
+        given: names of keywords that its spec gives a value for, which are no options.
 
     Raises:
         PluginError: it takes ``**keywords``, so that wrong options would pass.
@@ -48,7 +53,7 @@ def options_of(target: Callable[..., Any], title: str) -> dict[str, Any]:
         raise PluginError(
             f"{title}: its target takes **{sinks[0]}, so that wrong options would pass; name them instead"
         )
-    return {item.name: item.default for item in parameters if item.name not in _COMMON}
+    return {item.name: item.default for item in parameters if item.name not in _COMMON and item.name not in given}
 
 
 def check_call(target: Callable[..., Any], title: str, arguments: Mapping[str, Any], *first: Any) -> None:

@@ -242,8 +242,11 @@ def describe(name: str) -> Registered[Any]:
     try:
         return resolve_encoder(name)
     except UnknownEncoderError as error:
-        with contextlib.suppress(RegistryError):  # which no plugin lists
+        try:  # one that no plugin lists
             return _registry.resolve(ARCHITECTURE, name)
+        except RegistryError as refused:
+            if refused.explained and not error.explained:
+                raise refused from None
         others = _others_like(name)
         if not others:
             raise

@@ -45,7 +45,9 @@ def ask_resolvers(
                 expected = f"{article} {kind.spec_type.__name__} named {name!r}"
                 failures.append(f"{who} returned {answer!r}; expected None or {expected}")
     if refusals and not found:
-        raise kind.unknown(f"unknown {kind.word} {name!r}; {'; '.join(refusals)}")
+        refused = kind.unknown(f"unknown {kind.word} {name!r}; {'; '.join(refusals)}")
+        refused.explained = True
+        raise refused
     return found, failures
 
 

@@ -90,9 +90,7 @@ class Registry:
             None if name is None and kind is not ARCHITECTURE else self._attempt(kind, name)
             for kind, name in ((ARCHITECTURE, arch), (ENCODER, encoder), (NECK, neck))
         ]
-        errors = [item for item in found if isinstance(item, Exception)]
-        if errors:
-            raise errors[0] if len(errors) == 1 else type(errors[0])("\n".join(map(str, errors)))
+        _raise_all(found)
         return Parts(found[0], found[1], found[2], self._default_necks())
 
     def _default_necks(self) -> tuple[Registered[NeckSpec], ...]:
@@ -110,6 +108,7 @@ class Registry:
         """See `smp_core.registry.resolve_saved`."""
 
         def resolve(kind: Kind[Any], name: Any) -> Any:
+            """The spec of a part, or the error."""
             of_part = recorded.get(kind.word) or {}
             qualified = of_part.get("name")
             if not qualified and name is None:
@@ -118,24 +117,28 @@ class Registry:
                 if kind is ARCHITECTURE and not qualified:
                     return self.find_class(class_name)
                 return self.resolve(kind, qualified or name)
-            except RegistryError as error:
-                if not of_part:
-                    raise
+            except (RegistryError, OptionError) as error:
+                if not of_part or isinstance(error, OptionError):
+                    return error
                 # What the file says about the plugin comes before the error, which says what to install.
                 was, who, version = (of_part.get(key) for key in ("name", "distribution", "version"))
                 asked, _, known = str(was).rpartition("/")
                 owner = kind.owner(known)
                 stranger = owner is None or asked not in ("", owner)
-                warning = _OF_A_FILE if stranger and isinstance(error, MissingPluginError) else ""
-                raise type(error)(
-                    f"this model was saved with {was!r} of {who!r} {version}: {error}{warning}"
-                ) from error
+                # Of one that is here already nothing is advised to be installed.
+                missing = isinstance(error, MissingPluginError) and not self.of(asked)
+                warning = _OF_A_FILE if stranger and missing else ""
+                told = type(error)(f"this model was saved with {was!r} of {who!r} {version}: {error}{warning}")
+                told.__cause__ = error
+                return told
 
-        return Parts(
-            architecture=resolve(ARCHITECTURE, class_name),
-            encoder=None if encoder is None else resolve(ENCODER, encoder),
-            neck=resolve(NECK, None),
-        )
+        found: list[Any] = [
+            resolve(ARCHITECTURE, class_name),
+            None if encoder is None else resolve(ENCODER, encoder),
+            resolve(NECK, None),
+        ]
+        _raise_all(found)
+        return Parts(*found)
 
     def _resolve_qualified(self, kind: Kind[Spec], qualified: str) -> Registered[Spec]:
         distribution, _, name = qualified.partition("/")
@@ -261,6 +264,13 @@ class Registry:
             for plugin in self.loaded
             for spec in kind.specs(plugin).values()
         ]
+
+
+def _raise_all(found: Iterable[Any]) -> None:
+    """Raise the errors among what was found as one, of the type of the first."""
+    errors = [item for item in found if isinstance(item, Exception)]
+    if errors:
+        raise errors[0] if len(errors) == 1 else type(errors[0])("\n".join(map(str, errors))) from errors[0]
 
 
 def check_name(word: str, name: object) -> None:

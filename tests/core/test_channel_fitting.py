@@ -33,7 +33,9 @@ def write(path: Path, in_channels: int = 3, seed: int = 0) -> dict[str, torch.Te
 def trained(install, tmp_path: Path) -> dict[str, torch.Tensor]:
     state_dict = write(tmp_path / "toy.safetensors")
     weights = {"imagenet": WeightsSpec(file=str(tmp_path / "toy.safetensors"), mean=(0.5, 0.5, 0.5))}
-    foreign = WeightsSpec(file="nowhere", convert="toy_models:swap_stages", mean=(1, 2, 3), std=(1, 1, 1))
+    foreign = WeightsSpec(
+        file="nowhere", convert="toy_models:swap_stages", mean=(1, 2, 3), std=(1, 1, 1), input_range=(0, 4)
+    )
     weights["foreign"] = foreign
     install(encoder_spec(weights=weights, default_weights="imagenet"), architecture_spec())
     return state_dict

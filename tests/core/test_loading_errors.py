@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from smp_core.errors import (
     UnknownArchitectureError,
     UnknownEncoderError,
 )
+from smp_core.registry.discovery import LoadedPlugin
 
 
 @pytest.fixture
@@ -178,7 +180,9 @@ def test_a_plugin_that_is_not_installed(saved: Path, monkeypatch) -> None:
         "no plugin of the distribution 'acme-smp-toy' is installed; run: pip install acme-smp-toy"
         " if you trust its author: the name is the file's, and installing a distribution runs its code"
     )
-    assert_refused(saved, message, MissingPluginError)
+    # One error says all that is missing.
+    also = message.replace("acme-smp-toy/toy", "acme-smp-toy/toy_encoder").replace("architecture", "encoder")
+    assert_refused(saved, f"{message}\n{also}", MissingPluginError)
     monkeypatch.setattr(registry, "_registry", registry.Registry(toy))
     edit(
         saved,
@@ -191,6 +195,17 @@ def test_a_plugin_that_is_not_installed(saved: Path, monkeypatch) -> None:
         "of the distribution 'acme-smp-vit' is installed; run: pip install acme-smp-vit"
         " if you trust its author: the name is the file's, and installing a distribution runs its code"
     )
+    assert_refused(saved, message, MissingPluginError)
+
+
+def test_a_plugin_that_is_disabled(saved: Path, monkeypatch) -> None:
+    """Nothing is advised to be installed, nor whom to trust: it is there."""
+    record = replace(registry._registry.loaded[0].record, status="disabled", error="disabled by SMP_DISABLE_PLUGINS")
+    monkeypatch.setattr(registry, "_registry", registry.Registry([LoadedPlugin(record=record)]))
+    unusable = "acme-smp-toy is installed, but unusable: disabled by SMP_DISABLE_PLUGINS"
+    was = "this model was saved with 'acme-smp-toy/{0}' of 'acme-smp-toy' 1.2.3: {1} 'acme-smp-toy/{0}'"
+    parts = (("toy", "architecture"), ("toy_encoder", "encoder"))
+    message = "\n".join(f"{was.format(*part)}: {unusable}" for part in parts)
     assert_refused(saved, message, MissingPluginError)
 
 

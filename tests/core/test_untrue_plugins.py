@@ -9,9 +9,7 @@ import pytest
 from toy_models import architecture_spec, encoder_spec
 
 import smp_core
-from smp_core.errors import (
-    PluginError,
-)
+from smp_core.errors import InvalidSpecError, OptionError, PluginError
 
 _ABSENT = "package_that_is_not_there.model:Model"
 
@@ -108,3 +106,31 @@ def test_targets_that_cannot_be_called_as_declared(install) -> None:
 def test_options_of_a_spec_are_copied_for_each_encoder(install) -> None:
     install(encoder_spec(options={"dropout": 0.25}), architecture_spec())
     assert create().encoder.stage1[3].p == 0.25
+
+
+def test_architectures_that_share_a_class(install, tmp_path) -> None:
+    """What differs between them is in their specs, and is no option."""
+    options = {"decoder_use_norm": "batchnorm", "size_multiple": 1}
+    install(
+        encoder_spec(),
+        architecture_spec(name="toy-4", arguments={"width": 4}, options=options),
+        architecture_spec(name="toy-12", arguments={"width": 12}),
+    )
+    for name, width in (("toy-4", 4), ("toy-12", 12)):
+        model = smp_core.create(name, "toy_encoder", encoder_weights=None)
+        assert model.segmentation_head[0].in_channels == width
+        assert dict(model.blueprint.options) == options
+        loaded = smp_core.from_pretrained(model.save_pretrained(tmp_path / name))
+        assert (loaded.blueprint.architecture.spec.name, loaded.segmentation_head[0].in_channels) == (name, width)
+        with pytest.raises(OptionError, match=f"architecture 'acme-smp-toy/{name}' has no option 'width'; its options"):
+            smp_core.create(name, "toy_encoder", encoder_weights=None, width=3)
+
+
+def test_arguments_that_an_architecture_does_not_take(install) -> None:
+    install(encoder_spec(), architecture_spec(arguments={"widht": 4}))
+    with pytest.raises(PluginError, match=r"its target cannot be called with an encoder and the keywords .*widht"):
+        smp_core.create("toy", "toy_encoder", encoder_weights=None)
+    message = "field 'arguments': expected a mapping of keyword names, the options and classes, activation, aux_params"
+    for fields in ({"arguments": {"classes": 2}}, {"arguments": {"width": 2}, "options": {"width": 3}}):
+        with pytest.raises(InvalidSpecError, match=message):
+            architecture_spec(**fields)

@@ -279,3 +279,20 @@ def test_architectures_that_a_family_does_not_have(install) -> None:
         registry.resolve_architecture("net8")
     failure = "hook 'smp_resolve_architecture' returned 3; expected None or an ArchitectureSpec named 'net8'"
     assert failure in str(raised.value)
+    with pytest.raises(UnknownArchitectureError, match=f"^{re.escape(message)}$"):
+        smp_core.describe("net-0")
+
+
+def test_an_encoder_family_explains_before_one_of_architectures(install) -> None:
+    def refuse(name: str) -> Any:
+        raise UnknownEncoderError("no encoder is of that size")
+
+    module = ModuleType("acme-encoders")
+    module.smp_resolve_encoder = hookimpl(refuse)  # type: ignore[attr-defined]
+    manager = pluggy.PluginManager(plugin_api.PROJECT_NAME)
+    manager.add_hookspecs(plugin_api)
+    manager.register(module)
+    record = PluginRecord(distribution="acme-encoders", version="1", module="m", resolves_encoders=True)
+    install(LoadedPlugin(record=record, manager=manager), _architectures("acme-nets", _sized, "net-8"))
+    with pytest.raises(UnknownEncoderError, match=r"^unknown encoder 'net-0'; no encoder is of that size"):
+        smp_core.describe("net-0")

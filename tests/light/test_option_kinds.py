@@ -141,3 +141,36 @@ def test_kinds_that_do_not_fit(kinds: Any, message: str) -> None:
 def test_kinds_say_what_they_take(kind: OptionKind, text: str) -> None:
     assert kind.describe() == text
     assert NormKind().describe().startswith("True, False, one of batchnorm, ")
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "message"),
+    [
+        (
+            Whole,
+            {"least": 5, "most": 2},
+            "Whole is invalid:\n  field 'least': expected at most the largest value, 2",
+        ),
+        (Whole, {"least": 1.5}, "field 'least': expected an int, got 1.5"),
+        (
+            Whole,
+            {"least": 5, "most": 7, "multiple_of": 4},
+            "field 'multiple_of': expected what divides an int from 5 to",
+        ),
+        (Whole, {"multiple_of": 0}, "field 'multiple_of': expected a positive int, got 0"),
+        (Wholes, {"least": 5, "most": 2}, "Wholes is invalid:\n  field 'least': expected at most the largest value, 2"),
+        (Wholes, {"count": 0}, "field 'count': expected a positive int, or None, got 0"),
+        (
+            Number,
+            {"least": 2.0},
+            "Number is invalid:\n  field 'least': expected at most the largest value, 1.0",
+        ),
+        (Number, {"most": math.nan}, "field 'most': expected a number, got nan"),
+        (Number, {"most": "1"}, "field 'most': expected a number, got '1'"),
+        (OneOf, {"names": ()}, "OneOf is invalid:\n  field 'names': expected a tuple of one name or more, got ()"),
+        (OneOf, {"names": "relu"}, "field 'names': expected a tuple of one name or more, got 'relu'"),
+    ],
+)
+def test_kinds_that_no_value_is_of(kind: type[OptionKind], fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidSpecError, match=re.escape(message)):
+        kind(**fields)

@@ -25,17 +25,18 @@ numbers = st.floats(-1e6, 1e6) | st.integers(-1000, 1000)
 
 
 @st.composite
-def weights_fields(draw: st.DrawFn) -> dict[str, Any]:
-    count = draw(st.integers(1, 5))
-    low, high = sorted(draw(st.lists(numbers, min_size=2, max_size=2, unique=True)))
+def weights_fields(draw: st.DrawFn, count: int | None = None) -> dict[str, Any]:
+    count = count or draw(st.integers(1, 5))
+    low = draw(numbers)
+    high = low + draw(st.floats(1, 1e6) | st.integers(1, 1000))
     place = draw(st.sampled_from(["repo_id", "file"]))
     return {
         place: draw(st.builds("{}/{}".format, identifiers, identifiers)),
         "revision": draw(st.none() | texts),
         "filename": draw(texts),
         "sha256": draw(st.none() | st.from_regex(r"[0-9a-f]{64}", fullmatch=True)),
-        "mean": draw(st.lists(numbers, min_size=count, max_size=count)),
-        "std": draw(st.lists(st.floats(1e-6, 1e6), min_size=count, max_size=count)),
+        "mean": draw(st.lists(st.floats(low, high), min_size=count, max_size=count)),
+        "std": draw(st.lists(st.floats(1e-6, high - low), min_size=count, max_size=count)),
         "input_space": draw(st.sampled_from(["RGB", "BGR"])),
         "input_range": (low, high),
         "license": draw(st.none() | texts),
@@ -50,7 +51,7 @@ def encoder_fields(draw: st.DrawFn) -> dict[str, Any]:
     reductions.sort()
     least = 1 if tokens else max((reductions[0] - 1).bit_length(), 1)
     depths = sorted(draw(st.lists(st.integers(least, len(reductions) if tokens else 8), min_size=2, max_size=2)))
-    weights = draw(st.dictionaries(names, weights_fields().map(lambda fields: WeightsSpec(**fields)), max_size=2))
+    weights = draw(st.dictionaries(names, weights_fields(3).map(lambda fields: WeightsSpec(**fields)), max_size=2))
     return {
         "name": draw(names),
         "target": draw(targets),
@@ -166,8 +167,9 @@ WEIGHTS_WRONG: dict[str, list[Any]] = {
     "revision": _TEXT_WRONG,
     "filename": [None, *_TEXT_WRONG],
     "sha256": ["abc", "A" * 64, int("1" * 64), b"a" * 64],
-    "mean": [None, 3, "abc", (), ("a", "b", "c"), {1: 2}],
-    "std": [None, 3, "abc", (), (0.0,), (-1.0,), ("a",), (1.0,) * 9],
+    "repo_id": ["name", "https://example.invalid/x", "a/b/c", "a b/c", "/c", "a/", 3, "a/b\n"],
+    "mean": [None, 3, "abc", (), ("a", "b", "c"), {1: 2}, (float("nan"),) * 3, (float("inf"),) * 3],
+    "std": [None, 3, "abc", (), (0.0,), (-1.0,), ("a",), (1e-6,) * 9, (float("nan"),) * 3, (float("inf"),) * 3],
     "input_space": [None, "rgb", "GRAY", 3, ["RGB"]],
     "input_range": [None, 1, (1.0, 0.0), (0.0, 0.0), (0.0, 1.0, 2.0), (0.0,), "01", ("a", "b")],
     "license": _TEXT_WRONG,
@@ -251,12 +253,25 @@ def test_every_wrong_field_is_named_at_once(fields: dict[str, Any], wrong: set[s
     [
         ({}, "field 'repo_id': expected exactly one of 'repo_id' and 'file', got None"),
         ({"repo_id": "a/b", "file": "c"}, "field 'repo_id': expected exactly one of 'repo_id' and 'file', got 'a/b'"),
-        ({"repo_id": "no-owner"}, "field 'repo_id': expected owner/name, got 'no-owner'"),
+        ({"repo_id": "no-owner"}, "field 'repo_id': expected a repository of the Hub, 'owner/name', got 'no-owner'"),
         ({"file": 3}, "field 'file': expected a path, \"package:path\", or None, got 3"),
         ({"repo_id": "a/b", "mean": (0.5,)}, "field 'std': expected as many numbers as mean has (1)"),
+        # In units of 0 to 255, as many publish them.
+        (
+            {"file": "f", "mean": (123.675, 116.28, 103.53)},
+            "field 'mean': expected numbers in units of input_range (0 to 1), got (123.675, 116.28, 103.53)",
+        ),
+        (
+            {"file": "f", "std": (58.4, 57.1, 57.4)},
+            "field 'std': expected numbers of at most 1, in units of input_range (0 to 1), got (58.4, 57.1, 57.4)",
+        ),
+        (
+            {"file": "f", "mean": (float("nan"), 0, 0)},
+            "field 'mean': expected a tuple with one finite number per channel, got (nan, 0, 0)",
+        ),
     ],
 )
-def test_weights_are_in_exactly_one_place(fields: dict[str, Any], message: str) -> None:
+def test_weights_are_in_exactly_one_place_and_in_one_unit(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidSpecError, match=re.escape(message)):
         WeightsSpec(**fields)
 
@@ -278,7 +293,7 @@ def _encoder(**fields: Any) -> EncoderSpec:
         ({"default_weights": "imagenet"}, "field 'default_weights': expected None, as there are no weights"),
         (
             {"weights": {"a": WeightsSpec(file="f"), "b": WeightsSpec(file="g")}},
-            "field 'default_weights': expected one of a, b, got None",
+            "field 'default_weights': expected the one of a, b that encoder_weights=True stands for, got None",
         ),
         ({"min_depth": 4, "max_depth": 3}, "field 'min_depth': expected at most max_depth (3), got 4"),
         (
@@ -307,6 +322,16 @@ def _encoder(**fields: Any) -> EncoderSpec:
             {"name": "a/b"},
             "field 'name': expected a name of letters, digits and . _ + : - (no slash, no space), got 'a/b'",
         ),
+        (
+            {"weights": {"grey": WeightsSpec(file="f", mean=(0.4,), std=(0.2,))}},
+            "field 'weights', 'grey', field 'mean': expected 3 numbers, one for each of in_channels; or bands, if it "
+            "takes others, got (0.4,)",
+        ),
+        (
+            {"in_channels": 1, "weights": {"rgb": WeightsSpec(file="f")}},
+            "field 'weights', 'rgb', field 'mean': expected 1 number, one for each of in_channels; or bands, if it ",
+        ),
+        ({"former_names": ("old", "e")}, "field 'former_names': expected names other than its own, 'e', got ('old', "),
         ({"target": "a.b"}, "field 'target': expected a string of the form \"package.module:attribute\", got 'a.b'"),
     ],
 )

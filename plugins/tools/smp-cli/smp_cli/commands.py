@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -27,14 +28,15 @@ class WithPlugins(TyperGroup):
     """
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Our own in their order, then those of plugins."""
+        """Our own in their order, then those of plugins, each by the name that reaches it."""
         own = super().list_commands(ctx)
         try:
-            from smp_core.registry import list_commands
+            from smp_core.registry import list_commands, resolve_command
         except PluginError as error:  # in strict mode
             print_error(f"error: {error}")
             return own
-        return [*own, *(name for name in list_commands() if name not in own)]
+        theirs = (name if name not in own else resolve_command(name).qualified_name for name in list_commands())
+        return [*own, *theirs]
 
     def get_command(self, ctx: Any, name: str) -> Any:
         """Our own of that name, or a plugin's; None where there is neither."""
@@ -79,20 +81,36 @@ def _load(item: Registered[CommandSpec]) -> Any:
     """What a spec names, as a command.
 
     Raises:
-        PluginError: it cannot be imported, or is nothing that can be called.
+        PluginError: it cannot be imported, is nothing that can be called, or nothing that runs when it is.
     """
     from smp_core.parts.targets import load_target
 
     target: Any = load_target(item.spec.target, item.title)
     if isinstance(target, typer.Typer):
-        return typer.main.get_command(target)
+        target = typer.main.get_command(target)
     if hasattr(target, "main") and hasattr(target, "make_context"):  # Click's, or Typer's of it
+        _check_runs(target, item)
         return target
-    if not callable(target):
+    if not inspect.isroutine(target):  # Typer reads the signature of nothing else
         raise PluginError(
             f"{item.title}: {item.spec.target!r} is an object of type {type(target).__name__}; expected a function, a "
             "Typer application or a command of Click"
         )
     alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     alone.command()(guarded(target))
-    return typer.main.get_command(alone)
+    command = typer.main.get_command(alone)
+    _check_runs(command, item)
+    return command
+
+
+def _check_runs(command: Any, item: Registered[CommandSpec]) -> None:
+    """Refuse functions, also of subcommands, of which a call runs nothing: it makes a coroutine or a generator."""
+    function = inspect.unwrap(command.callback) if callable(command.callback) else None
+    name = getattr(function, "__name__", "")
+    wrong = f"{item.title}: {item.spec.target!r} runs nothing when it is called: {name} is"
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise PluginError(f"{wrong} an async function; name a plain one that calls asyncio.run")
+    if inspect.isgeneratorfunction(function):
+        raise PluginError(f"{wrong} a generator; name a function without yield")
+    for subcommand in getattr(command, "commands", {}).values():
+        _check_runs(subcommand, item)

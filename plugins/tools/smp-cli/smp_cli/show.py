@@ -97,6 +97,7 @@ def _architecture(item: Registered[ArchitectureSpec]) -> list[tuple[str, Rows]]:
         ("depth", f"{spec.default_depth} by default, {spec.min_depth} to {spec.max_depth}"),
         ("output stride", f"{_join(spec.dilation)}; the first by default" if spec.dilation else "as the encoder's"),
         ("needs", _needs(spec)),
+        ("arguments", _values(spec.arguments)),
         ("scriptable", _yes(spec.scriptable)),
         *_tail(item),
     ]

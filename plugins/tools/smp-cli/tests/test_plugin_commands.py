@@ -18,6 +18,10 @@ def smp_commands():
         CommandSpec(name="gone", target="acme_commands.hello:gone"),
         CommandSpec(name="show", target="acme_commands.hello:show"),
         CommandSpec(name="twin", target="acme_commands.hello:show"),
+        CommandSpec(name="later", target="acme_commands.hello:later"),
+        CommandSpec(name="bit", target="acme_commands.hello:bit"),
+        CommandSpec(name="lazy", target="acme_commands.hello:LAZY"),
+        CommandSpec(name="latent", target="acme_commands.hello:latent"),
     ]
 """
 HELLO = """
@@ -46,6 +50,28 @@ def show() -> None:
 
 click = typer.main.get_command(app)
 clicked = click
+
+async def later(name: str) -> None:
+    print("never")
+
+def bit() -> None:
+    print("never")
+    yield
+
+class Lazy:
+    def __call__(self) -> None:
+        print("never")
+
+LAZY = Lazy()
+latent = typer.Typer()
+
+@latent.command()
+def soon() -> None:
+    print("soon")
+
+@latent.command()
+async def never() -> None:
+    print("never")
 """
 TWIN = """
 from smp_core.plugin import CommandSpec, hookimpl
@@ -79,9 +105,10 @@ def test_they_are_listed_beside_ours_and_not_imported(smp, acme):
     lines = [line.strip("│ \n") for line in result.stdout.splitlines()]
     assert any(line.split() == ["greet", "Greet", "somebody."] for line in lines)
     assert any(line.startswith("show ") and "everything that is known" in line for line in lines)
+    assert any(line.startswith("acme-commands/show") for line in lines)  # by the name that reaches it
     assert "hello was imported" not in result.stdout
     table = smp("plugins", "--verbose", environment=acme).stdout
-    assert "commands greet, tools, clicked, number, gone, show, twin" in table
+    assert "commands greet, tools, clicked, number, gone, show, twin, later, bit, lazy, latent" in table
 
 
 def test_a_function(smp, acme):
@@ -142,6 +169,26 @@ def test_a_name_of_two_plugins(smp, acme):
             "gone",
             "error: command 'acme-commands/gone': module 'acme_commands.hello' has no 'gone' (target "
             "'acme_commands.hello:gone')",
+        ),
+        (
+            "later",
+            "error: command 'acme-commands/later': 'acme_commands.hello:later' runs nothing when it is called: later "
+            "is an async function; name a plain one that calls asyncio.run",
+        ),
+        (
+            "bit",
+            "error: command 'acme-commands/bit': 'acme_commands.hello:bit' runs nothing when it is called: bit is a "
+            "generator; name a function without yield",
+        ),
+        (
+            "lazy",
+            "error: command 'acme-commands/lazy': 'acme_commands.hello:LAZY' is an object of type Lazy; expected a "
+            "function, a Typer application or a command of Click",
+        ),
+        (
+            "latent",
+            "error: command 'acme-commands/latent': 'acme_commands.hello:latent' runs nothing when it is called: never "
+            "is an async function; name a plain one that calls asyncio.run",
         ),
         (
             "acme-none/x",

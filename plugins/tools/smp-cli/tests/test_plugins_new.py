@@ -9,11 +9,12 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from smp_cli.plugins import template
+from smp_cli.plugins import naming, template
 
 KINDS = ("encoder", "architecture", "neck")
 
@@ -87,6 +88,17 @@ def test_names_and_author(made):
     ]
 
 
+def test_names_of_models_are_as_specs_allow_them(made, tmp_path):
+    for number, (model, name) in enumerate(
+        [("acme-foo_b", "AcmeFooB"), ("net.v2+x:y", "NetV2XY"), ("3net", "Model3net"), ("class", "Class")]
+    ):
+        folder = made("encoder", f"acme-smp-{number}a", "--model", model)
+        assert naming.class_of(model) == name
+        package = folder / naming.package_of(f"acme-smp-{number}a")
+        assert f'target="{package.name}.encoder:{name}"' in (package / "plugin.py").read_text()
+        assert f"class {name}(EncoderBase):" in (package / "encoder.py").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -105,7 +117,48 @@ def test_names_and_author(made):
         ),
         (
             ("encoder", "acme-x", "--model", "my model"),
-            "--model 'my model': expected letters, digits and '_', a letter first, as in 'acme_hiera'",
+            "--model 'my model': expected a name of letters, digits and . _ + : - (no slash, no "
+            "space), as in 'acme_hiera'",
+        ),
+        (
+            ("encoder", "acme-x", "--model", "none"),
+            "--model 'none': its class would be called 'None', which is a keyword of Python; choose another name",
+        ),
+        (
+            ("encoder", "acme-x", "--model", "valueError"),
+            "--model 'valueError': its class would be called 'ValueError', as something that is built into Python; "
+            "choose another name",
+        ),
+        (
+            ("neck", "acme-x", "--model", "tensor"),
+            "--model 'tensor': its class would be called 'Tensor', as something that its module imports; choose "
+            "another name",
+        ),
+        (
+            ("architecture", "acme-x", "--model", "unet-"),
+            "--model 'unet-': its class would be called 'Unet', as smp-unet's, which checkpoints name it by; "
+            "choose another name",
+        ),
+        (
+            ("encoder", "class"),
+            "'class': its package would be called 'class', which is a keyword of Python; choose another name",
+        ),
+        (
+            ("encoder", "Json"),
+            "'Json': its package would be called 'json', as a module of Python's own; choose another name",
+        ),
+        (
+            ("encoder", "torch"),
+            f"'torch': its package would be called 'torch', as one that is installed "
+            f"({find_spec('torch').origin}); choose another name",
+        ),
+        (
+            ("encoder", "tests"),
+            "'tests': its package would be called 'tests', as the folder of its tests; choose another name",
+        ),
+        (
+            ("encoder", "acme-x", "--author", "Ann\nBob"),
+            "--author 'Ann\\nBob': expected one line of text, as 'Ann, Acme & Sons'",
         ),
         (("encoder", "acme-x", "--out", "full"), "'full' is there already; choose another folder with --out"),
     ],

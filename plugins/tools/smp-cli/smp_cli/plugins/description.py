@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import typer
@@ -14,27 +13,12 @@ from smp_cli.console import Rows, print_rows
 from smp_cli.errors import CliError
 from smp_cli.plugins.installed import copies, licence, module_file, module_name
 from smp_cli.plugins.listing import record_as_dict
+from smp_cli.plugins.names import RESOLVE
 from smp_cli.plugins.printing import print_json
 from smp_core._specs.registered import normalise
 from smp_core.errors import RegistryError
 from smp_core.plugin import API_VERSION
-from smp_core.registry import (
-    PluginRecord,
-    Registered,
-    describe,
-    plugins,
-    resolve_architecture,
-    resolve_command,
-    resolve_encoder,
-    resolve_neck,
-)
-
-_KINDS: dict[str, Callable[[str], Registered[Any]]] = {
-    "architectures": resolve_architecture,
-    "necks": resolve_neck,
-    "encoders": resolve_encoder,
-    "commands": resolve_command,
-}
+from smp_core.registry import PluginRecord, describe, plugins
 
 
 def print_plugin(name: str, *, as_json: bool) -> None:
@@ -93,14 +77,14 @@ def _describe(record: PluginRecord) -> dict[str, Any]:
         "editable": copy is not None and copy.source is not None,
         "file": str(file) if file else None,
         "api_version": getattr(sys.modules.get(module_name(record)), "api_version", None),
-        "specs": {kind: _specs(record, kind) for kind in _KINDS},
+        "specs": {kind: _specs(record, kind) for kind in RESOLVE},
     }
 
 
 def _specs(record: PluginRecord, kind: str) -> list[dict[str, Any]]:
     found = []
     for name in getattr(record, kind):
-        spec: Any = _KINDS[kind](f"{normalise(record.distribution)}/{name}").spec
+        spec: Any = RESOLVE[kind](f"{normalise(record.distribution)}/{name}").spec
         weights = {key: item.license for key, item in getattr(spec, "weights", {}).items()}
         found.append(
             {

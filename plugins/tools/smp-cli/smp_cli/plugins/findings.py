@@ -19,7 +19,7 @@ class Finding:
         severity: ``"error"`` (something does not work), ``"warning"`` (it may surprise), ``"note"``.
         kind: ``"broken"``, ``"partial"``, ``"slow"``, ``"noisy"``, ``"duplicate"``, ``"shadowed"``, ``"conflicting"``,
             ``"incompatible"``, ``"switch"``, ``"editable"``.
-        distribution: whose it is; None of a switch.
+        distribution: whose it is; None of a switch, and of a conflict, whose message names all that have part in it.
         message: what is.
         remedy: what to do; empty where nothing need be done.
     """

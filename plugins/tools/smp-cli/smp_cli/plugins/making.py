@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import keyword
 import re
 import shlex
 from pathlib import Path
@@ -12,13 +11,11 @@ from typing import Any
 import typer
 
 from smp_cli.errors import CliError
+from smp_cli.plugins.naming import check_distribution, check_model, default_model
 from smp_cli.plugins.template import ADDRESS, check_copier, run_copier
-from smp_core.registry import index
 
 KINDS = ("encoder", "architecture", "neck")
 ANSWERS = ".copier-answers.yml"
-_NAME = re.compile(r"[A-Za-z]([A-Za-z0-9._-]*[A-Za-z0-9])?")
-_MODEL = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 def new(kind: str, name: str, *, model: str | None, author: str | None, out: Path | None) -> None:
@@ -32,10 +29,15 @@ def new(kind: str, name: str, *, model: str | None, author: str | None, out: Pat
         out: folder to make; by default of the distribution's name.
 
     Raises:
-        CliError: a name that cannot be, or a folder that holds something.
+        CliError: a kind, a name or an author that cannot be, or a folder that holds something.
     """
-    model = model or re.sub(r"[-.]+", "_", name.lower().replace("-smp-", "-"))
-    _check(kind, name, model)
+    if kind not in KINDS:
+        raise CliError(f"there is no template for {kind!r}; expected one of {', '.join(KINDS)}")
+    check_distribution(name)
+    model = model or default_model(name)
+    check_model(kind, model)
+    if author is not None and not author.isprintable():
+        raise CliError(f"--author {author!r}: expected one line of text, as 'Ann, Acme & Sons'")
     folder = out if out is not None else Path(name)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CliError(f"{str(folder)!r} is there already; choose another folder with --out")
@@ -50,24 +52,6 @@ def new(kind: str, name: str, *, model: str | None, author: str | None, out: Pat
         "pytest",
     ):
         typer.echo(f"  {step}")
-
-
-def _check(kind: str, name: str, model: str) -> None:
-    if kind not in KINDS:
-        raise CliError(f"there is no template for {kind!r}; expected one of {', '.join(KINDS)}")
-    package = re.sub(r"[-.]+", "_", name.lower())
-    if not _NAME.fullmatch(name) or keyword.iskeyword(package):
-        raise CliError(
-            f"{name!r} cannot name a distribution; expected letters, digits, '-', '_' and '.', as in 'acme-smp-hiera'"
-        )
-    if not _MODEL.fullmatch(model) or keyword.iskeyword(model):
-        raise CliError(f"--model {model!r}: expected letters, digits and '_', a letter first, as in 'acme_hiera'")
-    if re.fullmatch(r"smp[-_.].*", name, re.IGNORECASE):
-        raise CliError(f"{name!r}: names that begin with 'smp-' are this project's; put yours in front, 'acme-{name}'")
-    owners = {"encoder": index.encoder_owner, "architecture": index.architecture_owner, "neck": index.neck_owner}
-    owner = owners[kind](model)
-    if owner is not None:
-        raise CliError(f"the {kind} {model!r} is {owner}'s; choose another name with --model")
 
 
 def update(folder: Path) -> None:

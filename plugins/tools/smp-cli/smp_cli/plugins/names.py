@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from smp_cli.plugins.findings import ERROR, WARNING, Finding, Scene
 from smp_cli.plugins.installed import module_name
 from smp_core._specs.registered import normalise
-from smp_core.registry import index, resolve_architecture
+from smp_core.errors import NameConflictError, RegistryError
+from smp_core.registry import (
+    Registered,
+    index,
+    resolve_architecture,
+    resolve_command,
+    resolve_encoder,
+    resolve_neck,
+)
 
+RESOLVE: dict[str, Callable[[str], Registered[Any]]] = {
+    "architectures": resolve_architecture,
+    "necks": resolve_neck,
+    "encoders": resolve_encoder,
+    "commands": resolve_command,
+}
 _FLAGS = ("SMP_DISABLE_PLUGIN_AUTOLOAD", "SMP_PLUGINS_STRICT")
 _LISTS = ("SMP_PLUGINS", "SMP_DISABLE_PLUGINS")
 _OWNERS: dict[str, Callable[[str], str | None]] = {
@@ -28,7 +43,7 @@ def conflicting(scene: Scene) -> Iterator[Finding]:
             if len(whose) > 1 and owner(name) is None:
                 spellings = " or ".join(f"{normalise(item)}/{name}" for item in whose)
                 wrong = f"the {word} {name!r} is provided by {' and '.join(whose)}"
-                yield from (Finding(WARNING, "conflicting", item, wrong, f"write {spellings}") for item in whose)
+                yield Finding(WARNING, "conflicting", None, wrong, f"write {spellings}")
     yield from _classes(scene)
     yield from _modules(scene)
 
@@ -53,7 +68,7 @@ def _classes(scene: Scene) -> Iterator[Finding]:
             titles = " and ".join(f"{name!r} of {who}" for who, name in whose)
             wrong = f"checkpoints call both the architectures {titles} {class_name!r}"
             remedy = "weights saved by segmentation_models_pytorch are only found by class: tell the later author"
-            yield from (Finding(WARNING, "conflicting", who, wrong, remedy) for who, _ in whose)
+            yield Finding(WARNING, "conflicting", None, wrong, remedy)
 
 
 def _modules(scene: Scene) -> Iterator[Finding]:
@@ -65,7 +80,7 @@ def _modules(scene: Scene) -> Iterator[Finding]:
     for module, whose in found.items():
         if len({*map(normalise, whose)}) > 1:
             wrong = f"{' and '.join(whose)} both name the module {module}: one has overwritten the other"
-            yield from (Finding(ERROR, "conflicting", who, wrong, "uninstall both, install one") for who in whose)
+            yield Finding(ERROR, "conflicting", None, wrong, "uninstall both, install one")
 
 
 def shadowed(scene: Scene) -> Iterator[Finding]:
@@ -75,10 +90,30 @@ def shadowed(scene: Scene) -> Iterator[Finding]:
         for kind, owner in _OWNERS.items():
             for name in getattr(record, kind):
                 whose = owner(name) or ("smp-cli" if kind == "commands" and name in scene.commands else distribution)
+                word = kind.removesuffix("s")
                 if whose != distribution:
-                    word = kind.removesuffix("s")
                     wrong = f"its {word} {name!r} is not reached by that name, which is {whose}'s"
                     yield Finding(WARNING, "shadowed", record.distribution, wrong, f"write {distribution}/{name}")
+                for former, owners in _former_names(kind, f"{distribution}/{name}"):
+                    wrong = f"its {word} {name!r} is not reached by its former name {former!r}, which is {owners}"
+                    yield Finding(WARNING, "shadowed", record.distribution, wrong, "tell its author")
+
+
+def _former_names(kind: str, qualified: str) -> Iterator[tuple[str, str]]:
+    """The former names of a model that do not mean it, each with whose it is."""
+    resolve = RESOLVE[kind]
+    item = resolve(qualified)
+    for former in item.spec.former_names:
+        owner = _OWNERS[kind](former)
+        try:
+            found = resolve(former)
+        except NameConflictError:
+            yield former, "a name of several plugins"
+        except RegistryError:  # of a distribution that is not here, or has no such name
+            yield former, f"{owner}'s"
+        else:
+            if found.qualified_name != item.qualified_name:
+                yield former, f"{found.distribution}'s"
 
 
 def switches(scene: Scene) -> Iterator[Finding]:

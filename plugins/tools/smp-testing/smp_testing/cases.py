@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from smp_core import SegmentationModel, create, create_encoder
 from smp_core.parts.emptiness import parameters_without_memory
-from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec
+from smp_core.plugin import ArchitectureSpec, CommandSpec, EncoderSpec, NeckSpec
 from smp_core.registry import Registered
 from smp_testing.encoders import EncoderKind
 
@@ -74,6 +74,7 @@ class PluginCase(Case):
         modules: the modules that its specs' targets name.
         wrong_declarations: what is wrong with the names in its `smp_core.plugin.ConformanceSpec`, one line each.
         licences: pairs of what is licensed and how, as its specs say.
+        commands: that it adds to ``smp``.
     """
 
     category = "plugin"
@@ -82,6 +83,7 @@ class PluginCase(Case):
     modules: tuple[str, ...]
     wrong_declarations: tuple[str, ...] = ()
     licences: tuple[tuple[str, str], ...] = ()
+    commands: tuple[Registered[CommandSpec], ...] = ()
 
     @property
     def name(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from smp_core.errors import MissingPluginError, PluginError, RegistryError
-from smp_core.plugin import ArchitectureSpec, EncoderSpec, NeckSpec, WeightsSpec
+from smp_core.plugin import ArchitectureSpec, CommandSpec, EncoderSpec, NeckSpec, WeightsSpec
 from smp_core.registry import (
     PluginRecord,
     Registered,
@@ -17,6 +17,7 @@ from smp_core.registry import (
     list_necks,
     plugins,
     resolve_architecture,
+    resolve_command,
     resolve_encoder,
     resolve_neck,
 )
@@ -61,7 +62,8 @@ def collect(
         RegistryError: an entry of ``encoders`` means nothing.
         ValueError: an entry of ``surgery`` means nothing.
     """
-    name = _usable(distribution)[0].distribution
+    records = _usable(distribution)
+    name = records[0].distribution
     declared = declared_by(name)
     named = declared.encoders if encoders is None else encoders
     chosen = {**declared.options, **(options or {})}
@@ -79,8 +81,9 @@ def collect(
         cases.extend(neck_cases(neck))
     wrong = unknown_names(declared.expected_failures, [PluginCase(name, ()), *cases], {item.name for item in CHECKS})
     licences = _licences([*found_encoders, *found_architectures, *found_necks])
-    modules = _modules(found_encoders, found_architectures, found_necks)
-    cases.insert(0, PluginCase(name, modules, wrong_declarations=wrong, licences=licences))
+    commands = tuple(resolve_command(f"{name}/{item}") for record in records for item in record.commands)
+    modules = _modules(found_encoders, found_architectures, found_necks, commands)
+    cases.insert(0, PluginCase(name, modules, wrong_declarations=wrong, licences=licences, commands=commands))
     operated = {*surgery} if surgery is not None else {name for case in cases for name in (case.name, case.spec_name)}
     unknown = operated - {name for case in cases for name in (case.name, case.spec_name)}
     if unknown:
@@ -133,9 +136,10 @@ def _modules(
     encoders: Sequence[Registered[EncoderSpec]],
     architectures: Sequence[Registered[ArchitectureSpec]],
     necks: Sequence[Registered[NeckSpec]],
+    commands: Sequence[Registered[CommandSpec]],
 ) -> tuple[str, ...]:
     targets = [item.spec.target for item in encoders] + [item.spec.target for item in architectures]
-    targets += [item.spec.target for item in necks]
+    targets += [item.spec.target for item in necks] + [item.spec.target for item in commands]
     targets += [weights.convert for item in encoders for weights in item.spec.weights.values() if weights.convert]
     return tuple(dict.fromkeys(target.partition(":")[0] for target in targets))
 

@@ -46,6 +46,7 @@ _CHECKS: tuple[Check, ...] = (
         starts_processes=True,
         applies=lambda case: bool(case.modules),
     ),
+    Check(function=plugin.commands_can_be_called, kind=PluginCase, applies=lambda case: bool(case.commands)),
     Check(function=plugin.declarations_name_what_is_checked, kind=PluginCase),
     Check(function=plugin.licences_are_true, kind=PluginCase, applies=lambda case: bool(case.licences)),
     Check(function=process.builds_without_network, kind=ModuleCase, applies=_is_main),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 
+from smp_core.errors import PluginError
+from smp_core.parts.targets import load_target
 from smp_testing import probe
 from smp_testing.cases import PluginCase
-from smp_testing.expectations import expect
+from smp_testing.expectations import ConformanceError, expect
 from smp_testing.licences import identifiers_in, restrictions_of, wrong_expression
 
 
@@ -39,6 +42,25 @@ def declarations_name_what_is_checked(case: PluginCase) -> None:
     """What the hook ``smp_conformance`` declares is of components and checks that there are."""
     wrong = "; ".join(case.wrong_declarations)
     expect(not wrong, f"{case.name}: expected_failures of its ConformanceSpec: {wrong}; expected names that there are")
+
+
+def commands_can_be_called(case: PluginCase) -> None:
+    """What each command's target names is there, and is a function, a Typer application or a command of Click."""
+    for item in case.commands:
+        try:
+            target = load_target(item.spec.target, item.title)
+        except PluginError as error:
+            raise ConformanceError(f"{error}; expected the target of a command to be there") from error
+        expect(
+            callable(target) and not inspect.iscoroutinefunction(target),
+            f"{item.title}: {item.spec.target!r} is {_kind(target)}; expected a function, a Typer application or a "
+            "command of Click",
+            hint="of an async function make a plain one that calls asyncio.run",
+        )
+
+
+def _kind(target: object) -> str:
+    return "an async function" if callable(target) else f"an object of type {type(target).__name__}"
 
 
 def licences_are_true(case: PluginCase) -> None:

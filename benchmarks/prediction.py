@@ -132,7 +132,7 @@ def chart(rows: list[dict[str, float]]) -> str:
         ),
         f'<text x="{(width + left) // 2}" y="{height - 6}" text-anchor="middle">side of the image, 1000 pixels</text>',
         f'<text x="{left}" y="12" text-anchor="middle">MB</text>',
-        *line([(x, y) for x, y in full if y <= most], "#bbbbbb", 34, f"all scores of {CLASSES} classes alone"),
+        *line([(x, y) for x, y in full if y <= most], "#777777", 34, f"all scores of {CLASSES} classes alone"),
         *line([(row["side"], row["VmRSS"]) for row in rows], "#4477aa", 52, "resident, at its peak"),
         *line([(row["side"], row["RssAnon"]) for row in rows], "#ee6677", 70, "of it anonymous"),
         "</svg>",

@@ -76,11 +76,10 @@ def labels(way: str, net: Net, image: np.ndarray) -> torch.Tensor:
 
 def alone(net: Net, side: int) -> None:
     """The model on as many batches of tiles as the image has, in memory."""
-    batch = torch.zeros(BATCH, 3, TILE, TILE)
     count = (1 + (side - TILE) // STRIDE) ** 2
     with torch.inference_mode():
-        for _ in range(round(count / BATCH)):
-            net(batch)
+        for first in range(0, count, BATCH):
+            net(torch.zeros(min(BATCH, count - first), 3, TILE, TILE))
 
 
 def model(light: bool, classes: int) -> torch.nn.Module:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -135,8 +136,8 @@ def incompatible(scene: Scene) -> Iterator[Finding]:
         for wrong in _python(copies[0].field("Requires-Python") or ""):
             yield Finding(ERROR, "incompatible", name, wrong, upgrade)
         for text in distribution.requires or ():
-            for wrong in _requirement(text):
-                yield Finding(ERROR, "incompatible", name, wrong, upgrade)
+            for wrong, remedy in _requirement(text):
+                yield Finding(ERROR, "incompatible", name, wrong, remedy or upgrade)
 
 
 def _python(asked: str) -> Iterator[str]:
@@ -148,21 +149,29 @@ def _python(asked: str) -> Iterator[str]:
         yield f"its metadata asks for Python {asked!r}, which means nothing"
 
 
-def _requirement(text: str) -> Iterator[str]:
+def _requirement(text: str) -> Iterator[tuple[str, str]]:
+    """What is wrong with a requirement, and what mends it; nothing where that is for its author to mend."""
     try:
         needed = Requirement(text)
     except InvalidRequirement:
-        yield f"its metadata asks for {text!r}, which means nothing"
+        yield f"its metadata asks for {text!r}, which means nothing", ""
         return
     if needed.marker is not None and not needed.marker.evaluate({"extra": ""}):
         return
     try:
         version = importlib.metadata.version(needed.name)
     except importlib.metadata.PackageNotFoundError:
-        yield f"it needs {needed.name}{needed.specifier}, which is not installed"
+        yield f"it needs {needed.name}{needed.specifier}, which is not installed", f"pip install {_quoted(needed)}"
         return
     if not needed.specifier.contains(version, prereleases=True):
-        yield f"it needs {needed.name}{needed.specifier}, and {version} is installed"
+        # Where what is installed is too new, a newer version of the plugin may know it.
+        too_old = any(not item.contains(version, prereleases=True) for item in needed.specifier if ">" in item.operator)
+        remedy = f"pip install {_quoted(needed)}" if too_old else ""
+        yield f"it needs {needed.name}{needed.specifier}, and {version} is installed", remedy
+
+
+def _quoted(needed: Requirement) -> str:
+    return shlex.quote(f"{needed.name}{needed.specifier}")
 
 
 def editable(scene: Scene) -> Iterator[Finding]:

@@ -16,10 +16,12 @@ _OF_CALLS = ("hooks_fire_on_every_module", "weights_are_read_at_each_call", "gra
 _CAUSES: dict[str, tuple[str, ...]] = {
     "builds_without_network": (),
     "leaves_global_state_alone": ("builds_without_network",),
-    **dict.fromkeys(_FOUNDATION, ("implementation_import_leaves_global_state_alone", *_BEFORE_ALL)),
+    "models_share_nothing": _BEFORE_ALL,
+    **dict.fromkeys(
+        _FOUNDATION, ("implementation_import_leaves_global_state_alone", *_BEFORE_ALL, "models_share_nothing")
+    ),
     "input_is_left_alone": (*_BEFORE_ALL, *_FOUNDATION),
     "parts_are_registered": (*_BEFORE_ALL, *_FOUNDATION),
-    "models_share_nothing": (*_BEFORE_ALL, *_FOUNDATION, "parts_are_registered"),
     "evaluation_changes_nothing": (
         *(*_BEFORE_ALL, *_FOUNDATION, "input_is_left_alone"),
         *("parts_are_registered", "models_share_nothing"),

@@ -125,7 +125,7 @@ def _outline(case: EncoderCase, options: dict[str, object]) -> nn.Module:
 
 
 def _build(case: EncoderCase, options: dict[str, Any]) -> nn.Module:
-    return create_encoder(case.registered.qualified_name, depth=case.default_depth, weights=None, **options)
+    return create_encoder(case.registered.qualified_name, depth=case.default_depth, weights=None, options=options)
 
 
 def _described(module: nn.Module) -> list[Any]:

@@ -63,7 +63,7 @@ TABLE: tuple[FormRule, ...] = (
         least_pixels=100,
         least_channels=192,
         measured="1 CPU core, float32, channels-last, torch 2.14: 512 channels 1.48 times as fast at 12x12, 1.55 at "
-        "24x24, 256 channels 1.34 at 24x24, 1.05 at 96x96, 1280 channels 2.57 at 12x12; 128 channels 1.04, 64 0.86",
+        "24x24, 256 channels 1.36 at 24x24, 1.27 at 96x96, 1280 channels 2.57 at 12x12; 128 channels 1.04, 64 0.86",
     ),
     FormRule(
         layer="resized_conv3x3",

@@ -25,6 +25,9 @@ LAYER = "known_conv3x3"
 _ASSUMED = {"kernel_size": (3, 3), "stride": (1, 1), "groups": 1, "padding_mode": "zeros", "transposed": False}
 # Of the pixels that are computed, those that are cut off again may be a third of the result's.
 _WASTE = 4 / 3
+# Of the transformed pixels at a time, so that they stay in a cache: 8 MiB of float32. A map of 96x96 and 256 channels
+# is 1.27 times as fast as the convolution so, and 0.85 times as a whole.
+_MOST_PLACES = 2**21
 
 
 def winograd_kernel(weight: Tensor) -> Tensor:
@@ -61,23 +64,35 @@ def convolve_winograd(x: Tensor, kernel: Tensor, bias: Tensor | None, dilation: 
     missing = [dilation + 2 * dilation * rows - height, dilation + 2 * dilation * columns - width]
     pixels = nn.functional.pad(x.permute(0, 2, 3, 1), [0, 0, dilation, missing[1], dilation, missing[0]])
     pixels = pixels.view(number, 2 * rows + 2, dilation, 2 * columns + 2, dilation, channels)
-    down = x.new_empty(4, number, rows, dilation, 2 * columns + 2, dilation, channels)
-    _differences([pixels[:, place : place + 2 * rows - 1 : 2] for place in range(4)], list(down))
-    places = x.new_empty(4, 4, number, rows, dilation, columns, dilation, channels)
-    taken = [down[:, :, :, :, place : place + 2 * columns - 1 : 2] for place in range(4)]
-    _differences(taken, [places[:, place] for place in range(4)])
-    products = torch.bmm(places.view(16, -1, channels), kernel)
-    del pixels, down, taken, places
-    found = products.view(4, 4, number, rows, dilation, columns, dilation, -1)
-    half = found.new_empty(2, *found.shape[1:])
-    _sums(list(found), list(half))
-    out = found.new_empty(number, rows, 2, dilation, columns, 2, dilation, found.shape[-1])
-    _sums(
-        [half[:, place] for place in range(4)],
-        [out[:, :, :, :, :, place].permute(2, 0, 1, 3, 4, 5, 6) for place in (0, 1)],
-    )
+    out = x.new_empty(number, rows, 2, dilation, columns, 2, dilation, kernel.shape[2])
+    band = max(1, _MOST_PLACES // (16 * number * columns * dilation**2 * max(channels, kernel.shape[2])))
+    for start in range(0, rows, band):
+        stop = min(start + band, rows)
+        _convolve_band(pixels[:, 2 * start : 2 * stop + 2], kernel, out[:, start:stop])
     out = out.view(number, 2 * dilation * rows, 2 * dilation * columns, -1)[:, :height, :width].contiguous()
     return (out if bias is None else out.add_(bias)).permute(0, 3, 1, 2)
+
+
+def _convolve_band(pixels: Tensor, kernel: Tensor, out: Tensor) -> None:
+    """Some rows of tiles.
+
+    Args:
+        pixels: (N, 2 * rows + 2, dilation, 2 * columns + 2, dilation, C).
+        kernel: (16, C, O).
+        out: (N, rows, 2, dilation, columns, 2, dilation, O); written.
+    """
+    number, rows, _, dilation, columns = out.shape[:5]
+    channels = pixels.shape[-1]
+    down = pixels.new_empty(4, number, rows, dilation, 2 * columns + 2, dilation, channels)
+    _differences([pixels[:, place : place + 2 * rows - 1 : 2] for place in range(4)], list(down))
+    places = pixels.new_empty(4, 4, number, rows, dilation, columns, dilation, channels)
+    taken = [down[:, :, :, :, place : place + 2 * columns - 1 : 2] for place in range(4)]
+    _differences(taken, [places[:, place] for place in range(4)])
+    found = torch.bmm(places.view(16, -1, channels), kernel).view(4, 4, number, rows, dilation, columns, dilation, -1)
+    half = found.new_empty(2, *found.shape[1:])
+    _sums(list(found), list(half))
+    halves = [half[:, place] for place in range(4)]
+    _sums(halves, [out[:, :, :, :, :, place].permute(2, 0, 1, 3, 4, 5, 6) for place in (0, 1)])
 
 
 def _differences(given: list[Tensor], out: list[Tensor]) -> None:

@@ -53,6 +53,13 @@ def test_it_is_the_convolution_in_float64(size, dilation, with_bias):
     assert out.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.parametrize("most", [1, 16 * 7 * 2 * 5 * 2 * 2])
+def test_some_rows_at_a_time_give_the_same(monkeypatch, most):
+    monkeypatch.setattr("smp_core.layers.winograd._MOST_PLACES", most)
+    test_it_is_the_convolution_in_float64((17, 9), 1, with_bias=True)
+    test_it_is_the_convolution_in_float64((17, 9), 2, with_bias=False)
+
+
 def test_in_float32_it_rounds_no_worse_than_the_convolution():
     x, plain = image(1, 512, 16, 16).relu(), conv(512, 256)
     exact = plain.double()(x.double())

@@ -34,12 +34,12 @@ class Network(torch.nn.Module):
         super().__init__()
         torch.manual_seed(0)
         self.layer = torch.nn.Conv2d(3, 4, 3, padding=1)
-        self.flag, self.always, self.calls = flag, always, 0
+        self._flag, self._always, self._calls = flag, always, 0
 
     def forward(self, x):
-        self.calls += 1
-        if self.flag is not None and (self.always if self.flag.exists() else self.calls == 60):
-            self.flag.touch()
+        self._calls += 1
+        if self._flag is not None and (self._always if self._flag.exists() else self._calls == 60):
+            self._flag.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return self.layer(x)
 

@@ -212,6 +212,8 @@ def measure(bench: Bench, names: tuple[str, str], batch: int, size: int, modes: 
             yield row(bench, (architecture, encoder, size, batch, mode), runs, seconds, work)
     if "training" in modes:
         ours, theirs = build()
+        batch = max(batch, 2)  # of one image pooled to one pixel there is nothing to normalise by
+        x = torch.randn(batch, 3, size, size, device=bench.device)
         steps = {"training": bench.step(ours.train(), x), "peer training": bench.step(theirs.train(), x)}
         key = (architecture, encoder, size, batch, "training")
         found = row(bench, key, steps, bench.in_turns(steps), None)

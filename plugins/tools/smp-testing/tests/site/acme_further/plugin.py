@@ -3,11 +3,11 @@ from acme_declares.plugin import encoder
 from smp_core.plugin import ArchitectureSpec, ConformanceSpec, EncoderSpec, NeckSpec, Number, OneOf, hookimpl
 
 # TorchScript does not follow super().forward.
-SCRIPTABLE = ("SharesLayer", "IgnoresDepth", "IsBuiltInEvaluation", "FreezesStem")
+SCRIPTABLE = ("SharesLayer", "IgnoresDepth", "IsBuiltInEvaluation", "FreezesStem", "LearnsNothing")
 ENCODERS = (
     *("DropsInEvaluation", "AddsNoise", "ForgetsFirstCall", "CountsModels", "SharesScale", "FlipsFeature"),
     *("FlipsDeepest", "TransposesSquares", "RollsFeature", "HoldsLayersInList", "HoldsLayersInDict", "DrawsBuffer"),
-    *("FailsAtLowerDepth", "FailsAtFirstDepth", "LearnsNothing", "HasNoGradient", *SCRIPTABLE),
+    *("FailsAtLowerDepth", "FailsAtFirstDepth", "HasNoGradient", *SCRIPTABLE),
 )
 OF_PROCESS = (
     *("HooksEveryModule", "ReplacesFunction", "CoversMethod", "IgnoresInterrupts", "LeavesThreads", "Forks"),

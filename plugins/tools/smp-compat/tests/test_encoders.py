@@ -19,10 +19,12 @@ from torch import Tensor, nn
 
 import smp_compat as smp
 import smp_core
+from smp_compat.encoders import _registered
 from smp_compat.encoders._base import EncoderMixin
 from smp_compat.encoders._utils import patch_first_conv
 from smp_compat.encoders.mobileone import reparameterize_model
 from smp_core.errors import OptionError, PluginError, UnknownEncoderError, WeightsError
+from smp_core.plugin import WeightsSpec
 
 IMAGE = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
@@ -284,3 +286,16 @@ def test_preprocessing() -> None:
         smp.encoders.get_preprocessing_params("resnet34", "x")
     with pytest.raises(KeyError, match=r"^unknown encoder 'resnet35'"):
         smp.encoders.get_preprocessing_fn("resnet35")
+
+
+@pytest.mark.parametrize(
+    ("settings", "input_range"),
+    [
+        ({"mean": [123.7, 116.3, 103.5], "std": [58.4, 57.1, 57.4]}, (0, 255)),
+        ({"mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2]}, (0, 1)),
+        ({"mean": [104, 117, 123], "std": [1, 1, 1], "input_range": [0, 255]}, (0, 255)),
+    ],
+)
+def test_units_of_registered_weights(settings, input_range):
+    """Means beyond 1 are of bytes, where nothing says otherwise."""
+    assert WeightsSpec(**_registered._weights({**settings, "file": "w"})).input_range == input_range

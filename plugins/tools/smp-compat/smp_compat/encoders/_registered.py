@@ -96,6 +96,8 @@ def _settings(entry: dict[str, Any]) -> Mapping[str, Mapping[str, Any]]:
 def _weights(settings: Mapping[str, Any]) -> dict[str, Any]:
     """A weight set as data; empty where its file is behind a URL, which smp-core does not fetch."""
     known = {key: tuple(settings[key]) for key in ("mean", "std", "input_range") if settings.get(key) is not None}
+    if "input_range" not in known and max(known.get("mean", ()), default=0) > 1:
+        known["input_range"] = (0.0, 255.0)  # without a range, segmentation_models_pytorch leaves bytes as they are
     if settings.get("input_space") is not None:
         known["input_space"] = settings["input_space"]
     if settings.get("repo_id") is not None:

@@ -20,6 +20,8 @@ _CLASSES = (
 )
 _OWNERS = tuple(dict.fromkeys((*_MODULES, *_CLASSES)))
 _MISSING = object()
+# By torch itself, beside the default dtype, which is looked at by itself.
+_SET_BY_TORCH = ((torch, "Storage"),)
 
 
 def names() -> Names:
@@ -56,7 +58,7 @@ def _same(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
 
 def _is_replaced(owner: Any, name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     one, other = old.get(name, _MISSING), new.get(name, _MISSING)
-    if one is other:
+    if one is other or (owner, name) in _SET_BY_TORCH:
         return False
     if one is _MISSING:
         return isinstance(owner, type) and callable(other) and any(hasattr(base, name) for base in owner.__bases__)

@@ -1,13 +1,18 @@
 """What a check meets and leaves: the process's state, the network, the tiny encoders."""
 
+import gc
 import logging
 import os
+import random
+import signal
 import socket
 import sys
 import warnings
 
+import numpy as np
 import pytest
 import torch
+from torch.nn.modules.module import register_module_forward_hook
 
 from smp_core.encoder import check_encoder
 from smp_testing import encoders, network
@@ -27,6 +32,13 @@ CHANGES = {
     "sys.path": lambda: sys.path.append("acme"),
     "the working directory": lambda: os.chdir(os.path.dirname(os.getcwd())),
     "the recursion limit": lambda: sys.setrecursionlimit(sys.getrecursionlimit() + 1),
+    "torch's hooks of all modules": lambda: register_module_forward_hook(lambda module, inputs, output: None),
+    "functions of torch and Python": lambda: setattr(torch.Tensor, "add", torch.Tensor.mul),
+    "handlers of signals": lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    "sys.stdout, sys.stderr, sys.excepthook": lambda: setattr(sys, "excepthook", print),
+    "whether garbage is collected": gc.disable,
+    "sockets' timeout": lambda: socket.setdefaulttimeout(7.0),
+    "logging.disable": lambda: logging.disable(logging.ERROR),
     "the root logger's level": lambda: logging.root.setLevel(logging.root.level + 1),
     "the root logger's handlers": lambda: logging.root.addHandler(logging.NullHandler()),
 }
@@ -51,6 +63,18 @@ def test_random_numbers_go_on_as_if_nothing_had_been_drawn():
     with preserved():
         torch.rand(5)
     assert torch.equal(torch.rand(2), expected)
+
+
+def test_other_generators_of_random_numbers_go_on_as_well():
+    random.seed(3)
+    np.random.seed(3)
+    expected = random.random(), np.random.rand()
+    random.seed(3)
+    np.random.seed(3)
+    with preserved():
+        random.seed(4)
+        np.random.seed(4)
+    assert (random.random(), np.random.rand()) == expected
 
 
 def test_connections_are_refused_and_counted():

@@ -11,6 +11,7 @@ from smp_core._specs.checks import (
     Violations,
     are_bands,
     is_floats,
+    is_line,
     is_optional_text,
     is_target,
     is_text,
@@ -86,7 +87,7 @@ class WeightsSpec(Frozen):
         check.require(in_order, "input_range", "(low, high) with low < high")
         if in_order and is_floats(self.mean) and positive:
             self._check_units(check)
-        check.require(is_optional_text(self.license), "license", "an SPDX identifier or None")
+        check.require(is_optional_text(self.license) and is_line(self.license), "license", "an SPDX identifier or None")
         check.require(self.convert is None or is_target(self.convert), "convert", f"{TARGET_FORM}, or None")
         check.raise_if_any()
 

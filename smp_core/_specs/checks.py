@@ -64,7 +64,8 @@ def is_ints(value: object) -> bool:
 
 
 def is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value.strip())
+    """Whether it says something, and nothing that acts on a terminal but ends of lines."""
+    return isinstance(value, str) and bool(value.strip()) and is_line(value.replace("\n", " ").replace("\t", " "))
 
 
 def is_optional_text(value: object) -> bool:

@@ -103,8 +103,9 @@ class EncoderSpec(Frozen):
         check.require(is_name(self.name), "name", NAME_FORM)
         check.require(is_target(self.target), "target", TARGET_FORM)
         check.require(is_options(self.options, _GIVEN), "options", _OPTIONS_FORM)
-        check.require(is_keywords(self.user_options, _GIVEN), "user_options", _KEYWORDS_FORM)
-        of_options = are_kinds(self.option_kinds) and {*self.option_kinds} <= {*self.user_options}
+        is_choice = is_keywords(self.user_options, _GIVEN)
+        check.require(is_choice, "user_options", _KEYWORDS_FORM)
+        of_options = are_kinds(self.option_kinds) and (not is_choice or {*self.option_kinds} <= {*self.user_options})
         check.require(of_options, "option_kinds", "a mapping of names among user_options to OptionKind")
         self._check_pyramid(check)
         check.require(is_int(self.in_channels), "in_channels", "a positive int")

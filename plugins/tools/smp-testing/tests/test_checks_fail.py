@@ -7,7 +7,7 @@ import pytest
 from smp_core.errors import OptionError, PluginError
 from smp_testing import ConformanceError, collect
 from smp_testing.cases import PluginCase
-from smp_testing.checks import CHECKS, hidden, tokens, weights
+from smp_testing.checks import CHECKS, construction, hidden, options, places, repetition, tokens, weights
 from smp_testing.checks.plugin import implementation_import_leaves_global_state_alone
 from smp_testing.necks import NeckCase
 
@@ -126,7 +126,9 @@ def test_a_target_that_does_not_import_is_named():
 def test_each_check_has_something_wrong_to_find():
     # Those of necks: test_neck_checks.py; those of what people do to built modules: test_surgery_checks.py; those of
     # what no shape shows: test_hidden_checks.py; those of weight sets: test_weight_checks.py.
-    elsewhere = (hidden.__name__, tokens.__name__, weights.__name__)
+    # And test_further_checks.py.
+    further = (construction, options, places, repetition)
+    elsewhere = tuple(module.__name__ for module in (hidden, tokens, weights, *further))
     names = {
         check.name
         for check in CHECKS

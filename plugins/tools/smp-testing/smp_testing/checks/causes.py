@@ -48,7 +48,10 @@ _CAUSES: dict[str, tuple[str, ...]] = {
         *("every_depth_builds", "stages_name_every_parameter_once"),
         "gradients_reach_every_parameter",
     ),
-    "features_keep_their_place": ("any_input_size", "batch_items_are_independent", "every_input_channel_counts"),
+    "features_keep_their_place": (
+        *("any_input_size", "every_level_covers_the_image"),
+        *("batch_items_are_independent", "every_input_channel_counts"),
+    ),
     "gradient_checkpointing_only_saves_memory": (
         *(
             "seeds_are_the_users",

@@ -1,5 +1,6 @@
 """Distributions that are on the path while a test module runs, as if they were installed."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -8,6 +9,14 @@ import pytest
 import smp_core
 
 SITE = Path(__file__).parent / "site"
+
+
+@pytest.fixture(autouse=True)
+def _interrupts():
+    """As at a terminal: jobs in the background of a shell ignore interrupts already."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -126,7 +126,7 @@ def test_a_target_that_does_not_import_is_named():
 def test_each_check_has_something_wrong_to_find():
     # Those of necks: test_neck_checks.py; those of what people do to built modules: test_surgery_checks.py; those of
     # what no shape shows: test_hidden_checks.py; those of weight sets: test_weight_checks.py.
-    # And test_further_checks.py.
+    # And test_further_checks.py; those of commands: test_command_checks.py.
     further = (construction, options, places, repetition)
     elsewhere = tuple(module.__name__ for module in (hidden, tokens, weights, *further))
     names = {
@@ -134,4 +134,4 @@ def test_each_check_has_something_wrong_to_find():
         for check in CHECKS
         if check.kind is not NeckCase and not check.surgery and check.function.__module__ not in elsewhere
     }
-    assert names == {check for _, check, _ in WRONG}
+    assert names - {"commands_can_be_called"} == {check for _, check, _ in WRONG}

@@ -28,8 +28,6 @@ _LEFTOVERS = shutil.ignore_patterns("build", "*.egg-info", "__pycache__")
 
 # Seconds.
 _INSTALLING = 1800.0
-# What a plugin may provide that is checked.
-_CHECKED = ("encoders", "architectures", "necks", "forms", "resolves_encoders", "resolves_architectures")
 _HEAD = """# Directory of plugins
 
 Made by `build.py` from `{list}`; not edited. Each distribution was installed alone, beside smp-core {core}, and went
@@ -120,8 +118,6 @@ def _checked(
 ) -> dict[str, Any]:
     if entry["status"] in ("broken", "disabled"):
         return _unchecked(entry["error"] or entry["status"])
-    if entry["commands"] and not any(entry[kind] for kind in _CHECKED):
-        return _unchecked(None)  # commands alone are not checked
     try:
         checked = check(entry["distribution"], patience=patience, quick=quick, environment=environment, output=output)
     except CliError as error:
@@ -146,15 +142,15 @@ def _last_line(output: IO[Any]) -> str:
     return f"; the last line that it printed: {lines[-1].strip()[:300]}" if lines else ""
 
 
-def _unchecked(problem: str | None) -> dict[str, Any]:
-    return {"checks_run": 0, "passed": None if problem is None else False, "failures": [], "problem": problem}
+def _unchecked(problem: str) -> dict[str, Any]:
+    return {"checks_run": 0, "passed": False, "failures": [], "problem": problem}
 
 
 def markdown(entries: Sequence[dict[str, Any]], listed: str, core: str) -> str:
     """The table, and below it what failed."""
     lines = [_HEAD.format(list=listed, core=core)]
     for entry in entries:
-        result = {True: "pass", False: "**fail**", None: "not checked"}[entry["passed"]]
+        result = "pass" if entry["passed"] else "**fail**"
         cells = (
             f"`{entry['distribution']}`",
             entry["version"] or "",

@@ -78,7 +78,10 @@ _CAUSES: dict[str, tuple[str, ...]] = {
     "save_and_load": ("state_dict_round_trip", "builds_on_meta_device"),
     "heads_may_be_replaced": ("classes_and_heads",),
     # What optimize makes of them
-    "inference_form_leaves_the_original_alone": ("state_dict_round_trip", "evaluation_changes_nothing"),
+    "inference_form_leaves_the_original_alone": (
+        *("state_dict_round_trip", "evaluation_changes_nothing"),
+        "any_memory_layout",
+    ),
     "inference_form_gives_the_same": (
         *(
             "inference_form_leaves_the_original_alone",
@@ -105,7 +108,7 @@ _CAUSES: dict[str, tuple[str, ...]] = {
     "gradients_reach_every_parameter": ("every_depth_builds",),
     "any_input_size": ("batch_items_are_independent",),
     "hooks_fire_on_every_module": ("every_depth_builds", "gradients_reach_every_parameter"),
-    "exports": ("compiles", "any_input_size"),
+    "exports": ("compiles", "any_input_size", "features_keep_their_place"),
     "tensors_follow_the_device": ("compiles", "state_dict_round_trip"),
     "flat_images_are_finite": ("gradients_reach_every_parameter",),
     "gradients_reach_the_image": ("gradients_reach_every_parameter",),

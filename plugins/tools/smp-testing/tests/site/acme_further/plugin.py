@@ -3,11 +3,20 @@ from acme_declares.plugin import encoder
 from smp_core.plugin import ArchitectureSpec, ConformanceSpec, EncoderSpec, NeckSpec, Number, OneOf, hookimpl
 
 # TorchScript does not follow super().forward.
-SCRIPTABLE = ("SharesLayer", "IgnoresDepth", "IsBuiltInEvaluation", "FreezesStem", "LearnsNothing")
+SCRIPTABLE = (
+    "SharesLayer",
+    "IgnoresDepth",
+    "IsBuiltInEvaluation",
+    "FreezesStem",
+    "LearnsNothing",
+    "FailsAtLowerDepth",
+    "FailsAtFirstDepth",
+    "HasNoGradient",
+)
 ENCODERS = (
     *("DropsInEvaluation", "AddsNoise", "ForgetsFirstCall", "CountsModels", "SharesScale", "FlipsFeature"),
     *("FlipsDeepest", "TransposesSquares", "RollsFeature", "HoldsLayersInList", "HoldsLayersInDict", "DrawsBuffer"),
-    *("FailsAtLowerDepth", "FailsAtFirstDepth", "HasNoGradient", *SCRIPTABLE),
+    *SCRIPTABLE,
 )
 OF_PROCESS = (
     *("HooksEveryModule", "ReplacesFunction", "CoversMethod", "IgnoresInterrupts", "LeavesThreads", "Forks"),
@@ -39,7 +48,7 @@ def with_option(name, target, option="slope", kind=None):
 
 
 def of_process(target):
-    scriptable = not target.endswith("InForward")
+    scriptable = target not in ("ExitsInForward", "StopsInForward")
     return encoder(target, "Right", target=f"acme_further.process:{target}", scriptable=scriptable)
 
 

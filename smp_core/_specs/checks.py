@@ -65,7 +65,11 @@ def is_ints(value: object) -> bool:
 
 def is_text(value: object) -> bool:
     """Whether it says something, and nothing that acts on a terminal but ends of lines."""
-    return isinstance(value, str) and bool(value.strip()) and is_line(value.replace("\n", " ").replace("\t", " "))
+    return (
+        isinstance(value, str)
+        and bool(value.strip())
+        and (value.isprintable() or is_line(value.replace("\n", " ").replace("\t", " ")))
+    )
 
 
 def is_optional_text(value: object) -> bool:

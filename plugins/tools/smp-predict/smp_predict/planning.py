@@ -57,7 +57,7 @@ class Planner:
             classes=classes_of(model),
         )
         self._probed: dict[tuple[object, ...], tuple[int, Fraction]] = {}
-        self._digest: str | None = None
+        self._digests: tuple[str, str] | None = None
 
     def job(self, given: Given, report: Report | None = None) -> Job:
         """How an image is predicted.
@@ -96,9 +96,9 @@ class Planner:
 
     def settings(self, job: Job, given: Given) -> dict[str, object]:
         """Everything that the result depends on, as far as that can be seen, JSON-able."""
-        if self._digest is None:
-            self._digest = digest_of(self._model)
-        return settings(job, self.options, given, self._model, self._digest)
+        if self._digests is None:
+            self._digests = digest_of(self._model), digest_of(self.options.preprocessing)
+        return settings(job, self.options, given, self._model, self._digests)
 
     def _probe(self, source: Source, size: tuple[int, int]) -> tuple[int, Fraction]:
         key = (source.shape[2], source.dtype, size)

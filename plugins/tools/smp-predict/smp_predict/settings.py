@@ -28,8 +28,8 @@ def _configured(model: object, name: str) -> object:
     return config.get(name) if hasattr(config, "get") else None
 
 
-def settings(job: Job, options: Options, source: object, model: object, digest: str) -> dict[str, object]:
-    """Everything that the result depends on, as far as that can be seen."""
+def settings(job: Job, options: Options, source: object, model: object, digests: tuple[str, str]) -> dict[str, object]:
+    """Everything that the result depends on, as far as that can be seen; digests are of model and preprocessing."""
     finish = job.finish
     nodata = None if job.nodata is None else [repr(job.nodata.value), job.nodata.mask is not None]
     found: dict[str, object] = {
@@ -54,9 +54,9 @@ def settings(job: Job, options: Options, source: object, model: object, digest: 
             *job.shape,
         ],
         "source": [*job.source.shape, job.source.dtype.name, nodata],
-        "model": digest,
+        "model": digests[0],
         "preprocessing": [
-            digest_of(options.preprocessing),
+            digests[1],
             repr(getattr(model, "preprocessing", None)),
             options.scale,
         ],

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from smp_core._specs.registered import normalise
 from smp_core.errors import MissingPluginError, PluginError, RegistryError
 from smp_core.plugin import ArchitectureSpec, CommandSpec, EncoderSpec, NeckSpec, WeightsSpec
 from smp_core.registry import (
@@ -110,8 +110,8 @@ def collect(
 
 def _usable(distribution: str) -> list[PluginRecord]:
     """The plugins of a distribution, each of which must have loaded."""
-    wanted = _normalised(distribution)
-    records = [record for record in plugins() if _normalised(record.distribution) == wanted]
+    wanted = normalise(distribution)
+    records = [record for record in plugins() if normalise(record.distribution) == wanted]
     if not records or any(record.status != "ok" and record.version == "not installed" for record in records):
         known = ", ".join(record.distribution for record in plugins()) or "none"
         try:
@@ -125,11 +125,6 @@ def _usable(distribution: str) -> list[PluginRecord]:
     if failed:
         raise PluginError("; ".join(failed))
     return records
-
-
-def _normalised(distribution: str) -> str:
-    """As packaging compares names."""
-    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def _modules(

@@ -13,7 +13,9 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "upsample_conv3x3": ("plain", "transposed", KERNEL),
     "known_upsample_conv3x3": ("plain", "transposed", KERNEL),
     "conv3x3": ("plain", KERNEL),
-    "known_conv3x3": ("plain", "winograd"),
+    "known_conv3x3": ("plain", "winograd_2x2", "winograd_4x4", "taps"),
+    "known_dilated_conv3x3": ("plain", "winograd_2x2", "winograd_4x4", "taps"),
+    "known_depthwise_conv3x3": ("plain", "shifted"),
     "resized_conv3x3": ("plain", "matrices"),
     "enlarge": ("plain", "matrix"),
     "dense_block": ("plain", "buffer"),
@@ -24,8 +26,10 @@ LAYERS: dict[str, tuple[str, ...]] = {
 ``upsample_conv3x3``: a 3x3 convolution of an upsampled map and skips (`smp_core.layers.upsample`);
 ``known_upsample_conv3x3``: the same, the kernel of whose transposed form has been computed already; ``conv3x3``: that
 of a `smp_core.layers.ConvNormAct`, with its ReLU where its norm is folded; ``known_conv3x3``: any 3x3 convolution of an
-inference form (`smp_core.layers.winograd`); ``resized_conv3x3``: of maps resized to one size
-(`smp_core.layers.resized_concat3x3`); ``enlarge``: small maps enlarged bilinearly (`smp_core.layers.enlarging`);
+inference form (`smp_core.layers.known_conv`), ``known_dilated_conv3x3`` those that are dilated, whose maps are large
+for their channels, and ``known_depthwise_conv3x3`` those of each channel by itself; ``resized_conv3x3``: of maps
+resized to one size (`smp_core.layers.resized_concat3x3`); ``enlarge``: small maps enlarged bilinearly
+(`smp_core.layers.enlarging`);
 ``dense_block``: that of `smp_densenet`; ``layout``: of a model's input.
 """
 
@@ -51,7 +55,8 @@ class FormRule(Frozen):
         compiled: whether torch compiles the call; None for both. A compiled call knows no sizes and no memory format:
             rules that ask for these do not hold for it.
         least_pixels: of the result, all images together.
-        least_channels: of the input, of ``known_conv3x3`` the fewer of input and result.
+        least_channels: of the input, of ``known_conv3x3`` and ``known_dilated_conv3x3`` the fewer of input and
+            result.
         most_channels: of the input, of a 3x3 convolution all that it takes; None for any number. A compiled call knows
             them of these convolutions alone.
 

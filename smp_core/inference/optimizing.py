@@ -10,8 +10,8 @@ from smp_core.errors import OptionError
 from smp_core.inference.graphs import GraphCache
 from smp_core.inference.model import MEMORY_FORMATS, OptimizedModel
 from smp_core.inference.walking import InferenceWalk
+from smp_core.layers.known_conv import with_kernels
 from smp_core.layers.recomputing import stop_recomputing
-from smp_core.layers.winograd import with_kernels
 from smp_core.model import SegmentationModel
 
 

@@ -7,7 +7,7 @@ from smp_core.layers.conv import ConvNormAct
 from smp_core.layers.enlarging import add_enlarged
 from smp_core.layers.forms import form_for, use_form
 from smp_core.layers.initialisation import initialise_decoder, initialise_encoder, initialise_head
-from smp_core.layers.layout import channels_innermost, rows_innermost
+from smp_core.layers.layout import channels_innermost, laid_out_for, rows_innermost
 from smp_core.layers.levels import DEFAULT_DECODER_CHANNELS, decoder_widths, skip_indices
 from smp_core.layers.map_dropout import MapDropout
 from smp_core.layers.norm import LayerNorm2d, build_norm
@@ -50,6 +50,7 @@ __all__ = [
     "initialise_encoder",
     "initialise_head",
     "is_stock",
+    "laid_out_for",
     "may_fuse",
     "resize_concat",
     "rows_innermost",

@@ -18,6 +18,25 @@ from smp_core.errors import OptionError
 
 _HERE = "1 CPU core, float32, 512x512, torch 2.14"
 
+
+def _known(
+    layer: str, form: str, *, measured: str, pixels: int = 0, channels: int = 0, most: int | None = None
+) -> FormRule:
+    return FormRule(
+        layer=layer,
+        form=form,
+        device="cpu",
+        dtypes=("float32",),
+        memory_format="channels_last",
+        gradient=False,
+        compiled=False,
+        least_pixels=pixels,
+        least_channels=channels,
+        most_channels=most,
+        measured=f"1 CPU core, float32, channels-last, torch 2.14: {measured}",
+    )
+
+
 TABLE: tuple[FormRule, ...] = (
     FormRule(
         layer="upsample_conv3x3",
@@ -52,18 +71,56 @@ TABLE: tuple[FormRule, ...] = (
         measured="1 CPU core, float32, channels-last, (1280, 96) to 256 channels: 14 ms for 5 to 8x8, 12 for 16 to "
         "16x16, 32 for 58 to 32x32; (128, 64) to 64: 0.2 for 0.3, 0.5 for 0.7, 1.7 for 2.4",
     ),
-    FormRule(
-        layer="known_conv3x3",
-        form="winograd",
-        device="cpu",
-        dtypes=("float32",),
-        memory_format="channels_last",
-        gradient=False,
-        compiled=False,
-        least_pixels=100,
-        least_channels=192,
-        measured="1 CPU core, float32, channels-last, torch 2.14: 512 channels 1.48 times as fast at 12x12, 1.55 at "
-        "24x24, 256 channels 1.36 at 24x24, 1.27 at 96x96, 1280 channels 2.57 at 12x12; 128 channels 1.04, 64 0.86",
+    _known(
+        "known_conv3x3",
+        "winograd_2x2",
+        channels=384,
+        pixels=100,
+        measured="512 channels 1.44 times as fast at 12x12, 1.54 at 16x16, 1.57 at 24x24, 1280 channels 2.36 at 12x12; "
+        "with the larger tiles 1.20, 1.63, 2.01 and 1.94, but kernels of 2.25 times the size",
+    ),
+    _known(
+        "known_conv3x3",
+        "winograd_4x4",
+        channels=128,
+        pixels=256,
+        measured="256 channels 1.28 times as fast at 16x16, 1.67 at 20x20, 1.98 at 48x48, 0.79 at 8x8; 128 channels "
+        "1.09, 1.21, 1.35 and 0.58",
+    ),
+    _known(
+        "known_conv3x3",
+        "winograd_4x4",
+        channels=96,
+        pixels=576,
+        measured="96 channels 1.13 times as fast at 24x24, 1.27 at 48x48, 0.93 at 16x16",
+    ),
+    _known(
+        "known_conv3x3",
+        "winograd_4x4",
+        channels=64,
+        pixels=8000,
+        measured="64 channels 1.2 times as fast at 128x128 and 192x192, 0.9 to 1.3 at 96x96; Unet++ over resnet34 "
+        "1.04 times as fast for these at 384x384, PSPNet 1.05; 64 to 32 channels 0.92",
+    ),
+    _known(
+        "known_dilated_conv3x3",
+        "winograd_4x4",
+        channels=96,
+        pixels=576,
+        measured="at 48x48, by 4 512 channels 2.12 times as fast, by 2 256 channels 1.81, by 12 1280 to 256 2.02",
+    ),
+    _known(
+        "known_conv3x3",
+        "taps",
+        most=4,
+        pixels=2048,
+        measured="16 to 1 channel 3.50 times as fast at 384x384, 2.43 at 96x96, to 2 2.59, 3 1.92, 4 1.55, 6 0.89; 512 "
+        "to 1 7.35 at 48x48",
+    ),
+    _known(
+        "known_depthwise_conv3x3",
+        "shifted",
+        measured="by 12 512 channels 7.57 times as fast at 48x48, 8.32 at 24x24, by 36 22; by 8 6.55, by 6 0.53",
     ),
     FormRule(
         layer="resized_conv3x3",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from smp_core.layers.forms import form_for
 from smp_core.layers.recording import is_eager
@@ -32,6 +32,24 @@ def rows_innermost(x: Tensor) -> Tensor:
     if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
         if is_eager(x) and form_for("layout", x, sys.maxsize) == "channels_last":
             return x.contiguous()
+    return x
+
+
+def laid_out_for(x: Tensor, conv: nn.Module) -> Tensor:
+    """A map, (N, C, H, W), same out, laid out as the weights are of the convolution that takes it.
+
+    For many channels and few pixels: torch lays weights out as maps are, at each call, and these are larger than maps.
+    """
+    if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
+        if is_eager(x) and form_for("layout", x, sys.maxsize) == "channels_last":
+            weight = getattr(conv, "weight", None)
+            innermost = (
+                isinstance(weight, Tensor)
+                and weight.dim() == x.dim()
+                and weight.is_contiguous(memory_format=torch.channels_last)
+                and not weight.is_contiguous()
+            )
+            return x.contiguous(memory_format=torch.channels_last if innermost else torch.contiguous_format)
     return x
 
 

@@ -1,19 +1,15 @@
-"""Convolutions of inference forms with fewer multiplications, against the plain ones."""
-
-import copy
-import io
-import pickle
+"""3x3 convolutions with fewer multiplications, against the plain ones."""
 
 import pytest
 import torch
-from torch import nn
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.nn import functional
 
-import smp_core
-from smp_core.layers import is_stock, use_form
-from smp_core.layers.winograd import WinogradConv2d, convolve_winograd, winograd_kernel, with_kernels
+from smp_core.layers.winograd import convolve_winograd, winograd_gain, winograd_kernel
+from smp_core.layers.winograd_tiles import TILES
 
-CHANNELS = 192  # as few as the table has it for
+SIZES = sorted(TILES)
 
 
 def image(*shape, dtype=torch.float32):
@@ -21,210 +17,64 @@ def image(*shape, dtype=torch.float32):
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def conv(channels=CHANNELS, out=CHANNELS, dilation=1, **more):
-    torch.manual_seed(0)
-    made = nn.Conv2d(channels, out, 3, padding=dilation, dilation=dilation, **more).eval().requires_grad_(False)
-    return made.to(memory_format=torch.channels_last)
-
-
-def prepared(module):
-    return with_kernels(nn.Sequential(copy.deepcopy(module)))[0]
-
-
-@pytest.fixture
-def runs(monkeypatch):
-    """How often the fast form has run."""
-    counted = []
-    monkeypatch.setattr(
-        "smp_core.layers.winograd.convolve_winograd", lambda *given: (counted.append(1), convolve_winograd(*given))[1]
-    )
-    return counted
-
-
 @pytest.mark.parametrize("dilation", [1, 2, 3, 12])
 @pytest.mark.parametrize("size", [(1, 1), (2, 7), (9, 8), (24, 24)])
 @pytest.mark.parametrize("with_bias", [True, False])
-def test_it_is_the_convolution_in_float64(size, dilation, with_bias):
+@pytest.mark.parametrize("tile", SIZES)
+def test_it_is_the_convolution_in_float64(tile, size, dilation, with_bias):
     x, weight = image(2, 5, *size, dtype=torch.float64), image(7, 5, 3, 3, dtype=torch.float64)
     bias = torch.arange(7, dtype=torch.float64) if with_bias else None
     expected = functional.conv2d(x, weight, bias, padding=dilation, dilation=dilation)
-    out = convolve_winograd(x, winograd_kernel(weight), bias, dilation)
-    torch.testing.assert_close(out, expected, rtol=1e-12, atol=1e-12)
+    out = convolve_winograd(x, winograd_kernel(weight, TILES[tile]), bias, dilation, TILES[tile])
+    torch.testing.assert_close(out, expected, rtol=1e-11, atol=1e-11)
     assert out.is_contiguous(memory_format=torch.channels_last)
 
 
-@pytest.mark.parametrize("most", [1, 16 * 7 * 2 * 5 * 2 * 2])
-def test_some_rows_at_a_time_give_the_same(monkeypatch, most):
-    monkeypatch.setattr("smp_core.layers.winograd._MOST_PLACES", most)
-    test_it_is_the_convolution_in_float64((17, 9), 1, with_bias=True)
-    test_it_is_the_convolution_in_float64((17, 9), 2, with_bias=False)
+@pytest.mark.parametrize("tile", SIZES)
+@pytest.mark.parametrize("tiles", [1, 7, 40])
+def test_some_rows_at_a_time_give_the_same(monkeypatch, tiles, tile):
+    monkeypatch.setattr("smp_core.layers.winograd._TILES_AT_ONCE", tiles)
+    test_it_is_the_convolution_in_float64(tile, (35, 9), 1, with_bias=True)
+    test_it_is_the_convolution_in_float64(tile, (35, 9), 2, with_bias=False)
 
 
-def test_in_float32_it_rounds_no_worse_than_the_convolution():
-    x, plain = image(1, 512, 16, 16).relu(), conv(512, 256)
-    exact = plain.double()(x.double())
-    plain = plain.float()
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    tile=st.sampled_from(SIZES),
+    shape=st.tuples(*(st.integers(1, top) for top in (3, 4, 23, 23))),
+    outputs=st.integers(1, 4),
+    dilation=st.integers(1, 9),
+    tiles=st.sampled_from([1, 4, 128]),
+)
+def test_any_map_and_dilation(tile, shape, outputs, dilation, tiles):
+    x, weight = image(*shape, dtype=torch.float64), image(outputs, shape[1], 3, 3, dtype=torch.float64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("smp_core.layers.winograd._TILES_AT_ONCE", tiles)
+        out = convolve_winograd(x, winograd_kernel(weight, TILES[tile]), None, dilation, TILES[tile])
+    expected = functional.conv2d(x, weight, padding=dilation, dilation=dilation)
+    torch.testing.assert_close(out, expected, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize(("tile", "times"), [("winograd_2x2", 2), ("winograd_4x4", 4)])
+@pytest.mark.parametrize("channels", [64, 512])
+def test_in_float32_it_rounds_about_as_the_convolution_does(tile, times, channels):
+    x, weight = image(1, channels, 16, 16).relu(), image(64, channels, 3, 3)
+    exact = functional.conv2d(x.double(), weight.double(), padding=1)
     errors = [
         (found - exact).norm() / exact.norm()
-        for found in (convolve_winograd(x, winograd_kernel(plain.weight), plain.bias, 1), plain(x))
+        for found in (
+            convolve_winograd(x, winograd_kernel(weight, TILES[tile]), None, 1, TILES[tile]),
+            functional.conv2d(x, weight, padding=1),
+        )
     ]
-    assert errors[0] < 4 * errors[1] < 1e-5
+    assert errors[0] < times * errors[1] < 1e-5
 
 
-@pytest.mark.parametrize("dilation", [1, 2])
-def test_a_prepared_convolution_takes_it(runs, dilation):
-    plain, x = conv(dilation=dilation), image(1, CHANNELS, 12, 13)
-    made = prepared(plain)
-    assert type(made) is WinogradConv2d
-    assert is_stock(made, nn.Conv2d)
-    with torch.no_grad():
-        torch.testing.assert_close(made(x), plain(x), rtol=1e-4, atol=1e-5)
-    assert runs
-
-
-@pytest.mark.parametrize(
-    "plain",
-    [
-        conv(CHANNELS - 1),
-        conv(out=CHANNELS - 1),
-        conv(groups=2),
-        conv(padding_mode="reflect"),
-        conv().double(),
-        conv().bfloat16(),
-        conv().to(memory_format=torch.contiguous_format),
-        nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1, stride=2).to(memory_format=torch.channels_last),
-        nn.Conv2d(CHANNELS, CHANNELS, 3).to(memory_format=torch.channels_last),
-        nn.Conv2d(CHANNELS, CHANNELS, 1).to(memory_format=torch.channels_last),
-        nn.ConvTranspose2d(CHANNELS, CHANNELS, 3, padding=1).to(memory_format=torch.channels_last),
-    ],
-    ids=[
-        "inputs",
-        "outputs",
-        "groups",
-        "reflect",
-        "double",
-        "bfloat16",
-        "rows",
-        "stride",
-        "valid",
-        "1x1",
-        "transposed",
-    ],
-)
-def test_others_stay_what_they_are(plain):
-    assert type(prepared(plain)) is type(plain)
-
-
-def test_what_is_hooked_stays_what_it_is():
-    plain = conv()
-    plain.register_forward_hook(lambda *_: None)
-    assert type(prepared(plain)) is nn.Conv2d
-
-
-def test_under_the_plain_form_nothing_is_prepared():
-    with use_form("known_conv3x3", "plain"):
-        assert type(prepared(conv())) is nn.Conv2d
-
-
-def case(change):
-    made, plain, x = prepared(conv()), conv(), image(1, CHANNELS, 12, 12)
-    return (*change(made, plain, x),)
-
-
-def weight_written(made, plain, x):
-    made.weight.mul_(2)
-    plain.weight.mul_(2)
-    return made, plain, x
-
-
-def weight_exchanged(made, plain, x):
-    made.weight = plain.weight = nn.Parameter(plain.weight * 2, requires_grad=False)
-    return made, plain, x
-
-
-def padding_changed(made, plain, x):
-    made.padding_mode = plain.padding_mode = "reflect"
-    made._reversed_padding_repeated_twice = plain._reversed_padding_repeated_twice = [1, 1, 1, 1]
-    return made, plain, x
-
-
-def rows_innermost(made, plain, x):
-    return made, plain, x.contiguous()
-
-
-def small_map(made, plain, x):
-    return made, plain, x[:, :, :9, :11].contiguous(memory_format=torch.channels_last)
-
-
-def in_double(made, plain, x):
-    return made.double(), plain.double(), x.double()
-
-
-@pytest.mark.parametrize(
-    "change", [weight_written, weight_exchanged, padding_changed, rows_innermost, small_map, in_double]
-)
-def test_it_gives_way_to_the_plain_form(runs, change):
-    with torch.no_grad():
-        made, plain, x = case(change)
-        assert torch.equal(made(x), plain(x))
-    assert not runs
-
-
-def test_it_gives_way_where_a_gradient_is_wanted(runs):
-    made, x = prepared(conv()), image(1, CHANNELS, 12, 12).requires_grad_()
-    made(x).sum().backward()
-    assert x.grad is not None
-    assert not runs
-
-
-def test_it_gives_way_under_autocast(runs):
-    made, x = prepared(conv()), image(1, CHANNELS, 12, 12)
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        assert made(x).dtype == torch.bfloat16
-    assert not runs
-
-
-def saved(module):
-    file = io.BytesIO()
-    torch.save(module, file)
-    file.seek(0)
-    return torch.load(file, weights_only=False)
-
-
-@pytest.mark.parametrize("make", [copy.deepcopy, lambda item: pickle.loads(pickle.dumps(item)), saved])
-def test_copies_keep_their_kernel_and_that_of_another_weight_not(runs, make):
-    made, x = prepared(conv()), image(1, CHANNELS, 12, 12)
-    with torch.no_grad():
-        assert torch.equal(make(made)(x), made(x))
-        assert len(runs) == 2
-        made.weight.mul_(2)
-        assert torch.equal(make(made)(x), made(x))
-    assert len(runs) == 2
-
-
-def test_it_compiles_exports_and_is_scripted():
-    made, x = prepared(conv()), image(2, CHANNELS, 12, 12)
-    dynamic = {0: torch.export.Dim("batch"), 2: torch.export.Dim("height", min=2), 3: torch.export.Dim("width", min=2)}
-    with torch.no_grad():
-        expected = conv()(x)
-        program = torch.export.export(made, (x,), dynamic_shapes=(dynamic,))
-        assert {str(node.target) for node in program.graph.nodes if node.op == "call_function"} == {
-            "aten.conv2d.default"
-        }
-        for form in (
-            torch.compile(made, backend="eager", fullgraph=True),
-            program.module(),
-            torch.fx.symbolic_trace(nn.Sequential(made)),
-        ):
-            torch.testing.assert_close(form(x), expected, rtol=1e-4, atol=1e-5)
-
-
-def test_an_optimised_model_has_them_and_agrees(runs):
-    torch.manual_seed(0)
-    model = smp_core.create("pan", "resnet18", encoder_weights=None, classes=3).eval()
-    fast = smp_core.optimize(model)
-    assert sum(isinstance(part, WinogradConv2d) for part in fast.modules()) == 7
-    x = image(1, 3, 192, 200)
-    with torch.no_grad():
-        torch.testing.assert_close(fast(x), model(x), rtol=1e-4, atol=1e-4)
-    assert len(runs) == 7
+def test_the_gain_counts_what_is_cut_off_and_what_is_padding():
+    small, large = TILES["winograd_2x2"], TILES["winograd_4x4"]
+    assert winograd_gain(4, 4, 1, large) == (4 + 2 * 3) ** 2 / 36
+    assert winograd_gain(400, 400, 1, large) == pytest.approx(4, rel=0.01)
+    assert winograd_gain(400, 400, 1, small) == pytest.approx(2.25, rel=0.01)
+    # Of a map of 5 x 5 two tiles are needed each way; at a dilation of its size only the middle weight meets anything.
+    assert winograd_gain(5, 5, 1, large) == (5 + 2 * 4) ** 2 / 12**2
+    assert winograd_gain(8, 8, 8, large) == 8**2 / 48**2

@@ -7,7 +7,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from smp_core.inference import Walk
-from smp_core.layers import ChannelGate, ConvNormAct, UpsampleConcatBlock, channels_innermost, is_stock, may_fuse
+from smp_core.layers import (
+    ChannelGate,
+    ConvNormAct,
+    UpsampleConcatBlock,
+    channels_innermost,
+    is_stock,
+    laid_out_for,
+    may_fuse,
+)
 from smp_core.layers.norm import Norm
 from smp_core.layers.recording import is_eager, is_recording
 
@@ -40,6 +48,8 @@ class PositionAttention(nn.Module):
         if is_recording(x):
             # The attended map has its rows innermost, and a sum of two layouts is one of some sizes alone.
             x = x.contiguous()
+        if not torch.jit.is_scripting():
+            x = laid_out_for(x, self.bottom_conv)
         num_positions = x.shape[2] * x.shape[3]
         keys = self.top_conv(x).flatten(2)
         queries = self.center_conv(x).flatten(2).transpose(1, 2)
@@ -52,7 +62,10 @@ class PositionAttention(nn.Module):
         # Divided in two steps, each by at most H * W: the total of (H * W)^2 entries is more than half precision holds.
         total = weights.sum(dim=2, keepdim=True).mean(dim=1, keepdim=True)
         attended = torch.bmm(weights, values / num_positions) / total
-        out: Tensor = self.out_conv(x + attended.reshape(x.shape))
+        joined = x + attended.reshape(x.shape)
+        if not torch.jit.is_scripting():
+            joined = laid_out_for(joined, self.out_conv)
+        out: Tensor = self.out_conv(joined)
         return out
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from smp_core.layers import UnetBlock, decoder_widths, initialise_decoder, rows_innermost, skip_indices
+from smp_core.layers import UnetBlock, decoder_widths, initialise_decoder, skip_indices
 from smp_core.layers.norm import Norm
 from smp_core.options import check_positive
 from smp_manet.attention import FusionBlock, PositionAttention
@@ -64,8 +64,7 @@ class MAnetDecoder(nn.Module):
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """The encoder's features -> (N, out_channels, H, W), the deepest one's size times its reduction."""
-        # The weights are many times as large as the deepest map, and torch lays weights out as maps are, at each call.
-        x: Tensor = self.center(rows_innermost(features[-1]))
+        x: Tensor = self.center(features[-1])
         for number, block in enumerate(self.blocks):
             index = self.skip_indices[number]
             skip: Tensor | None = None

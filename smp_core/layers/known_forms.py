@@ -1,0 +1,63 @@
+"""The forms of a 3x3 convolution whose weights will not change, each as what it needs and when it may run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from torch import Tensor, nn
+
+from smp_core.layers.taps import convolve_shifted, convolve_taps, shifted_kernel, taps_kernel
+from smp_core.layers.winograd import convolve_winograd, winograd_gain, winograd_kernel
+from smp_core.layers.winograd_tiles import TILES, Tile
+
+# Of Winograd's: tiles that far apart hardly ever fill a map, and the convolution has little to do at its borders.
+_MOST_DILATION = 16
+# Of the shifted form: torch's depth-wise convolution takes half its time at dilations to 7, from 8 on 2 to 20 times.
+_LEAST_DILATION = 8
+# Of the taps: the products have nine results for each output channel.
+_INPUTS_OF_AN_OUTPUT = 4
+
+
+@dataclass(frozen=True)
+class KnownForm:
+    """One way to compute a 3x3 convolution of stride 1 that is padded by its dilation, without a gradient.
+
+    Attributes:
+        kernel: what is computed once, of the weight, (O, C / groups, 3, 3).
+        convolve: of a map, (N, C, H, W), channels-last, that kernel, the bias (O,) or None, and the dilation the
+            result, (N, O, H, W).
+        suits: whether the form is made for a convolution.
+        pays: whether it is for a map of a height and a width, at a dilation.
+    """
+
+    kernel: Callable[[Tensor], Tensor]
+    convolve: Callable[[Tensor, Tensor, Tensor | None, int], Tensor]
+    suits: Callable[[nn.Conv2d], bool]
+    pays: Callable[[int, int, int], bool] = lambda *_: True
+
+
+def _winograd(tile: Tile) -> KnownForm:
+    return KnownForm(
+        kernel=partial(winograd_kernel, tile=tile),
+        convolve=partial(convolve_winograd, tile=tile),
+        suits=lambda conv: conv.groups == 1 and conv.dilation[0] <= _MOST_DILATION,
+        pays=lambda height, width, dilation: winograd_gain(height, width, dilation, tile) >= tile.least_gain,
+    )
+
+
+KNOWN_FORMS: dict[str, KnownForm] = {
+    **{name: _winograd(tile) for name, tile in TILES.items()},
+    "taps": KnownForm(
+        kernel=taps_kernel,
+        convolve=convolve_taps,
+        suits=lambda conv: conv.groups == 1 and _INPUTS_OF_AN_OUTPUT * conv.out_channels <= conv.in_channels,
+    ),
+    "shifted": KnownForm(
+        kernel=shifted_kernel,
+        convolve=convolve_shifted,
+        suits=lambda conv: 1 < conv.groups == conv.out_channels and conv.dilation[0] >= _LEAST_DILATION,
+    ),
+}
+"""By the name that the table of forms has for them."""

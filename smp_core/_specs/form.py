@@ -16,6 +16,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "known_conv3x3": ("plain", "winograd_2x2", "winograd_4x4", "taps"),
     "known_dilated_conv3x3": ("plain", "winograd_2x2", "winograd_4x4", "taps"),
     "known_depthwise_conv3x3": ("plain", "shifted"),
+    "known_conv1x1": ("plain", "onednn"),
     "resized_conv3x3": ("plain", "matrices"),
     "enlarge": ("plain", "matrix"),
     "dense_block": ("plain", "buffer"),
@@ -27,8 +28,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
 ``known_upsample_conv3x3``: the same, the kernel of whose transposed form has been computed already; ``conv3x3``: that
 of a `smp_core.layers.ConvNormAct`, with its ReLU where its norm is folded; ``known_conv3x3``: any 3x3 convolution of an
 inference form (`smp_core.layers.known_conv`), ``known_dilated_conv3x3`` those that are dilated, whose maps are large
-for their channels, and ``known_depthwise_conv3x3`` those of each channel by itself; ``resized_conv3x3``: of maps
-resized to one size (`smp_core.layers.resized_concat3x3`); ``enlarge``: small maps enlarged bilinearly
+for their channels, and ``known_depthwise_conv3x3`` those of each channel by itself; ``known_conv1x1``;
+``resized_conv3x3``: of maps resized to one size (`smp_core.layers.resized_concat3x3`); ``enlarge``: small maps enlarged bilinearly
 (`smp_core.layers.enlarging`);
 ``dense_block``: that of `smp_densenet`; ``layout``: of a model's input.
 """

@@ -122,6 +122,13 @@ TABLE: tuple[FormRule, ...] = (
         "shifted",
         measured="by 12 512 channels 7.57 times as fast at 48x48, 8.32 at 24x24, by 36 22; by 8 6.55, by 6 0.53",
     ),
+    _known(
+        "known_conv1x1",
+        "onednn",
+        pixels=2000,
+        measured="16 to 96 channels 1.46 times as fast at 192x192, 304 to 256 1.22 at 96x96, 64 to 384 0.96 at 24x24; "
+        "models over mobilenet_v2 at 384x384 Unet 1.02, DeepLabV3+ 1.05, PSPNet 1.14; two threads take it anyway",
+    ),
     FormRule(
         layer="resized_conv3x3",
         form="matrices",

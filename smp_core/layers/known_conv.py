@@ -13,7 +13,7 @@ from smp_core.layers.known_forms import KNOWN_FORMS
 from smp_core.layers.recording import is_eager
 from smp_core.layers.stock import is_stock
 
-_ASSUMED = {"kernel_size": (3, 3), "stride": (1, 1), "padding_mode": "zeros", "transposed": False}
+_ASSUMED = {"stride": (1, 1), "padding_mode": "zeros", "transposed": False}
 
 
 class KnownConv2d(nn.Conv2d):
@@ -113,7 +113,9 @@ def _name_for(conv: nn.Conv2d) -> str | None:
 
 
 def _name(conv: nn.Conv2d, x: Tensor, pixels: int) -> str:
-    if conv.groups > 1:
+    if conv.kernel_size == (1, 1):
+        layer = "known_conv1x1"
+    elif conv.groups > 1:
         layer = "known_depthwise_conv3x3"
     else:
         layer = "known_conv3x3" if conv.dilation[0] == 1 else "known_dilated_conv3x3"
@@ -121,7 +123,11 @@ def _name(conv: nn.Conv2d, x: Tensor, pixels: int) -> str:
 
 
 def _pads_by(conv: nn.Conv2d, dilation: int) -> bool:
-    return tuple(conv.dilation) == (dilation, dilation) and conv.padding == (dilation, dilation)
+    """Whether the result has the size of the map."""
+    if conv.kernel_size == (1, 1):
+        return conv.padding == (0, 0)
+    reach = (dilation, dilation)
+    return conv.kernel_size == (3, 3) and tuple(conv.dilation) == reach and conv.padding == reach
 
 
 def _with_kernel(conv: nn.Conv2d, form: str) -> KnownConv2d:

@@ -1,4 +1,4 @@
-"""The forms of a 3x3 convolution whose weights will not change, each as what it needs and when it may run."""
+"""The forms of a convolution whose weights will not change, each as what it needs and when it may run."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _INPUTS_OF_AN_OUTPUT = 4
 
 @dataclass(frozen=True)
 class KnownForm:
-    """One way to compute a 3x3 convolution of stride 1 that is padded by its dilation, without a gradient.
+    """One way to compute a convolution of stride 1 that keeps the size of its map, without a gradient.
 
     Attributes:
-        kernel: what is computed once, of the weight, (O, C / groups, 3, 3).
+        kernel: what is computed once, of the weight, (O, C / groups, 3, 3), or (O, C, 1, 1).
         convolve: of a map, (N, C, H, W), channels-last, that kernel, the bias (O,) or None, and the dilation the
             result, (N, O, H, W).
         suits: whether the form is made for a convolution.
@@ -42,9 +42,21 @@ def _winograd(tile: Tile) -> KnownForm:
     return KnownForm(
         kernel=partial(winograd_kernel, tile=tile),
         convolve=partial(convolve_winograd, tile=tile),
-        suits=lambda conv: conv.groups == 1 and conv.dilation[0] <= _MOST_DILATION,
+        suits=lambda conv: conv.kernel_size == (3, 3) and conv.groups == 1 and conv.dilation[0] <= _MOST_DILATION,
         pays=lambda height, width, dilation: winograd_gain(height, width, dilation, tile) >= tile.least_gain,
     )
+
+
+def _same(weight: Tensor) -> Tensor:
+    return weight
+
+
+def _convolve_onednn(x: Tensor, kernel: Tensor, bias: Tensor | None, _: int) -> Tensor:
+    """A 1x1 convolution by oneDNN, which torch leaves out where it has a single thread, for a product.
+
+    Not so for what is dilated, which says nothing of a single weight.
+    """
+    return nn.functional.conv2d(x, kernel, bias, dilation=2)
 
 
 KNOWN_FORMS: dict[str, KnownForm] = {
@@ -59,5 +71,6 @@ KNOWN_FORMS: dict[str, KnownForm] = {
         convolve=convolve_shifted,
         suits=lambda conv: 1 < conv.groups == conv.out_channels and conv.dilation[0] >= _LEAST_DILATION,
     ),
+    "onednn": KnownForm(kernel=_same, convolve=_convolve_onednn, suits=lambda conv: conv.groups == 1),
 }
 """By the name that the table of forms has for them."""

@@ -42,7 +42,7 @@ def laid_out_for(x: Tensor, conv: nn.Module) -> Tensor:
     """
     if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
         if is_eager(x) and form_for("layout", x, sys.maxsize) == "channels_last":
-            weight = getattr(conv, "weight", None)
+            weight = conv._parameters.get("weight")  # a parametrised one is not there, and not for us to compute
             innermost = (
                 isinstance(weight, Tensor)
                 and weight.dim() == x.dim()

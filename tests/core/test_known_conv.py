@@ -54,6 +54,7 @@ def runs(monkeypatch):
         ("winograd_2x2", conv(384, 384), (12, 13)),
         ("taps", conv(16, 1), (48, 50)),
         ("taps", conv(16, 4, bias=False), (48, 50)),
+        ("onednn", nn.Conv2d(24, 40, 1).eval().to(memory_format=torch.channels_last), (48, 50)),
         ("shifted", conv(groups=CHANNELS, dilation=8), (24, 25)),
         ("shifted", conv(groups=CHANNELS, dilation=36, bias=False), (24, 25)),
     ],
@@ -122,7 +123,10 @@ def test_an_empty_map_comes_out_empty(runs):
         conv().to(memory_format=torch.contiguous_format),
         nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1, stride=2).to(memory_format=torch.channels_last),
         nn.Conv2d(CHANNELS, CHANNELS, 3).to(memory_format=torch.channels_last),
-        nn.Conv2d(CHANNELS, CHANNELS, 1).to(memory_format=torch.channels_last),
+        nn.Conv2d(CHANNELS, CHANNELS, 1, padding=1).to(memory_format=torch.channels_last),
+        nn.Conv2d(CHANNELS, CHANNELS, 1, stride=2).to(memory_format=torch.channels_last),
+        nn.Conv2d(CHANNELS, CHANNELS, 1, groups=2).to(memory_format=torch.channels_last),
+        nn.Conv2d(CHANNELS, CHANNELS, 5, padding=2).to(memory_format=torch.channels_last),
         nn.ConvTranspose2d(CHANNELS, CHANNELS, 3, padding=1).to(memory_format=torch.channels_last),
     ],
     ids=[
@@ -139,7 +143,10 @@ def test_an_empty_map_comes_out_empty(runs):
         "rows",
         "stride",
         "valid",
-        "1x1",
+        "1x1, padded",
+        "1x1, strided",
+        "1x1, grouped",
+        "5x5",
         "transposed",
     ],
 )
@@ -255,7 +262,7 @@ def test_an_optimised_model_has_them_and_agrees(runs):
     torch.manual_seed(0)
     model = smp_core.create("pan", "resnet18", encoder_weights=None, classes=3).eval()
     fast = smp_core.optimize(model)
-    assert sum(isinstance(part, KnownConv2d) for part in fast.modules()) == 15
+    assert sum(isinstance(part, KnownConv2d) for part in fast.modules()) == 21
     x = image(1, 3, 192, 200)
     with torch.no_grad():
         torch.testing.assert_close(fast(x), model(x), rtol=1e-4, atol=1e-4)

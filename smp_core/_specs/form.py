@@ -29,8 +29,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
 of a `smp_core.layers.ConvNormAct`, with its ReLU where its norm is folded; ``known_conv3x3``: any 3x3 convolution of an
 inference form (`smp_core.layers.known_conv`), ``known_dilated_conv3x3`` those that are dilated, whose maps are large
 for their channels, and ``known_depthwise_conv3x3`` those of each channel by itself; ``known_conv1x1``;
-``resized_conv3x3``: of maps resized to one size (`smp_core.layers.resized_concat3x3`); ``enlarge``: small maps enlarged bilinearly
-(`smp_core.layers.enlarging`);
+``resized_conv3x3``: of maps resized to one size (`smp_core.layers.resized_concat3x3`); ``enlarge``: small maps
+enlarged bilinearly (`smp_core.layers.enlarging`);
 ``dense_block``: that of `smp_densenet`; ``layout``: of a model's input.
 """
 

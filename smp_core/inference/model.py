@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from smp_core.errors import CheckpointError, InputError, OptionError
-from smp_core.inference.graphs import GraphCache, state_of
+from smp_core.inference.graphs import GraphCache
 from smp_core.inputs import Preprocessing
 from smp_core.layers.recording import is_eager, is_recording
 
@@ -75,7 +75,7 @@ class OptimizedModel(nn.Module):
             return result
         with torch.no_grad():  # which form of a layer runs depends on it, and nobody wants gradients here
             if self._graphs is not None and x.is_cuda and not torch.cuda.is_current_stream_capturing():
-                result = self._graphs(self.model, x, state_of(self.model))
+                result = self._graphs(self.model, x)
             else:
                 result = self.model(x)
         return result

@@ -28,9 +28,10 @@ _PLAIN = (bool, int, float, complex, str, bytes, torch.dtype, torch.device)
 class Dependence:
     """What a model is at a moment: its modules, their classes, attributes, hooks and tensors, and what is in these.
 
-    Attributes are compared by identity, numbers, texts, and tuples of them by value; lists, sets and dicts in attributes
-    by what is in them. Not seen is what lies deeper, in objects that are no modules, and what a ``forward`` reads
-    elsewhere, in globals. Of weights on the CPU, see `smp_core.layers.made_of`.
+    Attributes are compared by identity, numbers, texts, and tuples of them by value; lists, sets and dicts in
+    attributes by what is in them. Not seen is what lies deeper, in objects that are no modules, and what a ``forward``
+    reads elsewhere, in globals. What is written past a weight's version is read by a recorded run, too, but for kernels
+    that were computed of it before.
     """
 
     # Asked before each replay, of thousands of attributes: none of these loops is Python's own.
@@ -42,7 +43,8 @@ class Dependence:
         # Views: they show what their dicts hold now.
         self._held = list(_held_by(self._modules, self._kinds))
         self._sizes = list(map(len, self._held))
-        self._values: list[Any] = list(chain.from_iterable(self._held))
+        self._filled = [item for item in self._held if item]
+        self._values: list[Any] = list(chain.from_iterable(self._filled))
         self._tensors = [item for item in _tensors(model, self._values) if _has_place(item)]
         self._places = [item.data_ptr() for item in self._tensors]
         self._counted = [item for item in self._tensors if not item.is_inference()]
@@ -60,9 +62,9 @@ class Dependence:
         return [item._version for item in self._counted] == self._versions
 
     def _has_its_values(self) -> bool:
-        if all(map(is_, chain.from_iterable(self._held), self._values)):
+        if all(map(is_, chain.from_iterable(self._filled), self._values)):
             return True
-        now: list[Any] = list(chain.from_iterable(self._held))
+        now: list[Any] = list(chain.from_iterable(self._filled))
         if len(now) != len(self._values) or not all(map(_alike, now, self._values)):
             return False
         self._values = now

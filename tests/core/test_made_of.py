@@ -1,6 +1,7 @@
 """Kernels of inference forms are used for the very weight that they were made of, however that was changed."""
 
 import copy
+from contextlib import ExitStack
 
 import pytest
 import torch
@@ -24,9 +25,10 @@ def image(size=64):
 
 
 def plain(fast, x):
-    with use_form("known_conv3x3", "plain"), use_form("upsample_conv3x3", "plain"):
-        with use_form("known_upsample_conv3x3", "plain"):
-            return fast(x)
+    with ExitStack() as forms:
+        for layer in ("known_conv3x3", "upsample_conv3x3", "known_upsample_conv3x3"):
+            forms.enter_context(use_form(layer, "plain"))
+        return fast(x)
 
 
 def far(got, wanted):

@@ -269,7 +269,7 @@ class UpsampleConcatBlock(Fusing):
         """The kernel of the fast form, where it is there and is that of the weight as it is now.
 
         Scripts and compiled graphs compute it of the weight, which they share with the module: nobody tells them that
-        it was written into. Where they are frozen, that is done once.
+        it was written into.
         """
         if torch.jit.is_scripting():
             return None

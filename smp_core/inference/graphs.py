@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from smp_core._warnings import warn
+from smp_core.inference.dependence import Dependence, settings_of
+from smp_core.layers.recording import may_fuse
 
 MAX_GRAPHS = 4
 """A graph keeps the memory of all maps between its input and its result."""
@@ -31,25 +33,14 @@ class Replay(Protocol):
         ...
 
 
-def state_of(model: nn.Module) -> Hashable:
-    """What a recorded run depends on besides its input: modules, hooks, tensors, and what was written into these."""
-    found: list[Hashable] = []
-    for module in model.modules():
-        found.append((id(module), module.training, bool(module._forward_hooks or module._forward_pre_hooks)))
-        found += (
-            (id(tensor), tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version)
-            for tensor in (*module._parameters.values(), *module._buffers.values())
-            if tensor is not None
-        )
-    return tuple(found)
-
-
 class GraphCache:
     """Runs a model, and replays it for shapes that have come before. Threads may share one.
 
     A shape is run as it is when it comes first, recorded when it comes for the second time. Of more shapes than fit,
     the one that was used longest ago is forgotten, with its memory. What a run depends on besides its input is compared
-    at each call, so that a hook, another layer or another weight are never passed over.
+    at each call: the model (`smp_core.inference.dependence.Dependence`), so that a hook, another layer, attribute or
+    weight are never passed over, and what is set for the process, as by autocast. A shape that does not fit the memory
+    runs as it is.
 
     Args:
         record: makes a replay of a model and an example of its input; CUDA's by default.
@@ -61,35 +52,35 @@ class GraphCache:
     ) -> None:
         self._record = record
         self._max_graphs = max_graphs
-        self._clear(None)
         self._lock = threading.Lock()
-
-    def _clear(self, state: Hashable) -> None:
-        self._state = state
-        self._replays: OrderedDict[Hashable, Replay] = OrderedDict()
-        self._seen: OrderedDict[Hashable, None] = OrderedDict()
+        self._depends: Dependence | None = None
         self._fails = False
+        self._replays: OrderedDict[Hashable, Replay | None] = OrderedDict()
+        self._seen: OrderedDict[Hashable, None] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._replays)
+        return sum(replay is not None for replay in self._replays.values())
 
-    def __call__(self, model: nn.Module, x: Tensor, state: Hashable) -> Any:
-        """``model(x)``, or the same replayed.
-
-        Args:
-            model: what is run.
-            x: its input.
-            state: what else the run depends on; another one than before makes everything be forgotten.
-        """
-        key = (x.shape, x.stride(), x.dtype, x.device)
+    def __call__(self, model: nn.Module, x: Tensor) -> Any:
+        """``model(x)``, or the same replayed."""
+        if not may_fuse(x):  # there are hooks on all modules, say
+            return model(x)
+        key = (x.shape, x.stride(), x.dtype, x.device, settings_of(x.device.type))
         with self._lock:
-            if state != self._state:
-                self._clear(state)
-            replay = None if _has_hooks(model) or self._fails else self._replay_of(key, model, x)
+            depends = self._depends
+            if depends is None or not depends.holds(model):
+                self._forget()
+                self._depends = depends = Dependence(model)
+            replay = None if depends.is_hooked or self._fails else self._replay_of(key, model, x)
             if replay is not None:
                 # Within the lock: a graph has one place for its input, and one for its result.
                 return replay(x)
         return model(x)
+
+    def _forget(self) -> None:
+        self._replays.clear()
+        self._seen.clear()
+        self._fails = False
 
     def _replay_of(self, key: Hashable, model: nn.Module, x: Tensor) -> Replay | None:
         if key in self._replays:
@@ -102,9 +93,18 @@ class GraphCache:
             return None
         while len(self._replays) >= self._max_graphs:
             self._replays.popitem(last=False)  # before the next one needs its memory
+        del self._seen[key]
+        replay: Replay | None = None
         try:
             replay = (self._record or record)(model, x)
+        except torch.cuda.OutOfMemoryError as error:
+            warn(
+                f"there is no memory to record a CUDA graph for an input of {tuple(x.shape)}, which runs without: "
+                f"{error}. optimize(..., graphs=False) does not try",
+                RuntimeWarning,
+            )
         except RuntimeError as error:  # a model that waits for the device, say, cannot be recorded
+            self._forget()
             self._fails = True
             warn(
                 f"this model could not be recorded as a CUDA graph, and runs without: {error}. "
@@ -112,8 +112,7 @@ class GraphCache:
                 RuntimeWarning,
             )
             return None
-        del self._seen[key]
-        self._replays[key] = replay
+        self._replays[key] = replay  # None, too, until others come: not to be tried at each call
         return replay
 
     def __deepcopy__(self, _: object) -> GraphCache:
@@ -126,10 +125,6 @@ class GraphCache:
 
 def _empty(record: Callable[[nn.Module, Tensor], Replay] | None, max_graphs: int) -> GraphCache:
     return GraphCache(record, max_graphs=max_graphs)
-
-
-def _has_hooks(model: nn.Module) -> bool:
-    return any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
 def record(model: nn.Module, x: Tensor) -> Replay:

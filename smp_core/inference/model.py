@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 from smp_core.errors import CheckpointError, InputError, OptionError
-from smp_core.inference.graphs import GraphCache, state_of
+from smp_core.inference.graphs import GraphCache
 from smp_core.inputs import Preprocessing
-from smp_core.layers.recording import is_eager, is_recording
+from smp_core.layers.recording import is_eager, is_recording, is_transformed
 
 MEMORY_FORMATS: Mapping[str, torch.memory_format] = {
     "channels_last": torch.channels_last,
     "contiguous": torch.contiguous_format,
 }
+
+
+# A node of its own in graphs of `torch.fx`, which follows no question about a value.
+@torch.fx.wrap
+def _cast(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """An input in the precision of the weights; what is no floating-point number is for the model to refuse."""
+    return x.to(dtype) if x.is_floating_point() and x.dtype != dtype else x
 
 
 class OptimizedModel(nn.Module):
@@ -34,11 +42,16 @@ class OptimizedModel(nn.Module):
     __jit_unused_properties__: ClassVar[list[str]] = ["config", "dtype", "in_channels", "preprocessing"]
     __jit_ignored_attributes__: ClassVar[list[str]] = ["_graphs"]
 
+    if TYPE_CHECKING:  # TorchScript would take it for an attribute's type
+        _like: Tensor
+
     def __init__(self, model: nn.Module, *, memory_format: str, graphs: GraphCache | None) -> None:
         super().__init__()
         self.model = model
         self._memory_format = memory_format
         self._graphs = graphs
+        # Of the weights' precision wherever they go, for scripts, which cannot look for a weight.
+        self.register_buffer("_like", torch.empty(0, dtype=self.dtype), persistent=False)
         self.eval()
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
@@ -51,10 +64,12 @@ class OptimizedModel(nn.Module):
             As the original, in the dtype of the weights, without a gradient.
 
         Raises:
-            InputError: an input that wants a gradient; and as the original.
+            InputError: an input that wants a gradient, or has a tangent; and as the original.
         """
         if not torch.jit.is_scripting():
             return self._run(x)
+        if x.is_floating_point():
+            x = x.to(self._like.dtype)
         masks: Tensor | tuple[Tensor, Tensor] = self.model(x)
         return masks
 
@@ -62,7 +77,7 @@ class OptimizedModel(nn.Module):
     def _run(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         result: Tensor | tuple[Tensor, Tensor]
         if is_recording(x) or not isinstance(x, Tensor):
-            result = self.model(x)
+            result = self.model(_cast(x, self.dtype) if isinstance(x, (Tensor, torch.fx.Proxy)) else x)
             return result
         if x.requires_grad and torch.is_grad_enabled():
             raise InputError(
@@ -73,9 +88,14 @@ class OptimizedModel(nn.Module):
         if not is_eager(x):
             result = self.model(x)
             return result
+        if forward_ad.unpack_dual(x).tangent is not None:
+            raise InputError(
+                "an optimized model gives no gradients, and its input has a tangent of forward-mode AD: give "
+                "torch.autograd.forward_ad.unpack_dual(x).primal, or use the original model"
+            )
         with torch.no_grad():  # which form of a layer runs depends on it, and nobody wants gradients here
             if self._graphs is not None and x.is_cuda and not torch.cuda.is_current_stream_capturing():
-                result = self._graphs(self.model, x, state_of(self.model))
+                result = self._graphs(self.model, x)
             else:
                 result = self.model(x)
         return result
@@ -91,9 +111,10 @@ class OptimizedModel(nn.Module):
 
     def _prepared(self, x: Tensor) -> Tensor:
         """The input in the model's precision and layout."""
-        if x.is_floating_point():
-            x = x.to(self.dtype)
-        return x.contiguous(memory_format=MEMORY_FORMATS[self._memory_format]) if x.dim() == 4 else x
+        x = _cast(x, self.dtype)
+        if x.dim() != 4 or is_transformed():
+            return x
+        return x.contiguous(memory_format=MEMORY_FORMATS[self._memory_format])
 
     @property
     def dtype(self) -> torch.dtype:

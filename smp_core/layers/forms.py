@@ -59,13 +59,6 @@ TABLE: tuple[FormRule, ...] = (
         layer="known_upsample_conv3x3",
         form="transposed",
         device="cpu",
-        compiled=True,
-        measured="as upsample_conv3x3, of which it saves the kernel",
-    ),
-    FormRule(
-        layer="known_upsample_conv3x3",
-        form="transposed",
-        device="cpu",
         compiled=False,
         least_pixels=256,
         measured="1 CPU core, float32, channels-last, (1280, 96) to 256 channels: 14 ms for 5 to 8x8, 12 for 16 to "
@@ -182,7 +175,10 @@ TABLE: tuple[FormRule, ...] = (
 )
 
 _lock = threading.Lock()
-# Exchanged, never written into: a call that is under way sees the one or the other.
+# The blocks that are open, of all threads; each takes out its own, whichever ends first.
+_blocks: list[tuple[str, str]] = []
+# Of each layer the form of the block that was opened last. Exchanged, never written into: a call that is under way sees
+# the one or the other.
 _overrides: dict[str, str] = {}
 
 
@@ -190,7 +186,8 @@ _overrides: dict[str, str] = {}
 def use_form(layer: str, form: str) -> Iterator[None]:
     """Within the block every call of a fused layer takes one form, where that is possible at all.
 
-    For tests and measuring. It holds for all threads; what is compiled within the block keeps it.
+    For tests and measuring. It holds for all threads, of blocks that overlap the one that was entered last; what is
+    compiled within the block keeps it.
 
     Args:
         layer: one of `smp_core._specs.form.LAYERS`.
@@ -206,15 +203,27 @@ def use_form(layer: str, form: str) -> Iterator[None]:
     global _overrides
     if form not in check_layer(layer):
         raise OptionError(f"unknown form {form!r} of {layer!r}; expected one of {', '.join(LAYERS[layer])}")
+    block = _Block((layer, form))
     with _lock:
-        before = _overrides.get(layer)
-        _overrides = {**_overrides, layer: form}
+        _blocks.append(block)
+        _overrides = dict(_blocks)
     try:
         yield
     finally:
         with _lock:
-            rest = {name: value for name, value in _overrides.items() if name != layer}
-            _overrides = rest if before is None else {**rest, layer: before}
+            _blocks[:] = [other for other in _blocks if other is not block]
+            _overrides = dict(_blocks)
+
+
+class _Block(tuple[str, str]):
+    """A tuple of its own for each block: Python may share equal ones."""
+
+    __slots__ = ()
+
+
+def overridden() -> tuple[tuple[str, str], ...]:
+    """The layers that `use_form` holds for now, with their forms."""
+    return tuple(_overrides.items())
 
 
 def check_layer(layer: str) -> tuple[str, ...]:

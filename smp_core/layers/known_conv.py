@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from smp_core.layers.forms import form_for
 from smp_core.layers.known_forms import KNOWN_FORMS
+from smp_core.layers.made_of import MadeOf
 from smp_core.layers.recording import is_eager
 from smp_core.layers.stock import is_stock
 
@@ -30,7 +31,7 @@ class KnownConv2d(nn.Conv2d):
 
     _form: str
     _kernel: Tensor | None
-    _kernel_of: tuple[Tensor, int] | None
+    _kernel_of: MadeOf | None
 
     def forward(self, input: Tensor) -> Tensor:
         """See `torch.nn.Conv2d`."""
@@ -45,7 +46,7 @@ class KnownConv2d(nn.Conv2d):
     def _by_kernel(self, x: Tensor) -> Tensor | None:
         if not is_eager(x) or torch.is_grad_enabled():
             return None
-        kernel, dilation = self._known_kernel(), int(self.dilation[0])
+        kernel, dilation = self._kernel, int(self.dilation[0])
         if (
             kernel is None
             or type(x) is not Tensor
@@ -60,25 +61,21 @@ class KnownConv2d(nn.Conv2d):
         form, height, width = KNOWN_FORMS[self._form], x.shape[2], x.shape[3]
         if x.numel() == 0 or not form.suits(self) or not form.pays(height, width, dilation):
             return None
-        if _name(self, x, x.shape[0] * height * width) != self._form:
+        if _name(self, x, x.shape[0] * height * width) != self._form or self._known_kernel() is None:
             return None
         return form.convolve(x, kernel, self.bias, dilation)
 
     def _known_kernel(self) -> Tensor | None:
         """The kernel, where it is that of the weight as it is now."""
-        weight, version = self._kernel_of or (None, 0)
-        return self._kernel if weight is self._parameters["weight"] and self.weight._version == version else None
+        made_of = self._kernel_of
+        # A weight that is pruned or parametrised is no parameter any more.
+        return self._kernel if made_of is not None and made_of.is_still(self._parameters.get("weight")) else None
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()  # type: ignore[no-untyped-call]
         if self._known_kernel() is None:
             state.update(_kernel=None, _kernel_of=None)  # a copy cannot tell that the weight was written into
         return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)  # type: ignore[no-untyped-call]
-        if self._kernel_of is not None:  # a copy of a tensor counts its versions anew
-            self._kernel_of = self._kernel_of[0], self._kernel_of[0]._version
 
 
 def with_kernels(model: nn.Module) -> nn.Module:
@@ -135,5 +132,5 @@ def _with_kernel(conv: nn.Conv2d, form: str) -> KnownConv2d:
     made.__dict__.update(conv.__dict__)
     made._form = form
     made._kernel = KNOWN_FORMS[form].kernel(conv.weight.detach())
-    made._kernel_of = conv.weight, conv.weight._version
+    made._kernel_of = MadeOf(conv.weight)
     return made

@@ -48,6 +48,11 @@ def is_eager(x: Tensor) -> bool:
     return False
 
 
+def is_transformed() -> bool:
+    """Whether a transform of `torch.func` is under way, whose tensors have layouts of their own."""
+    return not torch.compiler.is_compiling() and _transforms() is not None
+
+
 def may_fuse(x: Tensor) -> bool:
     """Whether a module may compute in another way than by calling its parts, as far as that depends on the run.
 

@@ -13,6 +13,7 @@ The parameters stay those of the plain 3x3 convolution, so every checkpoint fits
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -24,6 +25,7 @@ from smp_core.errors import OptionError
 from smp_core.layers.conv import ConvNormAct
 from smp_core.layers.forms import form_for
 from smp_core.layers.kernels import kernel_for
+from smp_core.layers.made_of import MadeOf
 from smp_core.layers.norm import Norm
 from smp_core.layers.recording import is_recording
 from smp_core.layers.stock import CONV3X3, Fusing, is_stock
@@ -212,9 +214,9 @@ class UpsampleConcatBlock(Fusing):
     def __init__(self, interpolation: str) -> None:
         super().__init__()
         self.interpolation = check_interpolation(interpolation)
-        # Of the inference form: the kernel of the fast form, and the weight, in which version, that it was made of.
+        # Of the inference form: the kernel of the fast form, and the weight that it was made of.
         self.register_buffer("transposed", None, persistent=False)
-        self._transposed_of: tuple[Tensor, int] | None = None
+        self._transposed_of: MadeOf | None = None
 
     @staticmethod
     def join(channels: int, out_channels: int, norm: Norm) -> ConvNormAct:
@@ -237,7 +239,7 @@ class UpsampleConcatBlock(Fusing):
             weight = self.conv1[0].weight
             assert isinstance(weight, Tensor)
             self.transposed = transposed_kernel(weight[:, :up_channels]).contiguous()
-            self._transposed_of = weight, weight._version
+            self._transposed_of = MadeOf(weight)
         return self
 
     def __getstate__(self) -> dict[str, Any]:
@@ -246,22 +248,34 @@ class UpsampleConcatBlock(Fusing):
             state["_transposed_of"] = None  # a copy cannot tell that the weight was written into
         return state
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)  # type: ignore[no-untyped-call]
-        if self._transposed_of is not None:  # a copy of a tensor counts its versions anew
-            self._transposed_of = self._transposed_of[0], self._transposed_of[0]._version
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> UpsampleConcatBlock:
+        """See `torch.nn.Module`: a kernel goes along with its weight."""
+        known = self.known_kernel()
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        weight = self._weight()
+        if known is not None and weight is not None:
+            assert self.transposed is not None
+            if torch.finfo(weight.dtype).eps < torch.finfo(known.dtype).eps:  # both were rounded, each by itself
+                self.transposed = transposed_kernel(weight.detach()[:, : known.shape[0]]).contiguous()
+            self._transposed_of = MadeOf(weight)
+        return self
+
+    def _weight(self) -> Tensor | None:
+        """Of the convolution, where that has one as a parameter: not if it was replaced, pruned or parametrised."""
+        first = self.conv1[0] if isinstance(self.conv1, nn.Sequential) and len(self.conv1) > 0 else None
+        return None if first is None else first._parameters.get("weight")
 
     def known_kernel(self) -> Tensor | None:
-        """The kernel of the fast form, where it is there and is that of the weight as it is now."""
+        """The kernel of the fast form, where it is there and is that of the weight as it is now.
+
+        Scripts and compiled graphs compute it of the weight, which they share with the module: nobody tells them that
+        it was written into.
+        """
         if torch.jit.is_scripting():
-            return self.transposed
-        if self._transposed_of is None:
             return None
-        weight, version = self._transposed_of
-        if torch.compiler.is_compiling():  # a compiled graph has its weights for good
-            return self.transposed
-        now = self.conv1[0].weight
-        return self.transposed if now is weight and weight._version == version else None
+        if self._transposed_of is None or torch.compiler.is_compiling():
+            return None
+        return self.transposed if self._transposed_of.is_still(self._weight()) else None
 
     def concat(self, x: Tensor, skip: Tensor | None, height: int, width: int, dense: list[Tensor] | None) -> Tensor:
         """What ``conv1`` is called with; see `upsample_concat`."""

@@ -77,6 +77,20 @@ def test_an_override_holds_within_its_block() -> None:
     assert form_for("enlarge", x) == "matrix"
 
 
+def test_blocks_that_overlap_leave_nothing_behind() -> None:
+    x = torch.zeros(1, 8, 4, 4)
+    first, second, third = use_form("enlarge", "plain"), use_form("enlarge", "matrix"), use_form("enlarge", "plain")
+    for block in (first, second, third):
+        block.__enter__()
+    first.__exit__(None, None, None)
+    assert form_for("enlarge", x.to("meta")) == "plain"
+    third.__exit__(None, None, None)
+    assert form_for("enlarge", x.to("meta")) == "matrix"
+    second.__exit__(None, None, None)
+    assert form_for("enlarge", x.to("meta")) == "plain"
+    assert form_for("enlarge", x) == "matrix"
+
+
 @pytest.mark.parametrize(
     ("layer", "form", "message"),
     [

@@ -156,6 +156,19 @@ def test_large_maps_are_interpolated() -> None:
     assert any("upsample_bilinear2d" in event.name for event in profile.events())
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_an_infinite_pixel_spreads_as_far_as_interpolation_spreads_it(layout: torch.memory_format) -> None:
+    resize, maps = ResizedConcat(("none", "after")), [random(1, 2, 40, 40), random(1, 3, 6, 6)]
+    maps = [x.contiguous(memory_format=layout) for x in maps]
+    maps[1][0, 1, 2, 2] = torch.inf
+    weight = random(4, 5, 1, 1)
+    wanted = functional.conv2d(resize(maps, 40, 40), weight)
+    with use_form("enlarge", "matrix"):
+        got = resize.project(maps, weight, None, 40, 40)
+    assert torch.equal(got.isfinite(), wanted.isfinite())
+    assert got.isfinite().double().mean() > 0.8
+
+
 @pytest.mark.parametrize(
     ("architecture", "layer", "form"),
     [

@@ -75,7 +75,9 @@ def labels_of_head(model: nn.Module, decoded: Tensor) -> Tensor | None:
         return None
     if not is_stock(activation, type(activation)) or getattr(activation, "dim", 1) != 1:
         return None
-    if decoded.numel() == 0 or not may_fuse(decoded) or [kind.forward for kind in _CALLS] != _ORIGINAL:
+    if not isinstance(decoded, Tensor) or decoded.numel() == 0:
+        return None
+    if not may_fuse(decoded) or [kind.forward for kind in _CALLS] != _ORIGINAL:
         return None
     scores: Tensor = convolution(decoded)
     if scores.dim() != 4 or not scores.is_floating_point():

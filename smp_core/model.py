@@ -156,7 +156,7 @@ class SegmentationModel(nn.Module):
 
     def _crop(self, masks: Tensor, height: int, width: int) -> Tensor:
         """Cut off what comes of the pixels that `_pad` added to an input of this size."""
-        if self.size_multiple == 1 or masks.dim() < 3:
+        if self.size_multiple == 1:
             return masks
         # Of masks, or labels (N, H, W), that are smaller or larger than the input, as large a part as of the input.
         missing_rows, missing_columns = self._missing(height), self._missing(width)
@@ -166,7 +166,8 @@ class SegmentationModel(nn.Module):
             if torch.compiler.is_compiling():
                 # A slice up to a symbolic size has to be proved no larger than the map; less padding has not.
                 return functional.pad(masks, [0, -columns, 0, -rows])
-        return masks[..., : masks.shape[-2] - rows, : masks.shape[-1] - columns]
+        # Of a head that gives no maps at all this is an error, not fewer of them.
+        return masks[:, ..., : masks.shape[-2] - rows, : masks.shape[-1] - columns]
 
     @property
     def in_channels(self) -> int:

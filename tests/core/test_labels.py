@@ -178,6 +178,13 @@ def test_strips_are_those_of_the_whole_map(
         assert torch.equal(labels, expected.argmax(1))
 
 
+def test_a_head_that_gives_no_maps_is_an_error() -> None:
+    model = build("fpn", classes=3)
+    model.segmentation_head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    with pytest.raises(IndexError, match=r"too many indices for tensor of dimension 2"):
+        model(image(1, 3, 60, 60))
+
+
 class Largest(TorchFunctionMode):
     """The most floating-point values of any tensor that an operation returned."""
 

@@ -7,6 +7,7 @@ time: what is kept of each is one index a pixel, and for 19 classes in float32 a
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
@@ -19,23 +20,45 @@ from smp_core.errors import OptionError
 from smp_core.heads import SegmentationHead
 from smp_core.layers import is_stock
 from smp_core.layers.activation import bare
+from smp_core.layers.recording import may_fuse
 
 # Of each output the largest stays the largest.
 _KEEP_THE_ORDER = (nn.Identity, nn.Softmax, nn.LogSoftmax, nn.Sigmoid, nn.Tanh)
+_BILINEAR = {"mode": "bilinear", "align_corners": True}
+# What calling a head and its enlargement runs, which somebody may have exchanged for all.
+_CALLS = (nn.Sequential, nn.Upsample)
+_ORIGINAL = [kind.forward for kind in _CALLS]
 # Scores at a time; a strip of that many stays in a processor's cache.
 _STRIP = 2**20
 
-_wanted: ContextVar[bool] = ContextVar("labels_wanted", default=False)
+_wanted: ContextVar[nn.Module | None] = ContextVar("labels_wanted", default=None)
 
 
 @contextlib.contextmanager
-def wanting_labels() -> Iterator[None]:
-    """Within the block, a model of this thread may give labels in place of masks."""
-    token = _wanted.set(True)
+def wanting_labels(model: nn.Module, results: object) -> Iterator[None]:
+    """Within the block, this model may in this thread give labels in place of masks; no model within it does.
+
+    Args:
+        model: a `smp_core.SegmentationModel`.
+        results: `SegmentationModel._results`, which gives them.
+    """
+    token = _wanted.set(model if _returns(model, results) else None)
     try:
         yield
     finally:
         _wanted.reset(token)
+
+
+def _returns(model: Any, results: object) -> bool:
+    """Whether calling a model returns what its template's results are, and nobody does anything with them before."""
+    kind = type(model)
+    if (
+        kind._results is not results
+        or kind.forward is not kind._ends_in_results
+        or kind.__call__ is not kind._calls_forward
+    ):
+        return False
+    return not model._forward_hooks and not {"forward", "_results"} & model.__dict__.keys()
 
 
 def labels_of_head(model: nn.Module, decoded: Tensor) -> Tensor | None:
@@ -44,20 +67,24 @@ def labels_of_head(model: nn.Module, decoded: Tensor) -> Tensor | None:
     None otherwise: then the masks have to be made.
     """
     head: Any = model.segmentation_head
-    if not _wanted.get() or model._forward_hooks or not is_stock(head, SegmentationHead) or len(head) != 3:
+    if _wanted.get() is not model or not is_stock(head, SegmentationHead) or len(head) != 3:
         return None
     convolution, enlarging, last = head
-    activation = bare(last)
-    if not is_stock(enlarging, nn.UpsamplingBilinear2d) or type(activation) not in _KEEP_THE_ORDER:
+    activation: Any = bare(last)
+    if not is_stock(enlarging, nn.UpsamplingBilinear2d, _BILINEAR) or type(activation) not in _KEEP_THE_ORDER:
         return None
-    if not is_stock(activation, type(activation)):
+    if not is_stock(activation, type(activation)) or getattr(activation, "dim", 1) != 1:
+        return None
+    if not isinstance(decoded, Tensor) or decoded.numel() == 0:
+        return None
+    if not may_fuse(decoded) or [kind.forward for kind in _CALLS] != _ORIGINAL:
         return None
     scores: Tensor = convolution(decoded)
-    if scores.dim() != 4 or not scores.is_floating_point() or enlarging.scale_factor is None:
+    if scores.dim() != 4 or not scores.is_floating_point():
         return None
     threshold = _threshold(activation) if scores.shape[1] == 1 else 0.0
-    factor = int(enlarging.scale_factor)
-    return _labels_of_enlarged(scores, factor * scores.shape[2], factor * scores.shape[3], activation, threshold)
+    height, width = (_enlarged(enlarging, scores.shape[axis], axis - 2) for axis in (2, 3))
+    return _labels_of_enlarged(scores, height, width, activation, threshold)
 
 
 def labels_of_masks(model: nn.Module, masks: Any) -> Tensor:
@@ -97,25 +124,50 @@ def _labels(scores: Tensor, threshold: float) -> Tensor:
     return scores.argmax(dim=1)
 
 
+def _enlarged(enlarging: Any, length: int, axis: int) -> int:
+    """Rows (axis 0) or columns (1) that a layer makes of so many."""
+    given = enlarging.scale_factor if enlarging.size is None else enlarging.size
+    number = given[axis] if isinstance(given, (tuple, list)) else given
+    return int(number) if enlarging.size is not None else math.floor(length * number)
+
+
 def _labels_of_enlarged(scores: Tensor, height: int, width: int, activation: nn.Module, threshold: float) -> Tensor:
-    """Labels of (N, C, h, w) enlarged bilinearly, corners aligned, and activated: (N, height, width)."""
-    batch, classes, rows, _ = scores.shape
+    """Labels of (N, C, h, w) enlarged bilinearly, corners aligned, and activated: (N, height, width).
+
+    Only the two pixels of an axis between which a result lies are multiplied: what is not finite stays where it is, and
+    the cost is linear in height and width.
+    """
+    batch, classes, rows, columns = scores.shape
     labels = scores.new_empty((batch, height, width), dtype=torch.int64)
-    columns = _weights(scores.shape[3], width, scores)
-    wide = scores.contiguous() @ columns.to(scores.dtype)
-    above = _weights(rows, height, scores).t().to(scores.dtype)
-    step = max(1, _STRIP // max(1, batch * classes * width))
+    # As interpolation does: sums in float32 or better, and a result in what autocast may say.
+    dtype = functional.interpolate(scores[:1, :1, :1, :1], size=[1, 1], mode="bilinear", align_corners=True).dtype
+    precise = scores.to(torch.float64 if scores.dtype == torch.float64 else torch.float32).contiguous()
+    across, down = _taps(columns, width, precise), _taps(rows, height, precise)
+    above, below = down[0].tolist(), down[1].tolist()
+    across, down = [item.to(scores.device) for item in across], [item.to(scores.device) for item in down]
+    # The rows between two of the scores at once, as each strip widens the rows that it lies between anew.
+    step = max(1, height // rows, _STRIP // (batch * classes * width))
     for start in range(0, height, step):
         stop = min(start + step, height)
-        # The rows of the scores that these rows lie between, and one more for rounding.
-        first = max(0, start * (rows - 1) // max(height - 1, 1) - 1)
-        last = min(rows, (stop - 1) * (rows - 1) // max(height - 1, 1) + 3)
-        strip = above[start:stop, first:last] @ wide[:, :, first:last]
+        first = above[start]
+        wide = _between(precise[:, :, first : below[stop - 1] + 1], 3, *across)
+        upper, lower, share = (item[start:stop] for item in down)
+        strip = _between(wide, 2, upper - first, lower - first, share.unsqueeze(1)).to(dtype)
         labels[:, start:stop] = _labels(strip if threshold == 0.0 else activation(strip), threshold)
     return labels
 
 
-def _weights(length: int, resized: int, like: Tensor) -> Tensor:
-    """What linear interpolation, corners aligned, multiplies a row by: (length, resized)."""
-    unit = torch.eye(length, device=like.device, dtype=torch.float64).unsqueeze(0)
-    return functional.interpolate(unit, size=[resized], mode="linear", align_corners=True).squeeze(0)
+def _between(x: Tensor, axis: int, first: Tensor, second: Tensor, share: Tensor) -> Tensor:
+    """Between the first and the second of an axis, with this share of the second."""
+    return x.index_select(axis, first).mul_(1 - share).addcmul_(x.index_select(axis, second), share)
+
+
+def _taps(length: int, resized: int, like: Tensor) -> list[Tensor]:
+    """Between which two of a length each result of linear interpolation lies, corners aligned, and how far: (resized,).
+
+    Computed as torch's own interpolation does, rounding included; on the CPU.
+    """
+    scale = torch.tensor(length - 1 if resized > 1 else 0, dtype=like.dtype) / max(resized - 1, 1)
+    places = torch.arange(resized, dtype=like.dtype) * scale
+    first = places.long().clamp_(max=length - 1)
+    return [first, (first + 1).clamp_(max=length - 1), (places - first).clamp_(0, 1)]

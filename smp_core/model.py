@@ -95,6 +95,10 @@ class SegmentationModel(nn.Module):
         features = self.encoder(self._prepared(x))
         return self._results(self.decoder(features), features, x)
 
+    # Beside a `forward` that returns what `_results` gives, and does nothing with it: it may be labels in place of
+    # masks. A subclass with another `forward` or `__call__` that does so, too, says it again.
+    _ends_in_results = forward
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """`forward` with hooks, as of any module; what a batch is too small for is said in words of this model.
 
@@ -108,6 +112,8 @@ class SegmentationModel(nn.Module):
             if wrong is None:
                 raise
             raise wrong from error
+
+    _calls_forward = __call__
 
     def _prepared(self, x: Tensor) -> Tensor:
         """What the encoder is given: the input, checked, padded, and laid out as the encoder likes it."""
@@ -124,7 +130,7 @@ class SegmentationModel(nn.Module):
                 check_dilation(self.encoder, features, height, width)
                 labels = labels_of_head(self, decoded)
                 if labels is not None:
-                    cropped = self._crop(labels.unsqueeze(1), x.shape[2], x.shape[3])[:, 0]
+                    cropped = self._crop(labels, x.shape[2], x.shape[3])
                     return (
                         cropped
                         if self.classification_head is None
@@ -152,15 +158,16 @@ class SegmentationModel(nn.Module):
         """Cut off what comes of the pixels that `_pad` added to an input of this size."""
         if self.size_multiple == 1:
             return masks
-        # Of masks that are smaller or larger than the input, as large a part as of the input.
+        # Of masks, or labels (N, H, W), that are smaller or larger than the input, as large a part as of the input.
         missing_rows, missing_columns = self._missing(height), self._missing(width)
-        rows = missing_rows * masks.shape[2] // (height + missing_rows)
-        columns = missing_columns * masks.shape[3] // (width + missing_columns)
+        rows = missing_rows * masks.shape[-2] // (height + missing_rows)
+        columns = missing_columns * masks.shape[-1] // (width + missing_columns)
         if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
             if torch.compiler.is_compiling():
                 # A slice up to a symbolic size has to be proved no larger than the map; less padding has not.
                 return functional.pad(masks, [0, -columns, 0, -rows])
-        return masks[..., : masks.shape[2] - rows, : masks.shape[3] - columns]
+        # Of a head that gives no maps at all this is an error, not fewer of them.
+        return masks[:, ..., : masks.shape[-2] - rows, : masks.shape[-1] - columns]
 
     @property
     def in_channels(self) -> int:
@@ -177,13 +184,13 @@ class SegmentationModel(nn.Module):
             x: as for `forward`.
             labels: give the index of the largest score of each pixel, (N, H, W), int64, in place of masks; of one class
                 1 where the score is above 0, or with a sigmoid above 0.5. Where the head enlarges its scores they are
-                never all held at full resolution.
+                never all held at full resolution; but where somebody's own ``forward`` or hook is given the masks.
 
         Raises:
             InputError: as `forward`.
             OptionError: labels of one class with another activation, or of a head that gives no tensor.
         """
-        with evaluating(self), wanting_labels() if labels else contextlib.nullcontext():
+        with evaluating(self), wanting_labels(self, SegmentationModel._results) if labels else contextlib.nullcontext():
             result: Tensor | tuple[Tensor, Tensor] = self(x)
         if not labels:
             return result

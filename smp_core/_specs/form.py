@@ -46,15 +46,16 @@ class FormRule(Frozen):
     Attributes:
         layer: one of `LAYERS`.
         form: one of its forms.
-        device: type of the device, ``"cpu"``, ``"cuda"``.
+        device: type of the device, ``"cpu"``, ``"cuda"``, as `torch.device.type` has it, without a number.
         measured: where, with what result.
         target: of the form ``kernel``, and of that alone: ``"package.module:function"``, imported when it is first
             wanted; see `smp_core.layers.kernels.StepKernel`.
-        dtypes: ``"float32"``, ...; empty for all.
+        dtypes: ``"float32"``, ...; empty for all. Name them where a form rounds more than the plain one in half
+            precision, as Winograd's does of ``known_conv3x3``.
         memory_format: ``"contiguous"`` or ``"channels_last"``, of the input; None for both.
         gradient: whether gradients are wanted (`torch.is_grad_enabled`); None for both.
         compiled: whether torch compiles the call; None for both. A compiled call knows no sizes and no memory format:
-            rules that ask for these do not hold for it.
+            rules that ask for these do not hold for it, and cannot be for it alone.
         least_pixels: of the result, all images together.
         least_channels: of the input, of ``known_conv3x3`` and ``known_dilated_conv3x3`` the fewer of input and
             result.
@@ -92,22 +93,40 @@ class FormRule(Frozen):
     def __post_init__(self) -> None:
         super().__post_init__()
         found = Violations(self, f"FormRule of {self.layer!r}")
-        found.require(self.layer in LAYERS, "layer", f"one of {', '.join(LAYERS)}")
-        forms = LAYERS.get(self.layer, ())
+        known = isinstance(self.layer, str) and self.layer in LAYERS
+        found.require(known, "layer", f"one of {', '.join(LAYERS)}")
+        forms = LAYERS[self.layer] if known else ()
         found.require(not forms or self.form in forms, "form", f"one of {', '.join(forms)}")
-        found.require(is_text(self.device), "device", "the type of a device, such as 'cuda'")
+        found.require(_is_device(self.device), "device", "the type of a device, such as 'cuda', without a number")
         found.require(is_text(self.measured), "measured", "where it was measured, and with what result")
         if self.form == KERNEL:
             found.require(is_target(self.target), "target", TARGET_FORM)
         else:
             found.require(self.target is None, "target", f"None, as the form is not {KERNEL!r}")
-        known = isinstance(self.dtypes, tuple) and set(self.dtypes) <= set(_DTYPES)
+        known = isinstance(self.dtypes, tuple) and all(item in _DTYPES for item in self.dtypes)
         found.require(known, "dtypes", f"a tuple of {', '.join(_DTYPES)}")
         found.require(self.memory_format in _MEMORY_FORMATS, "memory_format", "None, 'contiguous' or 'channels_last'")
-        found.require(self.gradient in (None, True, False), "gradient", "None, True or False")
-        found.require(self.compiled in (None, True, False), "compiled", "None, True or False")
+        for name in ("gradient", "compiled"):
+            found.require(_is_optional_bool(getattr(self, name)), name, "None, True or False")
+        self._check_numbers(found)
+        found.raise_if_any()
+
+    def _check_numbers(self, found: Violations) -> None:
         found.require(is_int(self.least_pixels, at_least=0), "least_pixels", "an int of at least 0")
         found.require(is_int(self.least_channels, at_least=0), "least_channels", "an int of at least 0")
         most = self.most_channels
         found.require(most is None or is_int(most), "most_channels", "None or a positive int")
-        found.raise_if_any()
+        if most is not None and is_int(most) and is_int(self.least_channels) and most < self.least_channels:
+            found.require(False, "most_channels", f"at least least_channels, {self.least_channels}")
+        if self.compiled is True:
+            found.require(self.memory_format is None, "memory_format", "None, which a compiled call does not know")
+            found.require(self.least_pixels == 0, "least_pixels", "0, as a compiled call knows no sizes")
+
+
+def _is_device(value: object) -> bool:
+    # Any name: backends register theirs.
+    return isinstance(value, str) and value.isidentifier() and value.islower()
+
+
+def _is_optional_bool(value: object) -> bool:
+    return value is None or isinstance(value, bool)

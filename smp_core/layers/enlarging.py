@@ -4,9 +4,14 @@ Interpolation is linear in the pixels of a map and the same for every channel. S
 multiplied by one (s², H W) matrix, and the sum of several maps by the matrices below each other: K = 1 + 4 + 9 + 36
 rows for the four levels of PSPNet. On CUDA the interpolation itself gives each pixel of the result to one thread, which
 loops over all images and channels, and its gradient adds atomically.
+
+A product multiplies each pixel by zeros, too, so that an infinite one makes NaN of all its channel, where interpolation
+does so of its surroundings alone. The CPU looks before; a GPU, which nobody waits for, does not.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
@@ -24,8 +29,16 @@ def enlarges_by_matrix(x: Tensor, height: int, width: int) -> bool:
     # A script keeps the interpolation, as a recorded graph does, of which runtimes know what it is.
     if not torch.jit.is_scripting():  # noqa: SIM102  # TorchScript skips a branch only under this very condition
         if is_eager(x) and x.shape[2] * x.shape[3] <= _MOST_PIXELS:
-            return form_for("enlarge", x, x.shape[0] * height * width) == "matrix"
+            return form_for("enlarge", x, x.shape[0] * height * width) == "matrix" and is_finite(x)
     return False
+
+
+def is_finite(x: Tensor) -> bool:
+    """Whether no value of a map is infinite or NaN, as far as that is to be had without waiting for a device."""
+    if x.device.type != "cpu" or type(x) is not Tensor:  # of what a subclass does nothing is known
+        return True
+    # Where a sum of large values overflows, the plain form runs, which is right, too.
+    return math.isfinite(x.detach().sum(dtype=torch.float64 if x.dtype == torch.float64 else torch.float32).item())
 
 
 def add_enlarged(out: Tensor, maps: list[Tensor], align_corners: bool) -> Tensor:

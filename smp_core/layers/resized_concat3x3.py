@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from smp_core.layers.enlarging import enlarged, enlarges_by_matrix
+from smp_core.layers.enlarging import enlarged, enlarges_by_matrix, is_finite
 
 # A map this much smaller, in height and in width, is projected at its own size.
 _WORTHWHILE = 2
+# But none with longer rows or columns: the matrices grow with the square of these.
+_LONGEST = 256
 
 
 def resize_concat(maps: list[Tensor], height: int, width: int) -> Tensor:
@@ -53,7 +55,7 @@ def convolve_resized(maps: list[Tensor], weight: Tensor, bias: Tensor | None, he
     out: Tensor | None = None
     for index, x in enumerate(maps):
         x, part = x.contiguous(memory_format=layout), weights[index].contiguous(memory_format=layout)
-        if out is not None and _WORTHWHILE * x.shape[2] <= height and _WORTHWHILE * x.shape[3] <= width:
+        if out is not None and _is_worthwhile(x, height, width):
             if is_last:
                 _add_enlarged_pixels(out, x, part)
             else:
@@ -68,6 +70,13 @@ def convolve_resized(maps: list[Tensor], weight: Tensor, bias: Tensor | None, he
             out.add_(convolved)
     assert out is not None
     return out
+
+
+def _is_worthwhile(x: Tensor, height: int, width: int) -> bool:
+    """Whether the matrices are faster for a map, and give the same."""
+    if _WORTHWHILE * x.shape[2] > height or _WORTHWHILE * x.shape[3] > width or max(x.shape[2:]) > _LONGEST:
+        return False
+    return is_finite(x)
 
 
 def _add_enlarged(out: Tensor, x: Tensor, weight: Tensor) -> None:

@@ -137,6 +137,45 @@ def test_a_rule_that_cannot_be() -> None:
         rule(form="fast", measured="", dtypes=("int8",), memory_format="nhwc", least_pixels=-1)
     with pytest.raises(InvalidSpecError, match=r"field 'layer': expected one of upsample_conv3x3, .*, got 'conv'"):
         rule(layer="conv")
+    with pytest.raises(InvalidSpecError, match=r"field 'layer': expected one of upsample_conv3x3, .*, got \(\)"):
+        rule(layer=[])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dtypes": ([],)}, "field 'dtypes': expected a tuple of float16, bfloat16, float32, float64, got ([],)"),
+        (
+            {"device": "cpu:0"},
+            "field 'device': expected the type of a device, such as 'cuda', without a number, got 'cpu:0'",
+        ),
+        (
+            {"device": "CUDA"},
+            "field 'device': expected the type of a device, such as 'cuda', without a number, got 'CUDA'",
+        ),
+        (
+            {"least_channels": 9, "most_channels": 3},
+            "field 'most_channels': expected at least least_channels, 9, got 3",
+        ),
+        ({"compiled": 1}, "field 'compiled': expected None, True or False, got 1"),
+        ({"gradient": 0}, "field 'gradient': expected None, True or False, got 0"),
+        (
+            {"compiled": True, "least_pixels": 9},
+            "field 'least_pixels': expected 0, as a compiled call knows no sizes, got 9",
+        ),
+        (
+            {"compiled": True, "memory_format": "contiguous"},
+            "field 'memory_format': expected None, which a compiled call does not know, got 'contiguous'",
+        ),
+    ],
+    ids=str,
+)
+def test_a_rule_that_would_never_hold(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(
+        InvalidSpecError,
+        match=f"^{re.escape(f'FormRule of {chr(39)}enlarge{chr(39)} is invalid:')}\n  {re.escape(message)}$",
+    ):
+        rule(**changes)
 
 
 # --- the forms
@@ -168,6 +207,19 @@ def test_large_maps_are_interpolated() -> None:
     with use_form("enlarge", "matrix"), torch.profiler.profile() as profile:
         resize.project(maps, weight, None, 40, 40)
     assert any("upsample_bilinear2d" in event.name for event in profile.events())
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_an_infinite_pixel_spreads_as_far_as_interpolation_spreads_it(layout: torch.memory_format) -> None:
+    resize, maps = ResizedConcat(("none", "after")), [random(1, 2, 40, 40), random(1, 3, 6, 6)]
+    maps = [x.contiguous(memory_format=layout) for x in maps]
+    maps[1][0, 1, 2, 2] = torch.inf
+    weight = random(4, 5, 1, 1)
+    wanted = functional.conv2d(resize(maps, 40, 40), weight)
+    with use_form("enlarge", "matrix"):
+        got = resize.project(maps, weight, None, 40, 40)
+    assert torch.equal(got.isfinite(), wanted.isfinite())
+    assert got.isfinite().double().mean() > 0.8
 
 
 @pytest.mark.parametrize(

@@ -296,6 +296,74 @@ def test_a_kernel_that_cannot_be_imported_is_told_of_once(monkeypatch: pytest.Mo
     assert torch.equal(plainly(lambda: block(x)), first)
 
 
+def stepless(x: Tensor) -> Tensor:
+    return x
+
+
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [
+        (17, "got int"),
+        (stepless, "but too many positional arguments"),
+    ],
+)
+def test_a_kernel_that_is_no_function_is_told_of_once(
+    monkeypatch: pytest.MonkeyPatch, standin: Standin, target: object, why: str
+) -> None:
+    sys.modules["acme_kernels"].step = target  # type: ignore[attr-defined]
+    block, x = ConvNormAct(3, 4, kernel_size=3, padding=1).eval().double(), random(1, 3, 8, 8)
+    message = (
+        "the kernel acme_kernels:step cannot be used, and the plain form runs in its place: expected a function that "
+        f"is called as smp_core.layers.kernels.StepKernel, {why}"
+    )
+    with pytest.warns(RuntimeWarning, match=f"^{re.escape(message)}$"):
+        first = block(x)
+    assert torch.equal(block(x), first)
+    assert torch.equal(plainly(lambda: block(x)), first)
+
+
+@pytest.mark.parametrize(
+    ("result", "why"),
+    [
+        (ZeroDivisionError("a slip"), "it raised ZeroDivisionError: a slip"),
+        (SystemExit(2), "it raised SystemExit: 2"),
+        (torch.zeros(1, 3, 4, 4), "it returned one of shape (1, 3, 4, 4); expected a tensor of shape (1, 3, 8, 8)"),
+        (None, "it returned NoneType; expected a tensor of shape (1, 3, 8, 8)"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("folded", [True, False])
+def test_a_kernel_that_fails_gives_way_to_the_plain_form_for_good(
+    monkeypatch: pytest.MonkeyPatch, standin: Standin, result: object, why: str, folded: bool
+) -> None:
+    calls: list[int] = []
+
+    def broken(*_: object) -> object:
+        calls.append(1)
+        if isinstance(result, BaseException):
+            raise result
+        return result
+
+    sys.modules["acme_kernels"].step = broken  # type: ignore[attr-defined]
+    norm = "identity" if folded else "batchnorm"
+    block = UnetBlock(4, 2, 3, norm=norm, attention_type=None, interpolation="nearest").eval().double()
+    x, skip = random(1, 4, 4, 4), random(1, 2, 8, 8)
+    expected = plainly(lambda: block(x, skip, 8, 8))
+    message = f"the kernel acme_kernels:step cannot be used, and the plain form runs in its place: {why}"
+    with pytest.warns(RuntimeWarning, match=f"^{re.escape(message)}$"):
+        assert furthest(block(x, skip, 8, 8).detach(), expected.detach()) < 1e-12
+    assert torch.equal(block(x, skip, 8, 8), expected)
+    assert calls == [1]
+
+
+def test_a_callers_error_is_the_plain_forms_and_no_failure_of_the_kernel(standin: Standin) -> None:
+    block = ConvNormAct(3, 4, kernel_size=3, padding=1).eval().double()
+    with pytest.raises(RuntimeError, match=r"to have 3 channels, but got 5 channels instead"):
+        block(random(1, 5, 8, 8))
+    block(random(1, 3, 8, 8))
+    assert len(standin.calls) == 2
+
+
 def test_a_kernel_has_a_target_and_other_forms_have_none() -> None:
     with pytest.raises(InvalidSpecError, match=r"field 'target': expected .*module.*, got None"):
         rules(None)  # type: ignore[arg-type]

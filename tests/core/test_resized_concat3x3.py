@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from smp_core.layers import convolve_resized, resize_concat
+from smp_core.layers import convolve_resized, resize_concat, resized_concat3x3
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 # The first is not resized, the second by too little for the matrices, the others by them.
@@ -75,3 +75,28 @@ def test_under_autocast_it_is_as_near_as_the_plain_form(layout):
             for form in (convolve_resized(maps, weight, bias, *SIZES[0]).float(), plain(maps, weight, bias).float())
         ]
     assert errors[0] < max(2 * errors[1], 0.02)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_an_infinite_pixel_spreads_as_far_as_interpolation_spreads_it(layout):
+    maps = maps_of(2, LAYOUTS[layout])
+    weight, bias = weights(maps)
+    maps[2][0, 1, 0, 0] = torch.inf
+    got, wanted = convolve_resized(maps, weight, bias, *SIZES[0]), plain(maps, weight, bias)
+    assert torch.equal(got.isfinite(), wanted.isfinite())
+    assert 0.5 < got.isfinite().double().mean() < 1
+
+
+def test_no_matrix_grows_with_the_square_of_a_long_map(monkeypatch):
+    monkeypatch.setattr(resized_concat3x3, "_LONGEST", 40)
+    sizes = []
+    shifted = resized_concat3x3._shifted
+    monkeypatch.setattr(
+        resized_concat3x3, "_shifted", lambda length, *rest: sizes.append(length) or shifted(length, *rest)
+    )
+    maps = [torch.randn(1, 2, 8, 164), torch.randn(1, 3, 4, 41), torch.randn(1, 3, 2, 40)]
+    weight = torch.randn(4, 8, 3, 3)
+    got = convolve_resized(maps, weight, None, 8, 164)
+    assert sizes == [40, 2]
+    wanted = torch.nn.functional.conv2d(resize_concat(maps, 8, 164), weight, padding=1)
+    assert torch.allclose(got, wanted, atol=1e-4)

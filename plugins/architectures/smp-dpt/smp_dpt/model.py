@@ -70,3 +70,5 @@ class DPT(SegmentationModel):
         """As `SegmentationModel.forward`, with the prefix tokens that the encoder returns beside its features."""
         features, prefix_tokens = self.encoder(self._prepared(x))
         return self._results(self.decoder(features, prefix_tokens), features, x)
+
+    _ends_in_results = forward

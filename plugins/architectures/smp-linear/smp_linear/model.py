@@ -75,3 +75,5 @@ class Linear(SegmentationModel):
         output = self.encoder(self._prepared(x))
         features = output[0] if self._has_tokens else output
         return self._results(self.decoder(features), features, x)
+
+    _ends_in_results = forward

@@ -22,7 +22,8 @@ _MAX_CHOICES = 256
 
 # Triton's autotuner keeps the arguments of a call in itself.
 _lock = threading.Lock()
-_failed: set[Hashable] = set()
+# The kernel and the class of calls.
+_failed: set[tuple[str, Hashable]] = set()
 
 
 def is_interpreted() -> bool:
@@ -76,11 +77,12 @@ def _device_class(index: int) -> int:
 def or_plain(name: str, key: Hashable, run: Callable[[], _Result], plain: Callable[[], _Result]) -> _Result:
     """What a kernel gives; or what the plain form does, where that kernel fails.
 
-    A failure is told once. A class of calls that failed is not tried again: compiling may take seconds.
+    The first failure of each kernel is told. A class of calls that failed is not tried again: compiling may take
+    seconds.
 
     Args:
         name: of the kernel, for the warning.
-        key: of the class of calls.
+        key: of the class of calls, whose arguments have been checked: what fails is then no fault of the caller.
         run: launches the kernel.
         plain: computes the same by operations of torch.
     """
@@ -91,14 +93,14 @@ def or_plain(name: str, key: Hashable, run: Callable[[], _Result], plain: Callab
     except torch.cuda.OutOfMemoryError:  # torch's own; the plain form needs more
         raise
     except Exception as error:  # of a compiler, a driver, another version of either
-        first = not _failed
+        first = not any(failed == name for failed, _ in _failed)
         _failed.add((name, key))
         if first:
             text = str(error).strip() or type(error).__name__
             warnings.warn(
                 f"smp-kernels: the kernel of {name} failed ({type(error).__name__}: {text[:400]}), and the plain form "
-                "runs in its place; further failures are not told of. pip uninstall smp-kernels is the same without "
-                "this warning",
+                "runs in its place; further failures of it are not told of. pip uninstall smp-kernels is the same "
+                "without this warning",
                 RuntimeWarning,
                 stacklevel=2,
             )

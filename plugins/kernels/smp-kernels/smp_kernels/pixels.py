@@ -10,6 +10,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from smp_kernels.checks import check_sums
 from smp_kernels.launching import device_class, launch, or_plain, size_class
 from smp_kernels.pixel_kernel import (
     focal_gradient_kernel,
@@ -38,10 +39,14 @@ def softmax_sums(scores: Tensor, target: Tensor, valid: Tensor | None) -> tuple[
     Returns:
         (C,) each, float64 of float64, else float32; differentiable in the scores.
 
+    Raises:
+        RuntimeError: shapes, dtypes or devices that do not fit each other; says what was expected.
+
     >>> both, predicted, labelled = softmax_sums(torch.zeros(1, 2, 4), torch.tensor([[0, 0, 0, 1]]), None)
     >>> both, predicted, labelled
     (tensor([1.5000, 0.5000]), tensor([2., 2.]), tensor([3., 1.]))
     """
+    check_sums("softmax_sums", scores, target, valid)
     if scores.shape[1] > MAX_CLASSES:
         return plain_region_sums(scores, target, valid)
     both, predicted, labelled = _RegionSums.apply(scores, target, valid)
@@ -66,7 +71,11 @@ def focal_sums(
 
     Returns:
         (C,), float64 of float64, else float32; differentiable in the scores.
+
+    Raises:
+        RuntimeError: as `softmax_sums`.
     """
+    check_sums("focal_sums", scores, target, valid)
     if scores.shape[1] > MAX_CLASSES:
         return plain_focal_sums(scores, target, valid, alpha, gamma, threshold)
     sums: Tensor = _FocalSums.apply(scores, target, valid, (alpha, gamma, threshold))
@@ -145,7 +154,7 @@ def _differentiated(run: Callable[[Tensor], tuple[Tensor, ...]], scores: Tensor,
 
 
 def _key(scores: Tensor) -> tuple[Any, ...]:
-    return scores.shape[1], scores.dtype, size_class(scores.shape[0] * scores.shape[2])
+    return scores.shape[1], scores.dtype, scores.device.type, size_class(scores.shape[0] * scores.shape[2])
 
 
 def _given(scores: Tensor, target: Tensor, valid: Tensor | None) -> tuple[Any, ...]:

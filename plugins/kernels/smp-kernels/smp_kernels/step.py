@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from smp_core.layers.upsample import transposed_kernel
+from smp_kernels.checks import check_step
 from smp_kernels.launching import device_class, is_interpreted, launch, or_plain, size_class
 from smp_kernels.step_kernel import step_kernel
 from smp_kernels.step_plain import plain_step, step_gradients
@@ -44,6 +45,7 @@ def decoder_step(
 
     Raises:
         ValueError: neither a map nor a skip.
+        RuntimeError: shapes, dtypes or devices that do not fit each other; says what was expected.
 
     >>> x, skip = torch.ones(1, 8, 2, 2), torch.ones(1, 4, 4, 3)
     >>> decoder_step(x, skip, torch.ones(1, 12, 3, 3), None, 4, 3, relu=True)[0, 0, 0]
@@ -73,8 +75,9 @@ def _step(
     relu: bool,
 ) -> Tensor:
     """What the operator computes."""
+    check_step(x, skip, weight, bias, transposed, height, width)
     up, joined = 0 if x is None else x.shape[1], weight.shape[1]
-    key = (up, joined - up, weight.shape[0], weight.dtype, size_class(height * width))
+    key = (up, joined - up, weight.shape[0], weight.dtype, weight.device.type, size_class(height * width))
 
     def run() -> Tensor:
         return _launched(x, skip, weight, bias, transposed, height, width, relu)
@@ -178,12 +181,13 @@ def _(
     x: Tensor | None,
     skip: Tensor | None,
     weight: Tensor,
-    bias: Tensor | None,  # noqa: ARG001
-    transposed: Tensor | None,  # noqa: ARG001
+    bias: Tensor | None,
+    transposed: Tensor | None,
     height: int,
     width: int,
     relu: bool,  # noqa: ARG001
 ) -> Tensor:
+    check_step(x, skip, weight, bias, transposed, height, width)
     return _empty_result(x, skip, weight, height, width)
 
 

@@ -157,12 +157,49 @@ def test_a_kernel_that_fails_gives_way_in_both_directions(monkeypatch: pytest.Mo
         launching._failed.clear()
         monkeypatch.setattr(pixels, "launch", broken)
         which = "softmax_sums" if name == "dice" else "focal_sums"
-        message = (
-            f"smp-kernels: the kernel of {which} failed (RuntimeError: no such instruction), and the plain form runs"
-        )
-        with use_kernels(True), pytest.warns(RuntimeWarning, match=f"^{re.escape(message)}"):
+        with use_kernels(True), pytest.warns(RuntimeWarning) as told:
             got, gradient = value_and_gradient(loss, x, y)
+        assert [str(item.message).split(", and")[0] for item in told] == [
+            f"smp-kernels: the kernel of {name} failed (RuntimeError: no such instruction)"
+            for name in (which, f"the gradient of {which}")
+        ]
         torch.testing.assert_close(got, expected, rtol=1e-12, atol=0)
         torch.testing.assert_close(gradient, slope, rtol=1e-10, atol=1e-14)
         assert len(launching._failed) == 2
     launching._failed.clear()
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            {"scores": torch.zeros(1, 3, 2, 2)},
+            "expected floating-point scores (N, C, P); got torch.float32 of shape (1, 3, 2, 2)",
+        ),
+        (
+            {"scores": torch.zeros(1, 3, 4).long()},
+            "expected floating-point scores (N, C, P); got torch.int64 of shape (1, 3, 4)",
+        ),
+        (
+            {"target": torch.zeros(1, 3).long()},
+            "expected target as torch.int64 of shape (1, 4) on cpu, for scores of shape (1, 3, 4); got torch.int64 of "
+            "shape (1, 3) on cpu",
+        ),
+        (
+            {"target": torch.zeros(1, 4)},
+            "expected target as torch.int64 of shape (1, 4) on cpu, for scores of shape (1, 3, 4); got torch.float32 "
+            "of shape (1, 4) on cpu",
+        ),
+        (
+            {"valid": torch.ones(2, 4, dtype=torch.bool)},
+            "expected valid as torch.bool of shape (1, 4) on cpu, for scores of shape (1, 3, 4); got torch.bool of "
+            "shape (2, 4) on cpu",
+        ),
+    ],
+)
+def test_arguments_that_do_not_fit_are_read_nowhere(changed: dict[str, Tensor], message: str) -> None:
+    items = {"scores": torch.zeros(1, 3, 4), "target": torch.zeros(1, 4).long(), "valid": None, **changed}
+    with pytest.raises(RuntimeError, match=f"^{re.escape('softmax_sums: ' + message)}$"):
+        softmax_sums(**items)
+    with pytest.raises(RuntimeError, match=f"^{re.escape('focal_sums: ' + message)}$"):
+        focal_sums(**items, alpha=None, gamma=2.0, threshold=None)

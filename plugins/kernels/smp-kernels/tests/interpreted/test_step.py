@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import torch
 from step_reference import assert_close, double, given, plain, random
+from torch import Tensor
 from torch.nn import functional
 
+from smp_core.layers import ConvNormAct, use_form
 from smp_core.layers.upsample import transposed_kernel
 from smp_kernels import launching, step
 from smp_kernels.step import decoder_step
@@ -118,6 +120,74 @@ def test_autocast_casts_as_a_convolution_does() -> None:
 # --- faults
 
 
+def changed(**items: Tensor | None) -> dict[str, Tensor | None]:
+    x, skip, weight, bias = given((3, 5, 4), (6, 8))
+    return {"x": x, "skip": skip, "weight": weight, "bias": bias, "transposed": None, **items}
+
+
+FOR_A_WEIGHT = "for a weight (4, 8, 3, 3) and 3 channels of x"
+MISFITS: list[tuple[dict[str, Tensor | None], str]] = [
+    ({"skip": random(1, 2, 6, 8)}, f"skip of shape (1, 5, 6, 8), {FOR_A_WEIGHT}; got (1, 2, 6, 8)"),
+    ({"skip": random(1, 5, 3, 4)}, f"skip of shape (1, 5, 6, 8), {FOR_A_WEIGHT}; got (1, 5, 3, 4)"),
+    ({"skip": random(2, 5, 6, 8)}, f"skip of shape (1, 5, 6, 8), {FOR_A_WEIGHT}; got (2, 5, 6, 8)"),
+    ({"skip": random(5, 6, 8)}, f"skip of shape (1, 5, 6, 8), {FOR_A_WEIGHT}; got (5, 6, 8)"),
+    ({"x": None}, "skip of shape (1, 8, 6, 8), for a weight (4, 8, 3, 3) and 0 channels of x; got (1, 5, 6, 8)"),
+    (
+        {"skip": None},
+        "x with 8 channels, as there is no skip and the weight has shape (4, 8, 3, 3); got (1, 3, 3, 4)",
+    ),
+    ({"x": random(1, 3, 2, 4)}, "a map of half of 6x8, rounded up; got x of shape (1, 3, 2, 4)"),
+    ({"x": random(1, 3, 3, 6)}, "a map of half of 6x8, rounded up; got x of shape (1, 3, 3, 6)"),
+    (
+        {"weight": random(4, 8, 5, 5)},
+        "maps (N, C, H, W) and a weight (out_channels, in_channels, 3, 3); got (1, 3, 3, 4) and (4, 8, 5, 5)",
+    ),
+    (
+        {"weight": random(4, 8, 3)},
+        "maps (N, C, H, W) and a weight (out_channels, in_channels, 3, 3); got (1, 3, 3, 4) and (4, 8, 3)",
+    ),
+    ({"bias": random(3)}, f"bias of shape (4,), {FOR_A_WEIGHT}; got (3,)"),
+    ({"transposed": random(4, 3, 4, 4)}, f"transposed of shape (3, 4, 4, 4), {FOR_A_WEIGHT}; got (4, 3, 4, 4)"),
+    ({"x": None, "skip": None}, "a map to upsample, a skip, or both; got neither"),
+    (
+        {"x": random(1, 3, 3, 4, dtype=torch.float32)},
+        "tensors of one dtype, float16, bfloat16, float32 or float64, on one device; got x torch.float32 on cpu, skip "
+        "torch.float64 on cpu, weight torch.float64 on cpu, bias torch.float64 on cpu",
+    ),
+    (
+        {"bias": torch.zeros(4, dtype=torch.float64, device="meta")},
+        "tensors of one dtype, float16, bfloat16, float32 or float64, on one device; got x torch.float64 on cpu, skip "
+        "torch.float64 on cpu, weight torch.float64 on cpu, bias torch.float64 on meta",
+    ),
+]
+
+
+@pytest.mark.parametrize(("items", "message"), MISFITS, ids=range(len(MISFITS)))
+def test_arguments_that_do_not_fit_are_read_nowhere(items: dict[str, Tensor | None], message: str) -> None:
+    """By the operator, and where sizes alone are computed."""
+    arguments = changed(**items)
+    with pytest.raises(RuntimeError, match=f"^{re.escape('decoder_step: expected ' + message)}$"):
+        step._step(**arguments, height=6, width=8, relu=True)
+    without = {name: None if item is None else item.to("meta") for name, item in arguments.items()}
+    with pytest.raises(RuntimeError, match=r"^decoder_step: expected "):
+        torch.ops.smp_kernels.decoder_step(*(arguments if "cpu" in message else without).values(), 6, 8, True)
+    assert launching._failed == set()
+
+
+def test_a_users_error_is_no_failure_of_the_kernel() -> None:
+    block, x = ConvNormAct(8, 4, 3, 1).eval().double(), random(1, 8, 8, 8)
+    plain_form = block(x).detach()
+    with torch.no_grad(), use_form("conv3x3", "kernel"):
+        for wrong, message in (
+            (x.float(), "Input type .* should be the same|expected scalar type Float but found Double|expected input"),
+            (x[:, :5], "to have 8 channels, but got 5 channels instead"),
+        ):
+            with pytest.raises(RuntimeError, match=message):
+                block(wrong)
+        assert launching._failed == set()
+        assert_close(block(x), plain_form, 1e-14)
+
+
 def test_a_kernel_that_fails_gives_way_once_and_aloud(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any, **__: Any) -> None:
         broken.calls += 1  # type: ignore[attr-defined]
@@ -128,7 +198,7 @@ def test_a_kernel_that_fails_gives_way_once_and_aloud(monkeypatch: pytest.Monkey
     items = given((3, 5, 4), (4, 4))
     message = (
         "smp-kernels: the kernel of the decoder step failed (RuntimeError: no such instruction), and the plain form "
-        "runs in its place; further failures are not told of. pip uninstall smp-kernels is the same without this "
+        "runs in its place; further failures of it are not told of. pip uninstall smp-kernels is the same without this "
         "warning"
     )
     with pytest.warns(RuntimeWarning, match=f"^{re.escape(message)}$"):

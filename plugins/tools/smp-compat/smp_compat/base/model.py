@@ -125,6 +125,8 @@ class SegmentationModel(smp_core.SegmentationModel):
             self.check_input_shape(args[0])
         return super().__call__(*args, **kwargs)
 
+    _calls_forward = __call__
+
     def initialize(self) -> None:
         """Initialise the decoder and the heads anew, as they are when they are built."""
         initialize_decoder(self.decoder)

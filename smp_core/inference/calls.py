@@ -19,7 +19,7 @@ from torch.fx import Graph, Node, Proxy
 from torch.fx.node import map_arg
 from torch.fx.proxy import GraphAppendingTracer
 
-from smp_core.inference.trust import has_trusted_form, is_as_its_class
+from smp_core.inference.trust import asks_for_classes, has_trusted_form, is_as_its_class
 from smp_core.layers.stock import Fusing
 
 # What a module keeps its tensors in, and its hooks, which a stand-in has none of: they would be given symbols.
@@ -150,17 +150,37 @@ def _only_taker(node: Node) -> Node | None:
 
 
 class _Tracer(GraphAppendingTracer):
-    """Writes down what is done with symbols, and whether a fast form was asked for."""
+    """Writes down what is done with symbols, whether a fast form was asked for, and whether anything was refused.
+
+    A refusal counts for good: a module that catches its error goes on in another way than with tensors.
+    """
 
     def __init__(self, graph: Graph) -> None:
         super().__init__(graph)
         self.has_fast_form = False
+        self.refused = False
 
     def create_arg(self, a: Any) -> Any:
         """As `torch.fx.proxy.TracerBase.create_arg`, but for parameters: a module's own are symbols."""
         if isinstance(a, nn.Parameter):
+            self.refused = True
             raise TypeError("a module reads a parameter that is not its own")
         return super().create_arg(a)
+
+    def to_bool(self, obj: Proxy) -> bool:
+        """As `torch.fx.proxy.TracerBase.to_bool`, which refuses most."""
+        self.refused = True
+        return super().to_bool(obj)
+
+    def iter(self, obj: Proxy) -> Any:
+        """As `torch.fx.proxy.TracerBase.iter`, which refuses."""
+        self.refused = True
+        return super().iter(obj)
+
+    def keys(self, obj: Proxy) -> Any:
+        """As `torch.fx.proxy.TracerBase.keys`."""
+        self.refused = True
+        return super().keys(obj)
 
     def note_fast_form(self) -> None:
         """See `smp_core.layers.recording.may_fuse`, which asks this of the tracer of a symbol."""
@@ -193,7 +213,7 @@ def _run(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) ->
         Its parts as they are called, each with its node in a graph of all that the module does; None where that cannot
         be known.
     """
-    if not is_as_its_class(module):
+    if not is_as_its_class(module) or (not has_trusted_form(module) and asks_for_classes(type(module))):
         return None
     graph, called = Graph(), list[tuple[nn.Module, Node]]()
     tracer = _Tracer(graph)
@@ -209,11 +229,13 @@ def _run(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) ->
     given, named = map_arg(args, symbol), map_arg(dict(kwargs), symbol)
     # torch makes lists and dicts of a graph unchangeable; a module may take its own apart.
     try:
-        stand_in = _stand_in(module, call, tracer)
+        stand_ins = _stand_ins(module, call, tracer)
         with torch.no_grad():
-            result = type(module).forward(stand_in, *map(_changeable, given), **_changeable(named))
+            result = type(module).forward(stand_ins[0], *map(_changeable, given), **_changeable(named))
         graph.create_node("output", "output", (tracer.create_arg(result),))
     except Exception:  # whatever a stranger's code makes of a symbol: it asked for more than holds for every input
+        return None
+    if tracer.refused or any(map(_keeps_a_symbol, stand_ins)):
         return None
     if (tracer.has_fast_form or isinstance(module, Fusing)) and not has_trusted_form(module):
         return None
@@ -230,8 +252,22 @@ def _changeable(value: Any) -> Any:
     return value
 
 
-def _stand_in(module: nn.Module, call: Callable[..., Proxy], tracer: _Tracer) -> nn.Module:
-    """A module like this one, whose own tensors are symbols and whose parts, at any depth, only note their calls."""
+def _keeps_a_symbol(stand_in: nn.Module) -> bool:
+    """Whether a run has left a result in a module, or in a list or dict of it, where others may read it."""
+    kept: list[Any] = []
+    for name, value in vars(stand_in).items():
+        if name not in _TENSORS:
+            kept += [value, *value] if isinstance(value, (list, tuple, set)) else [value]
+            kept += value.values() if type(value) is dict else ()
+    return any(isinstance(item, Proxy) for item in kept)
+
+
+def _stand_ins(module: nn.Module, call: Callable[..., Proxy], tracer: _Tracer) -> list[nn.Module]:
+    """A module like this one, whose own tensors are symbols and whose parts, at any depth, only note their calls.
+
+    Returns:
+        It and its parts, of which lists and the like are copies: what is put into them is not in the module.
+    """
     made: dict[nn.Module, nn.Module] = {}
 
     def like(original: nn.Module) -> nn.Module:
@@ -239,6 +275,9 @@ def _stand_in(module: nn.Module, call: Callable[..., Proxy], tracer: _Tracer) ->
             copy = object.__new__(type(original))
             made[original] = copy
             copy.__dict__.update(original.__dict__)
+            copy.__dict__.update(
+                {name: value.copy() for name, value in original.__dict__.items() if type(value) in (list, dict, set)}
+            )
             copy.__dict__.update({name: {} for name in _HOOKS}, _compiled_call_impl=None)
             copy.__dict__.update({kind: _Unread(original.__dict__[kind]) for kind in _TENSORS})
             copy.__dict__["_modules"] = {
@@ -254,4 +293,4 @@ def _stand_in(module: nn.Module, call: Callable[..., Proxy], tracer: _Tracer) ->
             name: None if tensor is None else tracer.create_proxy("get_attr", name, (), {})
             for name, tensor in module.__dict__[kind].items()
         }
-    return whole
+    return [whole, *(item for item in made.values() if item is not whole)]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 
 import torch
+from torch import Tensor
 
 from smp_core.errors import OptionError
 from smp_core.inference.graphs import GraphCache
@@ -71,9 +73,20 @@ def optimize(
         taken.requires_grad_(False)
         form = InferenceWalk(taken)(taken)
         form.requires_grad_(False)
-        form.to(device=device, dtype=dtype).to(memory_format=MEMORY_FORMATS[memory_format])
+        form._apply(partial(_brought, device=device, dtype=dtype, layout=MEMORY_FORMATS[memory_format]))
         with_kernels(form)
     return OptimizedModel(form, memory_format=memory_format, graphs=GraphCache() if graphs else None)
+
+
+def _brought(
+    tensor: Tensor, device: torch.device | str | None, dtype: torch.dtype | None, layout: torch.memory_format
+) -> Tensor:
+    """A parameter or buffer where, and as what, it shall be; complex ones keep their dtype."""
+    return tensor.to(
+        device=device,
+        dtype=dtype if tensor.is_floating_point() else None,
+        memory_format=layout if tensor.dim() == 4 else torch.preserve_format,
+    )
 
 
 def _copied(model: SegmentationModel) -> SegmentationModel:

@@ -7,7 +7,7 @@ from torch import nn
 from smp_core.errors import PluginError
 from smp_core.inference.calls import Calls, read_calls
 from smp_core.inference.folding import fold, may_fold
-from smp_core.inference.trust import has_trusted_form
+from smp_core.inference.trust import has_trusted_form, layers_are_torchs
 from smp_core.layers.map_dropout import MapDropout
 from smp_core.layers.stock import is_stock
 
@@ -25,7 +25,7 @@ class InferenceWalk:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self._calls: Calls = read_calls(model)
+        self._calls: Calls = read_calls(model) if layers_are_torchs() else Calls(left=set(model.modules()))
         # Of a convolution its norm, and of a norm its convolution.
         self._norm_of: dict[nn.Module, nn.Module] = {}
         self._folded: set[nn.Module] = set()

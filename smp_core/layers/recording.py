@@ -66,7 +66,7 @@ def may_fuse(x: Tensor) -> bool:
         if is_proxy(x):
             _note_fast_form(x)
             return False
-        if _has_global_hooks() or _is_patched():
+        if has_global_hooks() or _is_patched():
             return False
         return torch.compiler.is_compiling() or _transforms() is None
     return True
@@ -91,7 +91,7 @@ def _is_patched() -> bool:
     return [getattr(kind, name) for kind, name in _CALLS] != _ORIGINAL
 
 
-def _has_global_hooks() -> bool:
+def has_global_hooks() -> bool:
     """Whether there are hooks on every module there is."""
     return bool(
         _modules._global_forward_hooks

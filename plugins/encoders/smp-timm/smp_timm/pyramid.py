@@ -106,7 +106,7 @@ class TimmEncoder(TimmBased):
     def inference_form(self, walk: Walk) -> nn.Module:
         """See `smp_core.inference.HasInferenceForm`: ``forward`` asks for sizes; the model is called as a whole."""
         if all(map(is_as_its_class, self.model.modules())):
-            reparameterize_model(self.model, inplace=True)
+            _merge_branches(self.model)
         split_norms(self.model, BatchNormAct2d, ("drop", "act"))
         self.model = walk.over(self.model)
         return self
@@ -137,3 +137,12 @@ class TimmEncoder(TimmBased):
     def any_image(self) -> Tensor:
         """An image of a size that the timm model itself takes, without memory."""
         return self._sizes.fit(torch.empty(1, self.in_channels, 224, 224, device="meta"))
+
+
+def _merge_branches(model: nn.Module) -> None:
+    """Have timm merge branches, which it does in float32: so not of a model in float64, or of several dtypes."""
+    dtypes = {item.dtype for item in (*model.parameters(), *model.buffers()) if item.is_floating_point()}
+    if len(dtypes) == 1 and torch.float64 not in dtypes:
+        model.float()
+        reparameterize_model(model, inplace=True)
+        model.to(dtypes.pop()).requires_grad_(False)

@@ -69,11 +69,11 @@ def test_our_own_formats_do_not_ask_plugins(install, tmp_path):
 
 
 def test_broken_plugins_are_named(install):
-    install("acme-broken", plugin="raise RuntimeError('no licence')")
+    install("acme-unlicensed", plugin="raise RuntimeError('no licence')")
     install("acme-odd", plugin="FORMATS = ['.txt']")
     with pytest.raises(UnknownFormatError) as error:
         open_source("a.unknown")
-    assert "acme-broken (RuntimeError: no licence)" in str(error.value)
+    assert "acme-unlicensed (RuntimeError: no licence)" in str(error.value)
     assert "acme-odd (TypeError: acme_odd.plugin:FORMATS must be a smp_predict.plugin.Format or several" in str(
         error.value
     )

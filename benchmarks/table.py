@@ -179,13 +179,14 @@ def inference_runs(
             "channels_last": bench.forward(pair_last[0], rows),
             "peer channels_last": bench.forward(pair_last[1], rows),
         }
+    wanted = modes | {f"peer {_BESIDE.get(mode, mode)}" for mode in modes}
     dtype = None if bench.dtype == torch.float32 else bench.dtype
     fast = smp_core.optimize(ours, dtype=dtype)  # type: ignore[arg-type]
     if "optimised" in modes:
         runs["optimised"] = lambda: fast.predict(x)
     for mode, options in (("compiled", None), ("frozen", {"freezing": True})):
-        if mode in modes:
-            for name, model in zip((mode, f"peer {mode}"), build(), strict=True):
+        for name, model in zip((mode, f"peer {mode}"), build(), strict=True):
+            if name in wanted:
                 runs[name] = bench.forward(torch.compile(model.eval(), options=options), x)  # type: ignore[arg-type]
     if "optimised_compiled" in modes:
         compiled = torch.compile(fast, options={"freezing": True})

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from smp_core.layers.forms import form_for
 from smp_core.layers.known_forms import KNOWN_FORMS
 from smp_core.layers.made_of import MadeOf
-from smp_core.layers.recording import is_eager
+from smp_core.layers.recording import are_static, is_eager, is_recording
 from smp_core.layers.stock import is_stock
 
 _ASSUMED = {"stride": (1, 1), "padding_mode": "zeros", "transposed": False}
@@ -44,7 +44,8 @@ class KnownConv2d(nn.Conv2d):
 
     @torch.jit.unused
     def _by_kernel(self, x: Tensor) -> Tensor | None:
-        if not is_eager(x) or torch.is_grad_enabled():
+        compiles = torch.compiler.is_compiling() and not is_recording(x)
+        if torch.is_grad_enabled() or not (compiles or is_eager(x)):
             return None
         kernel, dilation = self._kernel, int(self.dilation[0])
         if (
@@ -59,11 +60,28 @@ class KnownConv2d(nn.Conv2d):
         if x.shape[1] != self.in_channels or not is_stock(self, nn.Conv2d, _ASSUMED) or not _pads_by(self, dilation):
             return None
         form, height, width = KNOWN_FORMS[self._form], x.shape[2], x.shape[3]
-        if x.numel() == 0 or not form.suits(self) or not form.pays(height, width, dilation):
+        if not form.suits(self):
+            return None
+        if compiles:
+            return self._as_operator(x, kernel, dilation)
+        if x.numel() == 0 or not form.pays(height, width, dilation):
             return None
         if _name(self, x, x.shape[0] * height * width) != self._form or self._known_kernel() is None:
             return None
         return form.convolve(x, kernel, self.bias, dilation)
+
+    def _as_operator(self, x: Tensor, kernel: Tensor, dilation: int) -> Tensor | None:
+        """See `smp_core.layers.known_op`, which asks the rest when it runs."""
+        form, sample = KNOWN_FORMS[self._form], None if self._kernel_of is None else self._kernel_of.sample
+        if sample is None or not form.compiled:
+            return None
+        height, width = x.shape[2], x.shape[3]
+        if are_static(height, width) and not form.pays(height, width, dilation):
+            return None
+        from smp_core.layers.known_op import known_conv2d
+
+        out: Tensor = known_conv2d(x, self.weight, self.bias, kernel, sample, _layer(self), self._form, dilation)
+        return out
 
     def _known_kernel(self) -> Tensor | None:
         """The kernel, where it is that of the weight as it is now."""
@@ -110,13 +128,16 @@ def _name_for(conv: nn.Conv2d) -> str | None:
 
 
 def _name(conv: nn.Conv2d, x: Tensor, pixels: int) -> str:
+    return form_for(_layer(conv), x, pixels, min(conv.in_channels, conv.out_channels))
+
+
+def _layer(conv: nn.Conv2d) -> str:
+    """The convolution's name in the table of forms."""
     if conv.kernel_size == (1, 1):
-        layer = "known_conv1x1"
-    elif conv.groups > 1:
-        layer = "known_depthwise_conv3x3"
-    else:
-        layer = "known_conv3x3" if conv.dilation[0] == 1 else "known_dilated_conv3x3"
-    return form_for(layer, x, pixels, min(conv.in_channels, conv.out_channels))
+        return "known_conv1x1"
+    if conv.groups > 1:
+        return "known_depthwise_conv3x3"
+    return "known_conv3x3" if conv.dilation[0] == 1 else "known_dilated_conv3x3"
 
 
 def _pads_by(conv: nn.Conv2d, dilation: int) -> bool:

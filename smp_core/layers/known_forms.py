@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 
 from smp_core.layers.taps import convolve_shifted, convolve_taps, shifted_kernel, taps_kernel
@@ -30,12 +31,16 @@ class KnownForm:
             result, (N, O, H, W).
         suits: whether the form is made for a convolution.
         pays: whether it is for a map of a height and a width, at a dilation.
+        layout: of its result.
+        compiled: whether it is worth an operator of its own there, which nothing is fused with.
     """
 
     kernel: Callable[[Tensor], Tensor]
     convolve: Callable[[Tensor, Tensor, Tensor | None, int], Tensor]
     suits: Callable[[nn.Conv2d], bool]
     pays: Callable[[int, int, int], bool] = lambda *_: True
+    layout: torch.memory_format = torch.channels_last
+    compiled: bool = True
 
 
 def _winograd(tile: Tile) -> KnownForm:
@@ -65,12 +70,13 @@ KNOWN_FORMS: dict[str, KnownForm] = {
         kernel=taps_kernel,
         convolve=convolve_taps,
         suits=lambda conv: conv.groups == 1 and _INPUTS_OF_AN_OUTPUT * conv.out_channels <= conv.in_channels,
+        layout=torch.contiguous_format,
     ),
     "shifted": KnownForm(
         kernel=shifted_kernel,
         convolve=convolve_shifted,
         suits=lambda conv: 1 < conv.groups == conv.out_channels and conv.dilation[0] >= _LEAST_DILATION,
     ),
-    "onednn": KnownForm(kernel=_same, convolve=_convolve_onednn, suits=lambda conv: conv.groups == 1),
+    "onednn": KnownForm(kernel=_same, convolve=_convolve_onednn, suits=lambda conv: conv.groups == 1, compiled=False),
 }
 """By the name that the table of forms has for them."""

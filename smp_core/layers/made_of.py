@@ -27,7 +27,7 @@ class MadeOf:
         self._weight = weight
         self._version = _version(weight)
         self._taken = _taken(weight)
-        self._sample = None if self._taken is None else self._values().clone()
+        self.sample: Tensor | None = None if self._taken is None else _values(weight, self._taken).clone()
         self._place = 0 if weight.is_meta or weight.is_cpu else weight.data_ptr()
 
     def is_still(self, weight: object) -> bool:
@@ -36,13 +36,9 @@ class MadeOf:
             return False
         if not self._weight.is_cpu:
             return self._weight.is_meta or self._weight.data_ptr() == self._place
-        if self._sample is None or self._sample.dtype != self._weight.dtype or not _is_dense(self._weight):
+        if self.sample is None or self._taken is None or not _is_dense(self._weight):
             return False
-        return torch.equal(self._values(), self._sample)
-
-    def _values(self) -> Tensor:
-        assert self._taken is not None
-        return self._weight.detach().as_strided(*self._taken)
+        return self.sample.dtype == self._weight.dtype and torch.equal(_values(self._weight, self._taken), self.sample)
 
     def __getstate__(self) -> Tensor:
         return self._weight
@@ -50,6 +46,16 @@ class MadeOf:
     def __setstate__(self, weight: Tensor) -> None:
         # A copy counts its versions anew. Whoever is copied asks before whether the weight still is what it was.
         self.__init__(weight)  # type: ignore[misc]
+
+
+def is_sample_of(sample: Tensor, weight: Tensor) -> bool:
+    """Whether a weight has the values that `MadeOf.sample` has, where the tensor itself and its version are unknown."""
+    taken = _taken(weight)
+    return taken is not None and sample.dtype == weight.dtype and torch.equal(_values(weight, taken), sample)
+
+
+def _values(weight: Tensor, taken: tuple[tuple[int], tuple[int]]) -> Tensor:
+    return weight.detach().as_strided(*taken)
 
 
 def _version(tensor: Tensor) -> int:

@@ -53,6 +53,18 @@ def is_transformed() -> bool:
     return not torch.compiler.is_compiling() and _transforms() is not None
 
 
+def are_static(*sizes: int) -> bool:
+    """Whether a graph that is being compiled is for these sizes alone, so that they may be asked for anything.
+
+    False of symbols, of which each question would be a guard; and before torch 2.8, which cannot tell.
+    """
+    from torch.fx.experimental import symbolic_shapes  # a compiler has it; it takes a while to import
+
+    if not hasattr(symbolic_shapes, "has_static_value"):
+        return False
+    return all([symbolic_shapes.has_static_value(size) for size in sizes])  # noqa: C419  # a compiler takes no generator
+
+
 def may_fuse(x: Tensor) -> bool:
     """Whether a module may compute in another way than by calling its parts, as far as that depends on the run.
 

@@ -27,7 +27,7 @@ from smp_core.layers.forms import form_for
 from smp_core.layers.kernels import kernel_for
 from smp_core.layers.made_of import MadeOf
 from smp_core.layers.norm import Norm
-from smp_core.layers.recording import is_recording
+from smp_core.layers.recording import are_static, is_recording
 from smp_core.layers.stock import CONV3X3, Fusing, is_stock
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _crop(out: Tensor, x: Tensor, weight: Tensor, height: int, width: int) -> Te
     # by 0 or 1, and the map is copied, as a slice would be guarded for whether it is contiguous.
     always = False
     if not torch.jit.is_scripting():
-        always = torch.compiler.is_compiling()
+        always = torch.compiler.is_compiling() and not are_static(height, width, x.shape[2], x.shape[3])
     if always:
         out = functional.pad(out, [0, -extra_columns, 0, -extra_rows])
     elif extra_rows == 0 and extra_columns == 0:

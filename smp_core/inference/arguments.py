@@ -132,11 +132,11 @@ def refused_after_failure(model: nn.Module) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        model.__dict__["forward"] = partial(_refuse, f"{type(error).__name__}: {error}")
+        model.register_forward_pre_hook(partial(_refuse, f"{type(error).__name__}: {error}"), prepend=True)
         raise
 
 
-def _refuse(why: str, *_: object, **__: object) -> NoReturn:
+def _refuse(why: str, _: nn.Module, __: tuple[object, ...]) -> NoReturn:
     raise OptionError(
         f"smp_core.optimize(model, inplace=True) took this model apart and failed half way ({why}), so that it would "
         "give wrong numbers: throw it away, and build or load it again"

@@ -192,6 +192,6 @@ def test_a_failure_in_place_leaves_a_model_that_refuses_to_run() -> None:
         f"Fails.inference_form (at 'segmentation_head.1') raised ZeroDivisionError: of nothing; {MEND}), so that it "
         "would give wrong numbers: throw it away, and build or load it again"
     )
-    for call in (model, model.predict, model.forward):
+    for call in (model, model.predict, lambda x: model(x=x), lambda x: model.predict(x, labels=True)):
         with pytest.raises(OptionError, match=f"^{re.escape(message)}$"):
             call(image())

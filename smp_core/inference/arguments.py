@@ -107,18 +107,19 @@ def copied(model: SegmentationModel) -> SegmentationModel:
     try:
         return copy.deepcopy(model)
     except Exception as error:  # whatever is in a stranger's attribute raises what it likes
-        if isinstance(error, RuntimeError):  # of tensors
+        advice = ""
+        if "deepcopy protocol" in str(error):  # so torch says of a tensor that was computed
             advice = (
                 "if some of its weights are computed by hooks, as pruning does, run it once under torch.no_grad() or "
-                "make the change permanent first"
+                "make the change permanent first, or "
             )
-        else:
+        elif not isinstance(error, (MemoryError, RuntimeError)):
             advice = (
                 "if it holds what has no copies, as a lock, a file or a thread, take that out of it, or give the class "
-                "that holds it a __deepcopy__"
+                "that holds it a __deepcopy__, or "
             )
         raise OptionError(
-            f"optimize: the model cannot be copied ({type(error).__name__}: {error}); {advice}, or take it apart with "
+            f"optimize: the model cannot be copied ({type(error).__name__}: {error}); {advice}take it apart with "
             "inplace=True"
         ) from error
 

@@ -174,6 +174,17 @@ def test_a_model_that_has_no_copies(model: smp_core.SegmentationModel) -> None:
     assert torch.equal(smp_core.optimize(locked, inplace=True)(image()), smp_core.optimize(model)(image()))
 
 
+def test_a_model_that_there_is_no_memory_for(
+    model: smp_core.SegmentationModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(type(model), "__deepcopy__", fail, raising=False)
+    message = "optimize: the model cannot be copied (OutOfMemoryError: CUDA out of memory); take it apart with inplace="
+    refused(model, f"{message}True")
+
+
 # --- inputs
 
 

@@ -65,6 +65,7 @@ class OptimizedModel(nn.Module):
 
         Raises:
             InputError: an input that wants a gradient, or has a tangent; and as the original.
+            OptionError: ``model`` was put into training mode behind this module's back.
         """
         if not torch.jit.is_scripting():
             return self._run(x)
@@ -76,6 +77,11 @@ class OptimizedModel(nn.Module):
     @torch.jit.unused
     def _run(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         result: Tensor | tuple[Tensor, Tensor]
+        if self.model.training:  # of all parts only the outermost, which costs nothing to ask
+            raise OptionError(
+                "an optimized model cannot be trained, and its .model is in training mode, in which the norms that "
+                "stayed would take the statistics of the batch: call .eval() of the optimized model; train the original"
+            )
         if is_recording(x) or not isinstance(x, Tensor):
             result = self.model(_cast(x, self.dtype) if isinstance(x, (Tensor, torch.fx.Proxy)) else x)
             return result
@@ -110,7 +116,8 @@ class OptimizedModel(nn.Module):
         if not labels:
             masks: Tensor | tuple[Tensor, Tensor] = self(x)
             return masks
-        found: Tensor | tuple[Tensor, Tensor] = self.model.predict(self._prepared(x), labels=True)  # type: ignore[operator]
+        given = self._prepared(x) if isinstance(x, Tensor) else x  # which the model refuses in words
+        found: Tensor | tuple[Tensor, Tensor] = self.model.predict(given, labels=True)  # type: ignore[operator]
         return found
 
     def _prepared(self, x: Tensor) -> Tensor:
@@ -191,5 +198,5 @@ def _not_saved(method: str) -> CheckpointError:
     return CheckpointError(
         f"{method}: an optimized model has no checkpoint of its own, as its layers are no longer those that its "
         f"config names; call {method} of the original, and smp_core.optimize(smp_core.from_pretrained(...)) makes this "
-        "form again, in less than a second. torch.save, torch.export and torch.jit.script take it as it is"
+        "form again, in a second or two. torch.save, torch.export and torch.jit.script take it as it is"
     )

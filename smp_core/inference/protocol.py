@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Protocol, overload, runtime_checkable
 
 from torch import nn
 
@@ -10,8 +10,17 @@ from torch import nn
 class Walk(Protocol):
     """What a module is given, to make its inference form with."""
 
-    def __call__(self, module: nn.Module) -> nn.Module:
+    @overload
+    def __call__(self, module: nn.Module) -> nn.Module: ...
+
+    @overload
+    def __call__(self, module: None) -> None: ...
+
+    def __call__(self, module: nn.Module | None) -> nn.Module | None:
         """The inference form of a part, to be put in its place; the part itself where it has none.
+
+        None, an optional part that is not there, stays None. Of a module whose ``inference_form`` is at work it is an
+        error: `parts` is what that may ask of itself.
 
         A convolution whose result goes to a norm alone has that norm folded in, and the norm becomes
         `torch.nn.Identity`, as does dropout.
@@ -65,5 +74,8 @@ class HasInferenceForm(Protocol):
     """
 
     def inference_form(self, walk: Walk) -> nn.Module:
-        """What stands in this module's place for inference; it may be changed and returned itself."""
+        """What stands in this module's place for inference; it may be changed and returned itself.
+
+        Whatever it raises becomes an `smp_core.errors.PluginError` that names the class and the module's path.
+        """
         ...

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import overload
+
+import torch
 from torch import nn
 
-from smp_core.errors import PluginError
+from smp_core.errors import FAILURES, PluginError
 from smp_core.inference.calls import Calls, read_calls
 from smp_core.inference.folding import fold, may_fold
 from smp_core.inference.trust import has_trusted_form, layers_are_torchs
@@ -22,9 +26,12 @@ class InferenceWalk:
 
     Args:
         model: in evaluation mode; its parts are exchanged as the walk goes on.
+        paths: of modules in a model around this one; by default those in this one.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, paths: Mapping[nn.Module, str] | None = None) -> None:
+        self._paths = {part: path for path, part in model.named_modules()} if paths is None else paths
+        self._asked: set[nn.Module] = set()
         self._calls: Calls = read_calls(model) if layers_are_torchs() else Calls(left=set(model.modules()))
         # Of a convolution its norm, and of a norm its convolution.
         self._norm_of: dict[nn.Module, nn.Module] = {}
@@ -36,15 +43,23 @@ class InferenceWalk:
                     self._folded.add(second)
         self._done: dict[nn.Module, nn.Module] = {}
 
-    def __call__(self, module: nn.Module) -> nn.Module:
+    @overload
+    def __call__(self, module: nn.Module) -> nn.Module: ...
+
+    @overload
+    def __call__(self, module: None) -> None: ...
+
+    def __call__(self, module: nn.Module | None) -> nn.Module | None:
         """See `Walk`. What stands in several places is converted once."""
+        if module is None:
+            return None
         if module not in self._done:
             self._done[module] = self._convert(module)
         return self._done[module]
 
     def over(self, module: nn.Module) -> nn.Module:
         """See `Walk`."""
-        return InferenceWalk(module).parts(module)
+        return InferenceWalk(module, self._paths).parts(module)
 
     def parts(self, module: nn.Module) -> nn.Module:
         """See `Walk`."""
@@ -62,10 +77,36 @@ class InferenceWalk:
             return nn.Identity()
         if not has_trusted_form(module):
             return self.parts(module)
-        form = module.inference_form(self)  # type: ignore[operator]
+        return self._told_form(module)
+
+    def _told_form(self, module: nn.Module) -> nn.Module:
+        """What a module says that it becomes."""
+        if module in self._asked:
+            raise PluginError(
+                f"{self._shown(module)} asks by walk(self) for the form that it is making; expected walk.parts(self), "
+                "which puts the form of each part in its place"
+            )
+        self._asked.add(module)
+        try:
+            form = module.inference_form(self)  # type: ignore[operator]
+        except (PluginError, MemoryError, torch.cuda.OutOfMemoryError):  # of a module within, or nobody's fault
+            raise
+        except FAILURES as error:
+            raise PluginError(
+                f"{self._shown(module)} raised {type(error).__name__}: {error}; mend it, or take the method out, which "
+                "most modules do without"
+            ) from error
+        finally:
+            self._asked.discard(module)
         if not isinstance(form, nn.Module):
             raise PluginError(
-                f"{type(module).__name__}.inference_form returned {type(form).__name__}; expected an nn.Module, what "
-                "stands in its place for inference"
+                f"{self._shown(module)} returned {type(form).__name__}; expected an nn.Module, what stands in its "
+                "place for inference"
             )
         return form.eval()
+
+    def _shown(self, module: nn.Module) -> str:
+        """Whose method it is, and where the module stands."""
+        path = self._paths.get(module)
+        place = {None: "made by another", "": "the model itself"}.get(path, f"at {path!r}")
+        return f"{type(module).__name__}.inference_form ({place})"

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from smp_core.layers.forms import form_for
 from smp_core.layers.known_forms import KNOWN_FORMS
 from smp_core.layers.made_of import MadeOf
-from smp_core.layers.recording import are_static, is_eager, is_recording
+from smp_core.layers.recording import are_static, is_eager, is_recording, may_fuse
 from smp_core.layers.stock import is_stock
 
 _ASSUMED = {"stride": (1, 1), "padding_mode": "zeros", "transposed": False}
@@ -21,7 +21,7 @@ class KnownConv2d(nn.Conv2d):
     """A convolution of an inference form that has the kernel of one of `KNOWN_FORMS`, used where the table says so.
 
     Made by `with_kernels`. It computes what the convolution does that it was made of, from the same parameters; where
-    these change, or a gradient is wanted, or a graph recorded, as that does.
+    these change, or a gradient is wanted, or a graph recorded, or torch's convolution is patched, as that does.
     """
 
     # See `smp_core.layers.stock.is_stock`.
@@ -39,13 +39,15 @@ class KnownConv2d(nn.Conv2d):
             found = self._by_kernel(input)
             if found is not None:
                 return found
+            plain: Tensor = nn.Conv2d.forward(self, input)  # which somebody may have exchanged for all
+            return plain
         out: Tensor = self._conv_forward(input, self.weight, self.bias)
         return out
 
     @torch.jit.unused
     def _by_kernel(self, x: Tensor) -> Tensor | None:
         compiles = torch.compiler.is_compiling() and not is_recording(x)
-        if torch.is_grad_enabled() or not (compiles or is_eager(x)):
+        if torch.is_grad_enabled() or not (compiles or is_eager(x)) or not may_fuse(x):
             return None
         kernel, dilation = self._kernel, int(self.dilation[0])
         if (

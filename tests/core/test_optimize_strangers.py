@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from settled import furthest, num_norms, settle
 from torch import Tensor, nn
 
 import smp_core
+from smp_core.layers.known_conv import KnownConv2d
 
 
 class Pair(nn.Module):
@@ -172,3 +174,72 @@ def test_a_hook_on_all_modules_is_not_passed_over() -> None:
         assert_same(with_part(nn.Identity()))
     finally:
         handle.remove()
+
+
+def _plain_convolutions(fast: nn.Module) -> nn.Module:
+    """The same with torch's convolutions in place of those that have a kernel."""
+    plain = copy.deepcopy(fast)
+    for parent in list(plain.modules()):
+        for name, part in parent._modules.items():
+            if isinstance(part, KnownConv2d):
+                made = nn.Conv2d.__new__(nn.Conv2d)
+                made.__dict__.update(
+                    {key: item for key, item in part.__dict__.items() if not key.startswith("_kernel")}
+                )
+                parent._modules[name] = made
+    return plain
+
+
+@pytest.mark.parametrize("method", ["forward", "_conv_forward"])
+def test_torchs_convolution_is_patched_after_optimizing(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    torch.manual_seed(0)
+    fast = smp_core.optimize(settle(smp_core.create("unet", "resnet18", encoder_weights=None, classes=3)).eval())
+    assert sum(isinstance(part, KnownConv2d) for part in fast.modules()) > 10
+    x = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(3))
+    plain, before, torchs = _plain_convolutions(fast), fast(x), getattr(nn.Conv2d, method)
+    with torch.no_grad():
+        torch.testing.assert_close(before, plain(x), rtol=1e-3, atol=1e-3)
+        monkeypatch.setattr(nn.Conv2d, method, lambda *given: torchs(*given).clamp(-0.5, 0.5))
+        assert torch.equal(fast(x), plain(x))
+        assert furthest(fast(x), before) > 0.05
+        monkeypatch.undo()
+        assert torch.equal(fast(x), before)
+
+
+def test_hooks_on_all_modules_see_the_convolutions_that_have_a_kernel() -> None:
+    torch.manual_seed(0)
+    fast = smp_core.optimize(settle(smp_core.create("unet", "resnet18", encoder_weights=None, classes=3)).eval())
+    plain, x = _plain_convolutions(fast), torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(3))
+    before = fast(x)
+    handle = nn.modules.module.register_module_forward_hook(
+        lambda module, _, result: result * 1.01 if isinstance(module, nn.Conv2d) else None
+    )
+    try:
+        with torch.no_grad():
+            assert torch.equal(fast(x), plain(x))
+            assert furthest(fast(x), before) > 0.01
+    finally:
+        handle.remove()
+    assert torch.equal(fast(x), before)
+
+
+class Island(Pair):
+    """Goes on in float32, with weights of any precision."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.conv(x).float()).to(x.dtype)
+
+
+def test_a_part_that_casts_by_itself_gets_its_precision_back() -> None:
+    model = with_part(Island()).float()
+    fast = smp_core.optimize(model, dtype=torch.bfloat16)
+    x = image().float()
+    with pytest.raises(RuntimeError, match=r"[Ff]loat"):
+        fast(x)
+    fast.model.segmentation_head[1].norm.float()
+    with torch.no_grad():
+        expected = model(x)
+    assert fast(x).dtype == torch.bfloat16
+    assert furthest(fast(x).float(), expected) < 0.1
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert furthest(smp_core.optimize(model)(x).float(), expected) < 0.1

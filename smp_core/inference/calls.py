@@ -8,23 +8,18 @@ Neither the module nor `torch.nn.Module` is changed meanwhile, so that other thr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 from torch.fx import Graph, Node, Proxy
 from torch.fx.node import map_arg
-from torch.fx.proxy import GraphAppendingTracer
 
+from smp_core.inference.standins import CallTracer, StandIns
 from smp_core.inference.trust import asks_for_classes, has_trusted_form, is_as_its_class
 from smp_core.layers.stock import Fusing
-
-# What a module keeps its tensors in, and its hooks, which a stand-in has none of: they would be given symbols.
-_TENSORS = ("_parameters", "_buffers")
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 @dataclass(frozen=True)
@@ -149,63 +144,6 @@ def _only_taker(node: Node) -> Node | None:
     return users[0] if len(users) == 1 and users[0].args == (node,) and not users[0].kwargs else None
 
 
-class _Tracer(GraphAppendingTracer):
-    """Writes down what is done with symbols, whether a fast form was asked for, and whether anything was refused.
-
-    A refusal counts for good: a module that catches its error goes on in another way than with tensors.
-    """
-
-    def __init__(self, graph: Graph) -> None:
-        super().__init__(graph)
-        self.has_fast_form = False
-        self.refused = False
-
-    def create_arg(self, a: Any) -> Any:
-        """As `torch.fx.proxy.TracerBase.create_arg`, but for parameters: a module's own are symbols."""
-        if isinstance(a, nn.Parameter):
-            self.refused = True
-            raise TypeError("a module reads a parameter that is not its own")
-        return super().create_arg(a)
-
-    def to_bool(self, obj: Proxy) -> bool:
-        """As `torch.fx.proxy.TracerBase.to_bool`, which refuses most."""
-        self.refused = True
-        return super().to_bool(obj)
-
-    def iter(self, obj: Proxy) -> Any:
-        """As `torch.fx.proxy.TracerBase.iter`, which refuses."""
-        self.refused = True
-        return super().iter(obj)
-
-    def keys(self, obj: Proxy) -> Any:
-        """As `torch.fx.proxy.TracerBase.keys`."""
-        self.refused = True
-        return super().keys(obj)
-
-    def note_fast_form(self) -> None:
-        """See `smp_core.layers.recording.may_fuse`, which asks this of the tracer of a symbol."""
-        self.has_fast_form = True
-
-
-class _Unread(dict[str, Any]):
-    """The parameters or buffers of a part. Whoever reads them computes something that its calls do not show."""
-
-    def __getitem__(self, name: str) -> Any:
-        raise TypeError(f"a module reads {name!r} of a part")
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """As `dict.get`."""
-        return self[name] if name in self else default  # noqa: SIM401  # this is what it would call
-
-    def items(self) -> Any:
-        """As `dict.items`."""
-        return [(name, self[name]) for name in self]
-
-    def values(self) -> Any:
-        """As `dict.values`."""
-        return [self[name] for name in self]
-
-
 def _run(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[tuple[nn.Module, Node]] | None:
     """Run a module's ``forward`` with symbols in place of the nodes of a call.
 
@@ -216,10 +154,10 @@ def _run(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) ->
     if not is_as_its_class(module) or (not has_trusted_form(module) and asks_for_classes(type(module))):
         return None
     graph, called = Graph(), list[tuple[nn.Module, Node]]()
-    tracer = _Tracer(graph)
+    tracer = CallTracer(graph)
 
     def symbol(_: Node) -> Any:
-        return Proxy(graph.placeholder(f"given_{len(graph.nodes)}"), tracer)
+        return tracer.proxy(graph.placeholder(f"given_{len(graph.nodes)}"))
 
     def call(part: nn.Module, *given: Any, **named: Any) -> Proxy:
         proxy = tracer.create_proxy("call_module", f"part_{len(called)}", given, named)
@@ -229,13 +167,13 @@ def _run(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) ->
     given, named = map_arg(args, symbol), map_arg(dict(kwargs), symbol)
     # torch makes lists and dicts of a graph unchangeable; a module may take its own apart.
     try:
-        stand_ins = _stand_ins(module, call, tracer)
+        stand_ins = StandIns(module, call, tracer)
         with torch.no_grad():
-            result = type(module).forward(stand_ins[0], *map(_changeable, given), **_changeable(named))
+            result = type(module).forward(stand_ins.whole, *map(_changeable, given), **_changeable(named))
         graph.create_node("output", "output", (tracer.create_arg(result),))
     except Exception:  # whatever a stranger's code makes of a symbol: it asked for more than holds for every input
         return None
-    if tracer.refused or any(map(_keeps_a_symbol, stand_ins)):
+    if tracer.refused or stand_ins.have_changed():
         return None
     if (tracer.has_fast_form or isinstance(module, Fusing)) and not has_trusted_form(module):
         return None
@@ -250,47 +188,3 @@ def _changeable(value: Any) -> Any:
     if type(value) is tuple:
         return tuple(_changeable(item) for item in value)
     return value
-
-
-def _keeps_a_symbol(stand_in: nn.Module) -> bool:
-    """Whether a run has left a result in a module, or in a list or dict of it, where others may read it."""
-    kept: list[Any] = []
-    for name, value in vars(stand_in).items():
-        if name not in _TENSORS:
-            kept += [value, *value] if isinstance(value, (list, tuple, set)) else [value]
-            kept += value.values() if type(value) is dict else ()
-    return any(isinstance(item, Proxy) for item in kept)
-
-
-def _stand_ins(module: nn.Module, call: Callable[..., Proxy], tracer: _Tracer) -> list[nn.Module]:
-    """A module like this one, whose own tensors are symbols and whose parts, at any depth, only note their calls.
-
-    Returns:
-        It and its parts, of which lists and the like are copies: what is put into them is not in the module.
-    """
-    made: dict[nn.Module, nn.Module] = {}
-
-    def like(original: nn.Module) -> nn.Module:
-        if original not in made:
-            copy = object.__new__(type(original))
-            made[original] = copy
-            copy.__dict__.update(original.__dict__)
-            copy.__dict__.update(
-                {name: value.copy() for name, value in original.__dict__.items() if type(value) in (list, dict, set)}
-            )
-            copy.__dict__.update({name: {} for name in _HOOKS}, _compiled_call_impl=None)
-            copy.__dict__.update({kind: _Unread(original.__dict__[kind]) for kind in _TENSORS})
-            copy.__dict__["_modules"] = {
-                name: None if part is None else like(part) for name, part in original._modules.items()
-            }
-            copy.__dict__["forward"] = partial(call, original)
-        return made[original]
-
-    whole = like(module)
-    del whole.__dict__["forward"]
-    for kind in _TENSORS:
-        whole.__dict__[kind] = {
-            name: None if tensor is None else tracer.create_proxy("get_attr", name, (), {})
-            for name, tensor in module.__dict__[kind].items()
-        }
-    return [whole, *(item for item in made.values() if item is not whole)]

@@ -12,15 +12,13 @@ from smp_core.inference.arguments import (
     check_device,
     check_dtype,
     check_model,
-    copied,
     name_of_layout,
     refused_after_failure,
 )
+from smp_core.inference.forming import form_in_place, form_of
 from smp_core.inference.graphs import GraphCache
 from smp_core.inference.model import MEMORY_FORMATS, OptimizedModel
-from smp_core.inference.walking import InferenceWalk
 from smp_core.layers.known_conv import with_kernels
-from smp_core.layers.recomputing import stop_recomputing
 from smp_core.model import SegmentationModel
 
 
@@ -70,12 +68,10 @@ def optimize(
     layout = name_of_layout(memory_format)
     # Not in the caller's inference mode, whose tensors neither copy, nor save, nor are ever changed again outside it.
     spent = refused_after_failure(model) if inplace else contextlib.nullcontext()
-    with torch.inference_mode(False), torch.no_grad(), spent:
-        taken = model if inplace else copied(model)
-        stop_recomputing(taken)
-        taken.eval()
-        taken.requires_grad_(False)
-        form = InferenceWalk(taken)(taken)
+    # Nor under its autocast, in which what is computed of the weights would be rounded.
+    kind = next((item.device.type for item in model.parameters()), "cpu")
+    with torch.inference_mode(False), torch.no_grad(), torch.autocast(kind, enabled=False), spent:
+        form = form_in_place(model) if inplace else form_of(model)
         form.requires_grad_(False)
         form._apply(partial(_brought, device=device, dtype=dtype, layout=MEMORY_FORMATS[layout]))
         with_kernels(form)

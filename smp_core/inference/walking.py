@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import overload
 
 import torch
@@ -27,12 +27,20 @@ class InferenceWalk:
     Args:
         model: in evaluation mode; its parts are exchanged as the walk goes on.
         paths: of modules in a model around this one; by default those in this one.
+        left: modules that stay as they are, with all in them.
     """
 
-    def __init__(self, model: nn.Module, paths: Mapping[nn.Module, str] | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        paths: Mapping[nn.Module, str] | None = None,
+        left: Iterable[nn.Module] = (),
+    ) -> None:
         self._paths = {part: path for path, part in model.named_modules()} if paths is None else paths
         self._asked: set[nn.Module] = set()
         self._calls: Calls = read_calls(model) if layers_are_torchs() else Calls(left=set(model.modules()))
+        self._left = tuple(left)
+        self._calls.left.update(part for whole in self._left for part in whole.modules())
         # Of a convolution its norm, and of a norm its convolution.
         self._norm_of: dict[nn.Module, nn.Module] = {}
         self._folded: set[nn.Module] = set()
@@ -59,7 +67,7 @@ class InferenceWalk:
 
     def over(self, module: nn.Module) -> nn.Module:
         """See `Walk`."""
-        return InferenceWalk(module, self._paths).parts(module)
+        return InferenceWalk(module, self._paths, self._left).parts(module)
 
     def parts(self, module: nn.Module) -> nn.Module:
         """See `Walk`."""

@@ -31,7 +31,7 @@ def uncopied(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("the model was copied")
 
-    monkeypatch.setattr("smp_core.inference.optimizing.copied", refuse)
+    monkeypatch.setattr("smp_core.inference.forming.copied", refuse)
 
 
 def image() -> Tensor:

@@ -11,7 +11,7 @@ KERNEL = "kernel"
 
 LAYERS: dict[str, tuple[str, ...]] = {
     "upsample_conv3x3": ("plain", "transposed", KERNEL),
-    "known_upsample_conv3x3": ("plain", "transposed", KERNEL),
+    "known_upsample_conv3x3": ("plain", "transposed", "packed", KERNEL),
     "conv3x3": ("plain", KERNEL),
     "known_conv3x3": ("plain", "winograd_2x2", "winograd_4x4", "taps"),
     "known_dilated_conv3x3": ("plain", "winograd_2x2", "winograd_4x4", "taps"),
@@ -25,7 +25,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
 """The fused layers and their forms.
 
 ``upsample_conv3x3``: a 3x3 convolution of an upsampled map and skips (`smp_core.layers.upsample`);
-``known_upsample_conv3x3``: the same, the kernel of whose transposed form has been computed already; ``conv3x3``: that
+``known_upsample_conv3x3``: the same, the kernel of whose transposed form has been computed already, and may be laid
+out (``packed``) as oneDNN reads it; ``conv3x3``: that
 of a `smp_core.layers.ConvNormAct`, with its ReLU where its norm is folded; ``known_conv3x3``: any 3x3 convolution of an
 inference form (`smp_core.layers.known_conv`), ``known_dilated_conv3x3`` those that are dilated, whose maps are large
 for their channels, and ``known_depthwise_conv3x3`` those of each channel by itself; ``known_conv1x1``;

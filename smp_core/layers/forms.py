@@ -55,6 +55,14 @@ TABLE: tuple[FormRule, ...] = (
         "the kernel takes longer than the convolution, 64 for 58 to 32x32, 138 for 251 to 64x64; (128, 64) to 64: 0.8 "
         "for 0.3, 2.4 for 2.4, 6.6 for 8.6",
     ),
+    _known(
+        "known_upsample_conv3x3",
+        "packed",
+        channels=256,
+        pixels=256,
+        measured="2048 channels to 256 2.0 times as fast to 24x24, 1280 1.35, and 1.2 to 32x32, 512 1.28 to 24x24, "
+        "256 to 128 1.06 to 48x48, 128 to 64 as fast to 96x96; Unet at 384x384 over mobilenet_v2 1.023, resnet50 1.026",
+    ),
     FormRule(
         layer="known_upsample_conv3x3",
         form="transposed",

@@ -27,7 +27,8 @@ from smp_core.layers.forms import form_for
 from smp_core.layers.kernels import kernel_for
 from smp_core.layers.made_of import MadeOf
 from smp_core.layers.norm import Norm
-from smp_core.layers.recording import are_static, is_recording
+from smp_core.layers.packing import PackedKernel
+from smp_core.layers.recording import are_static, is_eager, is_recording
 from smp_core.layers.stock import CONV3X3, Fusing, is_stock
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def is_transposed(x: Tensor, height: int, width: int, mode: str, is_known: bool 
     if mode != "nearest" or is_recording(x):
         return False
     if not torch.jit.is_scripting():
-        if form_for(_layer(is_known), x, x.shape[0] * height * width, channels) != "transposed":
+        if form_for(_layer(is_known), x, x.shape[0] * height * width, channels) not in ("transposed", "packed"):
             return False
     elif x.device.type != "cpu":
         return False
@@ -130,6 +131,7 @@ def convolve_transposed(
     kernel: Tensor,
     bias: Tensor | None,
     transposed: Tensor | None = None,
+    enlarged: Tensor | None = None,
 ) -> Tensor:
     """A 3x3 convolution, padded by 1, of what `upsample_concat` makes with ``nearest``, where `is_transposed`.
 
@@ -138,16 +140,18 @@ def convolve_transposed(
         kernel: (out_channels, up + skip channels, 3, 3).
         bias: (out_channels,), or None.
         transposed: `transposed_kernel` of the part of ``kernel`` for ``x``, where it is known already.
+        enlarged: the transposed convolution of ``x``, with the bias if there is no skip, where it is known already.
 
     Returns:
         (N, out_channels, height, width)
     """
     start = x.shape[1]
     weight = kernel[:, :start]
-    if transposed is None:
-        transposed = transposed_kernel(weight)
-    out = functional.conv_transpose2d(x, transposed, None if skip is not None else bias, stride=2, padding=1)
-    out = _crop(out, x, weight, height, width)
+    if enlarged is None:
+        if transposed is None:
+            transposed = transposed_kernel(weight)
+        enlarged = functional.conv_transpose2d(x, transposed, None if skip is not None else bias, stride=2, padding=1)
+    out = _crop(enlarged, x, weight, height, width)
     # One convolution for each: cheaper than a concatenation of them, and none is kept for the backward pass.
     if dense is not None:
         for item in dense:
@@ -205,7 +209,7 @@ class UpsampleConcatBlock(Fusing):
     """
 
     # TorchScript needs to know of no more than the kernel.
-    __jit_ignored_attributes__: ClassVar[list[str]] = ["_transposed_of"]
+    __jit_ignored_attributes__: ClassVar[list[str]] = ["_transposed_of", "_packed"]
 
     if TYPE_CHECKING:  # TorchScript would take it for an attribute's type
         conv1: ConvNormAct
@@ -217,6 +221,7 @@ class UpsampleConcatBlock(Fusing):
         # Of the inference form: the kernel of the fast form, and the weight that it was made of.
         self.register_buffer("transposed", None, persistent=False)
         self._transposed_of: MadeOf | None = None
+        self._packed = PackedKernel()
 
     @staticmethod
     def join(channels: int, out_channels: int, norm: Norm) -> ConvNormAct:
@@ -292,12 +297,28 @@ class UpsampleConcatBlock(Fusing):
         if not is_transposed(x, height, width, self.interpolation, transposed is not None, channels):
             plain: Tensor = self.conv1(self.concat(x, skip, height, width, dense))
             return plain
-        conv = self.conv1[0]
-        out = convolve_transposed(x, skip, height, width, dense, conv.weight, conv.bias, transposed)  # type: ignore[arg-type]
+        conv, enlarged = self.conv1[0], None
+        if not torch.jit.is_scripting():
+            enlarged = self._by_packed(x, skip, height, width, transposed)
+        weight, bias = conv.weight, conv.bias
+        out = convolve_transposed(x, skip, height, width, dense, weight, bias, transposed, enlarged)  # type: ignore[arg-type]
         for index, layer in enumerate(self.conv1):
             if index > 0:
                 out = layer(out)
         return out
+
+    @torch.jit.unused
+    def _by_packed(
+        self, x: Tensor, skip: Tensor | None, height: int, width: int, transposed: Tensor | None
+    ) -> Tensor | None:
+        """The transposed convolution of ``x`` alone, where its kernel is known, and is faster laid out anew."""
+        if transposed is None or not is_eager(x) or type(x) is not Tensor:
+            return None
+        weight, bias = self.conv1[0].weight, self.conv1[0].bias
+        assert isinstance(weight, Tensor)
+        if form_for(_layer(True), x, x.shape[0] * height * width, weight.shape[1]) != "packed":
+            return None
+        return self._packed.convolve(x, transposed, None if skip is not None else bias)  # type: ignore[arg-type]
 
     @torch.jit.unused
     def _by_kernel(

@@ -190,7 +190,9 @@ def test_what_is_asked_aside_of_calls_is_left_without_a_word(kind: type[Pair]) -
 @pytest.mark.parametrize("kind", [HasItAsked, MatchesATensor, ReadsAFact, ReadsARate])
 def test_other_numbers_leave_the_part_and_say_so(kind: type[Pair]) -> None:
     model = with_part(kind())
-    with pytest.warns(RuntimeWarning, match=r"^optimize: 'segmentation_head.1' is left as it is. Taken apart, .* \(by "):
+    with pytest.warns(
+        RuntimeWarning, match=r"^optimize: 'segmentation_head.1' is left as it is. Taken apart, .* \(by "
+    ):
         fast = smp_core.optimize(model)
     assert num_norms(fast) == 1
     assert_same(fast, model)

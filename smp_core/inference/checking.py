@@ -10,18 +10,23 @@ import contextlib
 import copy
 from collections import OrderedDict
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 # Large enough that the deepest map has neighbours, and not square.
 _SIZE = (64, 96)
-# Below this part of the spread of the scores nothing is asked.
-_LEAST, _LEAST_DOUBLE = 1e-2, 1e-5
+# Below this part of the spread of its channel a difference is none.
+_LEAST = {torch.float64: 1e-5, torch.float32: 1e-4}
+_LEAST_OF_HALF = 1e-2
 # Of what rounding the image once does to the scores. Forms of 18 encoders with random norms, in float32 and bfloat16,
 # differed by 0.6 to 3.5 times that, be it 1e-6 of the spread or, where errors grow from layer to layer, all of it.
 _ROUNDINGS = 10
+# Convolutions and products of float32 on CUDA may keep ten bits.
+_TF32 = 2.0**-10
 # Scores that hardly vary are compared by their size.
 _LEAST_SPREAD = 0.01
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
@@ -31,9 +36,8 @@ class Check:
     """What a model gives for one image of noise, to compare its inference forms with.
 
     The model is not run itself, but a copy that shares its parameters and has no hooks: nobody's counters, caches and
-    lists see the run. Random numbers are drawn from a seed, and the generators are left as they were.
-
-    How far rounding alone may take the scores depends on the model: what it makes of the image rounded anew tells.
+    lists see the run. How far rounding alone may take the scores depends on the model: what it makes of the image
+    rounded anew tells.
 
     Args:
         model: in evaluation mode, before it is taken apart.
@@ -41,14 +45,15 @@ class Check:
 
     def __init__(self, model: nn.Module) -> None:
         self._image = _noise(model)
-        self._expected: list[Tensor] | None = None
-        self._limit = _LEAST
-        if self._image is not None:
-            with contextlib.suppress(Exception):  # whatever it wants in place of an image: then nobody can compare
-                self._expected = _results(model, self._image)
-                rounded = _results(model, _rounded(self._image))
-                least = _LEAST_DOUBLE if self._image.dtype == torch.float64 else _LEAST
-                self._limit = max(least, _ROUNDINGS * _furthest(rounded, self._expected))
+        self._expected: list[_Expected] | None = None
+        self._draws = True
+        if self._image is None:
+            return
+        with contextlib.suppress(Exception):  # whatever it wants in place of an image: then nobody can compare
+            expected = self._first(model, self._image)
+            rounded = self._results(model, _rounded(self._image))
+            least = _LEAST.get(self._image.dtype, _LEAST_OF_HALF)
+            self._expected = [_Expected(*pair, least) for pair in zip(expected, rounded, strict=True)]
 
     def deviation(self, form: nn.Module) -> float:
         """How far an inference form is from the model: the largest difference over the spread of the scores.
@@ -59,11 +64,79 @@ class Check:
         if self._image is None or self._expected is None:
             return 0.0
         try:
-            found = _results(form, self._image)
+            found = self._results(form, self._image)
         except Exception:  # whatever a stranger's module raises without what was folded away
             return float("inf")
-        furthest = _furthest(found, self._expected)
-        return furthest if furthest > self._limit or furthest == float("inf") else 0.0
+        if len(found) != len(self._expected):
+            return float("inf")
+        return max((one.deviation(item) for one, item in zip(self._expected, found, strict=True)), default=0.0)
+
+    def keeping_generators(self) -> contextlib.AbstractContextManager[None]:
+        """A block in which code of the model may run: what it draws is drawn from a seed.
+
+        Which holds for all threads, and so is only done for models that draw, or that could not be run.
+        """
+        if not self._draws:
+            return contextlib.nullcontext()
+        return _seeded(torch.device("cpu") if self._image is None else self._image.device)
+
+    def _first(self, model: nn.Module, image: Tensor) -> list[Tensor]:
+        with contextlib.suppress(_Drawing), _StopsAtDraws():  # type: ignore[no-untyped-call]
+            found = _results(model, image)
+            self._draws = False
+            return found
+        return self._results(model, image)
+
+    def _results(self, model: nn.Module, image: Tensor) -> list[Tensor]:
+        with self.keeping_generators():
+            return _results(model, image)
+
+
+class _Expected:
+    """One tensor that a model returned, and how far another may be from it, for each channel of each image."""
+
+    def __init__(self, value: Tensor, rounded: Tensor, least: float) -> None:
+        self._value = value if value.dtype == torch.float64 or not value.is_floating_point() else value.float()
+        self._limit: Tensor | None = None
+        if not value.is_floating_point():
+            self._shares = _share_that_differs(rounded, value)
+        else:
+            self._spread = _spread(self._value)
+            self._limit = torch.maximum(least * self._spread, _ROUNDINGS * self._distance(rounded))
+
+    def deviation(self, found: Tensor) -> float:
+        """See `Check.deviation`; of whole numbers, as labels are, the part that differs."""
+        if found.shape != self._value.shape:
+            return float("inf")
+        if self._limit is None:
+            share = _share_that_differs(found, self._value)
+            return share if share > _ROUNDINGS * self._shares + _LEAST_SPREAD else 0.0
+        distance = self._distance(found)
+        far = ~(distance <= self._limit)  # also what is not a number
+        if not far.any():
+            return 0.0
+        tiny = torch.finfo(self._spread.dtype).tiny
+        return float((distance / self._spread.clamp_min(tiny))[far].nan_to_num(nan=float("inf")).amax())
+
+    def _distance(self, found: Tensor) -> Tensor:
+        """The largest of each channel, where a finite number is expected."""
+        distance = (found.to(self._value) - self._value).abs()
+        return _by_channel(torch.where(self._value.isfinite(), distance, 0)).amax(-1)
+
+
+def _spread(value: Tensor) -> Tensor:
+    known = _by_channel(torch.where(value.isfinite(), value, 0))
+    centred = known - known.mean(-1, keepdim=True) if known.shape[-1] > 1 else known
+    return centred.abs().amax(-1) + _LEAST_SPREAD * known.abs().amax(-1)
+
+
+def _by_channel(value: Tensor) -> Tensor:
+    """(images times channels, pixels) of a map; of anything else one row."""
+    return value.flatten(2).flatten(0, 1) if value.dim() > 2 else value.reshape(1, -1)
+
+
+def _share_that_differs(found: Tensor, expected: Tensor) -> float:
+    return float((found != expected).float().mean()) if expected.numel() else 0.0
 
 
 def _noise(model: nn.Module) -> Tensor | None:
@@ -71,14 +144,20 @@ def _noise(model: nn.Module) -> Tensor | None:
     like = next((item for item in model.parameters() if item.is_floating_point()), None)
     if like is None or like.is_meta or not isinstance(channels, int) or channels < 1:
         return None
-    noise = torch.randn(1, channels, *_SIZE, generator=torch.Generator().manual_seed(0))
-    return noise.to(like)
+    return _normal((1, channels, *_SIZE), seed=0).to(like)
 
 
 def _rounded(image: Tensor) -> Tensor:
     """The image, as a rounding of each value may have left it."""
-    noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    return (image * (1 + torch.finfo(image.dtype).eps * noise.to(image.device))).to(image.dtype)
+    coarse = _TF32 if image.is_cuda and image.dtype == torch.float32 else 0.0
+    size = max(coarse, torch.finfo(image.dtype).eps)
+    return (image.double() * (1 + size * _normal(tuple(image.shape), seed=1).to(image.device))).to(image.dtype)
+
+
+def _normal(shape: tuple[int, ...], seed: int) -> Tensor:
+    # On the CPU, whatever the caller's default device is.
+    generator = torch.Generator("cpu").manual_seed(seed)
+    return torch.randn(shape, generator=generator, dtype=torch.float64, device="cpu")
 
 
 def _results(model: nn.Module, image: Tensor) -> list[Tensor]:
@@ -86,13 +165,23 @@ def _results(model: nn.Module, image: Tensor) -> list[Tensor]:
     shadow = copy.deepcopy(model, {id(item): item for item in model.parameters()})
     for module in shadow.modules():
         module.__dict__.update({name: OrderedDict() for name in _HOOKS})
-    with _seeded(image.device), torch.autocast(image.device.type, enabled=False):
-        found = shadow(image)
-    return [item for item in tree_leaves(found) if isinstance(item, Tensor)]
+    return [item for item in tree_leaves(shadow(image)) if isinstance(item, Tensor)]
+
+
+class _Drawing(BaseException):  # no error, and for nobody else to catch
+    """A random number is about to be drawn."""
+
+
+class _StopsAtDraws(TorchDispatchMode):
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            raise _Drawing
+        return func(*args, **(kwargs or {}))
 
 
 @contextlib.contextmanager
 def _seeded(device: torch.device) -> Iterator[None]:
+    """Within the block torch's generators draw from a seed; afterwards they are as they were."""
     is_cuda = device.type == "cuda"
     with torch.random.fork_rng(devices=[device] if is_cuda else []):
         torch.random.default_generator.manual_seed(0)
@@ -100,27 +189,3 @@ def _seeded(device: torch.device) -> Iterator[None]:
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(0)
         yield
-
-
-def _furthest(found: list[Tensor], expected: list[Tensor]) -> float:
-    if [item.shape for item in found] != [item.shape for item in expected]:
-        return float("inf")
-    return max(map(_difference, found, expected), default=0.0)
-
-
-def _difference(found: Tensor, expected: Tensor) -> float:
-    """Over the spread of what is expected; of whole numbers, as labels are, the part that differs."""
-    if not expected.is_floating_point():
-        return float((found != expected).float().mean()) if expected.numel() else 0.0
-    known = expected.isfinite()
-    if not known.any():
-        return 0.0
-    expected = torch.where(known, expected, 0)
-    if expected.dtype != torch.float64:
-        expected = expected.float()
-    distance = (found.to(expected) - expected).abs()[known]
-    if distance.isnan().any():
-        return float("inf")
-    centred = expected - expected.flatten(2).mean(-1)[..., None, None] if expected.dim() == 4 else expected
-    spread = centred.abs().amax() + _LEAST_SPREAD * expected.abs().amax()
-    return float(distance.amax() / spread.clamp_min(torch.finfo(spread.dtype).tiny))

@@ -32,7 +32,8 @@ def form_of(model: SegmentationModel) -> nn.Module:
     """
     taken = _in_evaluation(copied(model))
     check = Check(taken)
-    form = InferenceWalk(taken)(taken)
+    with check.keeping_generators():
+        form = InferenceWalk(taken)(taken)
     deviation = check.deviation(form)
     if deviation:
         form, path = _with_a_part_left(model, check)
@@ -53,7 +54,8 @@ def form_in_place(model: SegmentationModel) -> nn.Module:
         PluginError: of an ``inference_form``.
     """
     check = Check(_in_evaluation(model))
-    form = InferenceWalk(model)(model)
+    with check.keeping_generators():
+        form = InferenceWalk(model)(model)
     deviation = check.deviation(form)
     if deviation:
         raise OptionError(
@@ -68,14 +70,14 @@ def _with_a_part_left(model: SegmentationModel, check: Check) -> tuple[nn.Module
 
     That is the smallest found that calls parts of its own; the empty path stands for all of the model.
     """
-    best, path, attempts = _leaving(model, ""), "", 0
+    best, path, attempts = _leaving(model, "", check), "", 0
     while True:
         for name, part in model.get_submodule(path)._modules.items():
             if part is None or not part._modules or attempts >= _MOST_ATTEMPTS:
                 continue
             attempts += 1
             within = f"{path}.{name}".lstrip(".")
-            form = _leaving(model, within)
+            form = _leaving(model, within, check)
             if not check.deviation(form):
                 best, path = form, within
                 break
@@ -83,9 +85,10 @@ def _with_a_part_left(model: SegmentationModel, check: Check) -> tuple[nn.Module
             return best, path
 
 
-def _leaving(model: SegmentationModel, path: str) -> nn.Module:
+def _leaving(model: SegmentationModel, path: str, check: Check) -> nn.Module:
     taken = _in_evaluation(copied(model))
-    return InferenceWalk(taken, left=[taken.get_submodule(path)])(taken)
+    with check.keeping_generators():
+        return InferenceWalk(taken, left=[taken.get_submodule(path)])(taken)
 
 
 def _in_evaluation(model: SegmentationModel) -> SegmentationModel:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from functools import partial
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -67,6 +68,7 @@ def optimize(
     check_device(device)
     layout = name_of_layout(memory_format)
     # Not in the caller's inference mode, whose tensors neither copy, nor save, nor are ever changed again outside it.
+    inplace = inplace and not any(item.is_inference() for item in chain(model.parameters(), model.buffers()))
     spent = refused_after_failure(model) if inplace else contextlib.nullcontext()
     # Nor under its autocast, in which what is computed of the weights would be rounded.
     kind = next((item.device.type for item in model.parameters()), "cpu")

@@ -141,6 +141,21 @@ class Folds(Pair):
         return torch.frac(8 * y)
 
 
+class Scales(Pair):
+    """One channel of large numbers beside others that are asked for their class."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.norm(_doubled(self.conv(x)))
+        return torch.cat([1000 * x[:, :1], y[:, 1:]], 1)
+
+
+class Adds(Pair):
+    """A branch of little weight."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + 0.01 * self.norm(_doubled(self.conv(x)))
+
+
 class MakesLabels(nn.Module):
     """Whole numbers for scores."""
 
@@ -196,6 +211,13 @@ def test_other_numbers_leave_the_part_and_say_so(kind: type[Pair]) -> None:
         fast = smp_core.optimize(model)
     assert num_norms(fast) == 1
     assert_same(fast, model)
+
+
+@pytest.mark.parametrize("kind", [Scales, Adds])
+def test_little_differences_are_seen_too(kind: type[Pair]) -> None:
+    model = with_part(kind()).float()
+    with pytest.warns(RuntimeWarning, match=r"^optimize: 'segmentation_head.1' is left as it is"):
+        smp_core.optimize(model)
 
 
 def test_two_such_parts_leave_what_holds_both() -> None:
@@ -270,6 +292,22 @@ def test_rounding_and_what_is_not_finite_are_no_difference(dtype: torch.dtype) -
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert num_norms(smp_core.optimize(model)) == 0
+
+
+def test_the_callers_default_device_and_inference_mode_are_not_asked() -> None:
+    model = with_part(nn.Identity())
+    with torch.device("meta"):
+        fast = smp_core.optimize(model)
+    assert_same(fast, model)
+    with torch.inference_mode():
+        made = with_part(nn.Identity())
+    assert_same(smp_core.optimize(made, inplace=True), model)
+
+
+def test_no_generator_is_set_back_for_what_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = with_part(nn.Identity())
+    monkeypatch.setattr(torch, "set_rng_state", None)  # whoever calls it fails
+    assert num_norms(smp_core.optimize(model)) == 0
 
 
 def test_autocast_of_the_caller_rounds_nothing() -> None:

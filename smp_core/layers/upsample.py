@@ -185,13 +185,27 @@ def _crop(out: Tensor, x: Tensor, weight: Tensor, height: int, width: int) -> Te
     # By index, not by slice, for the same reason.
     if always or extra_columns > 0:
         column = x[:, :, :, -1:].index_select(2, torch.arange(height, device=x.device) // 2)
-        out[:, :, :, -1:] -= functional.conv2d(column, weight[:, :, :, 2:], padding=[1, 0]) * extra_columns
+        column = functional.conv2d(column, weight[:, :, :, 2:], padding=[1, 0]) * extra_columns
+        out = _subtract(out, column, width - 1, 0, always)
     if always or extra_rows > 0:
         row = x[:, :, -1:].index_select(3, torch.arange(width, device=x.device) // 2)
-        out[:, :, -1:] -= functional.conv2d(row, weight[:, :, 2:], padding=[0, 1]) * extra_rows
+        row = functional.conv2d(row, weight[:, :, 2:], padding=[0, 1]) * extra_rows
+        out = _subtract(out, row, 0, height - 1, always)
     if always or (extra_rows > 0 and extra_columns > 0):
-        corner = functional.linear(x[:, :, -1, -1], weight[:, :, 2, 2])
-        out[:, :, -1, -1] -= corner * (extra_rows * extra_columns)
+        corner = functional.linear(x[:, :, -1, -1], weight[:, :, 2, 2])[:, :, None, None]
+        out = _subtract(out, corner * (extra_rows * extra_columns), width - 1, height - 1, always)
+    return out
+
+
+def _subtract(out: Tensor, border: Tensor, left: int, above: int, compiled: bool) -> Tensor:
+    """The last rows and columns of a map less ``border``, which begins at ``left`` and ``above``.
+
+    A compiler takes up the zeros that the border is padded with; it compiles what is written into a slice as well, but
+    not, in torch 2.14, for symbolic sizes with frozen weights.
+    """
+    if compiled:
+        return out - functional.pad(border, [left, 0, above, 0])
+    out[:, :, above:, left:] -= border
     return out
 
 

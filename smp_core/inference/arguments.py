@@ -98,6 +98,16 @@ def check_device(device: object) -> None:
         ) from error
 
 
+def check_flag(name: str, value: object) -> None:
+    """Refuse what only passes for true or false: ``inplace="no"`` would take the model apart.
+
+    Raises:
+        OptionError: no bool.
+    """
+    if not isinstance(value, bool):
+        raise OptionError(f"optimize: {name} must be True or False, got {value!r}")
+
+
 def copied(model: SegmentationModel) -> SegmentationModel:
     """A copy of a model.
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from smp_core.inference.arguments import (
     check_device,
     check_dtype,
+    check_flag,
     check_model,
     name_of_layout,
     refused_after_failure,
@@ -55,7 +56,8 @@ def optimize(
 
     Raises:
         OptionError: not a `SegmentationModel`, or one on the meta device, another dtype or memory format, a device that
-            is not here; or a model that cannot be copied.
+            is not here, a flag that is no bool; a model that cannot be copied; or one that gives other numbers taken
+            apart, ``inplace``.
         PluginError: the ``inference_form`` of a plugin's module raised, returned what is no module, or asks for itself.
 
     >>> import smp_core
@@ -66,6 +68,8 @@ def optimize(
     check_model(model)
     check_dtype(dtype)
     check_device(device)
+    check_flag("graphs", graphs)
+    check_flag("inplace", inplace)
     layout = name_of_layout(memory_format)
     # Not in the caller's inference mode, whose tensors neither copy, nor save, nor are ever changed again outside it.
     inplace = inplace and not any(item.is_inference() for item in chain(model.parameters(), model.buffers()))

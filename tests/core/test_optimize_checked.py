@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import warnings
 from typing import Any
 
@@ -156,6 +157,18 @@ class Adds(Pair):
         return x + 0.01 * self.norm(_doubled(self.conv(x)))
 
 
+class GivesAPair(nn.Identity):
+    """With a hook."""
+
+
+class TakesAPair(Pair):
+    """Cannot be run without that hook."""
+
+    def forward(self, pair: tuple[Tensor, Tensor]) -> Tensor:
+        x, y = pair
+        return y + self.norm(_doubled(self.conv(x)))
+
+
 class MakesLabels(nn.Module):
     """Whole numbers for scores."""
 
@@ -247,7 +260,57 @@ def test_noise_is_drawn_alike_and_no_generator_moves() -> None:
 
 
 def test_what_never_gives_the_same_cannot_be_compared() -> None:
-    assert num_norms(smp_core.optimize(with_part(NeverTheSame()))) == 0
+    with pytest.warns(
+        RuntimeWarning, match=r"not compared with the model, .* \(it gives other numbers each time\); comp"
+    ):
+        assert num_norms(smp_core.optimize(with_part(NeverTheSame()))) == 0
+
+
+def test_what_takes_no_such_image_cannot_be_compared() -> None:
+    model = with_part(Impossible())
+    with pytest.warns(
+        RuntimeWarning, match=r"not compared .* \(ValueError: 128 columns alone\); compare them on an imag"
+    ):
+        fast = smp_core.optimize(model)
+    with torch.no_grad():
+        assert furthest(fast(image(128)), model(image(128))) < 1e-11
+
+
+def test_a_model_that_has_no_copies_is_compared_itself() -> None:
+    model = with_part(ReadsAFact())
+    model.lock = threading.Lock()  # type: ignore[assignment]
+    with pytest.raises(OptionError, match="taken apart, the model gave other numbers"):
+        smp_core.optimize(model, inplace=True)
+
+
+def test_a_model_that_needs_its_hooks_is_compared_with_them() -> None:
+    model = with_part(GivesAPair(), TakesAPair())
+    model.segmentation_head[1].register_forward_hook(lambda module, given, found: (found, found))
+    with pytest.warns(RuntimeWarning, match=r"^optimize: 'segmentation_head.2' is left as it is"):
+        fast = smp_core.optimize(model)
+    assert_same(fast, model)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("inplace", [False, True])
+def test_half_precision_is_compared_in_single(dtype: torch.dtype, inplace: bool) -> None:
+    model = with_part(Adds()).to(dtype)
+    if inplace:
+        with pytest.raises(OptionError, match="taken apart, the model gave other numbers"):
+            smp_core.optimize(model, inplace=True)
+        return
+    with pytest.warns(RuntimeWarning, match=r"^optimize: 'segmentation_head.1' is left as it is"):
+        fast = smp_core.optimize(model)
+    assert num_norms(fast) == 1
+    assert fast.dtype == dtype
+
+
+@pytest.mark.parametrize(("name", "value"), [("inplace", "no"), ("graphs", 1)])
+def test_flags_are_flags(name: str, value: object) -> None:
+    model = with_part(nn.Identity())
+    with pytest.raises(OptionError, match=rf"^optimize: {name} must be True or False, got {value!r}$"):
+        smp_core.optimize(model, **{name: value})  # type: ignore[arg-type]
+    assert num_norms(model) > 0
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -259,7 +322,7 @@ def test_rounding_that_grows_from_layer_to_layer_is_no_difference(dtype: torch.d
     assert num_norms(fast) == 0
 
 
-@pytest.mark.parametrize("parts", [(MakesLabels(),), (Impossible(),), (nn.LogSoftmax(1),)])
+@pytest.mark.parametrize("parts", [(MakesLabels(),), (nn.LogSoftmax(1),)])
 def test_what_can_hardly_be_compared(parts: tuple[nn.Module, ...]) -> None:
     model = with_part(*parts)
     fast = smp_core.optimize(model)

@@ -25,6 +25,7 @@ from smp_core.errors import OptionError
 from smp_core.layers.conv import ConvNormAct
 from smp_core.layers.forms import form_for
 from smp_core.layers.kernels import kernel_for
+from smp_core.layers.known_parts import KnownParts
 from smp_core.layers.made_of import MadeOf
 from smp_core.layers.norm import Norm
 from smp_core.layers.packing import PackedKernel
@@ -132,6 +133,7 @@ def convolve_transposed(
     bias: Tensor | None,
     transposed: Tensor | None = None,
     enlarged: Tensor | None = None,
+    rest: Tensor | None = None,
 ) -> Tensor:
     """A 3x3 convolution, padded by 1, of what `upsample_concat` makes with ``nearest``, where `is_transposed`.
 
@@ -141,6 +143,7 @@ def convolve_transposed(
         bias: (out_channels,), or None.
         transposed: `transposed_kernel` of the part of ``kernel`` for ``x``, where it is known already.
         enlarged: the transposed convolution of ``x``, with the bias if there is no skip, where it is known already.
+        rest: that of the skips together, likewise.
 
     Returns:
         (N, out_channels, height, width)
@@ -152,6 +155,9 @@ def convolve_transposed(
             transposed = transposed_kernel(weight)
         enlarged = functional.conv_transpose2d(x, transposed, None if skip is not None else bias, stride=2, padding=1)
     out = _crop(enlarged, x, weight, height, width)
+    if rest is not None:
+        out += rest
+        return out
     # One convolution for each: cheaper than a concatenation of them, and none is kept for the backward pass.
     if dense is not None:
         for item in dense:
@@ -223,7 +229,7 @@ class UpsampleConcatBlock(Fusing):
     """
 
     # TorchScript needs to know of no more than the kernel.
-    __jit_ignored_attributes__: ClassVar[list[str]] = ["_transposed_of", "_packed"]
+    __jit_ignored_attributes__: ClassVar[list[str]] = ["_transposed_of", "_packed", "_parts"]
 
     if TYPE_CHECKING:  # TorchScript would take it for an attribute's type
         conv1: ConvNormAct
@@ -235,7 +241,7 @@ class UpsampleConcatBlock(Fusing):
         # Of the inference form: the kernel of the fast form, and the weight that it was made of.
         self.register_buffer("transposed", None, persistent=False)
         self._transposed_of: MadeOf | None = None
-        self._packed = PackedKernel()
+        self._packed, self._parts = PackedKernel(), KnownParts()
 
     @staticmethod
     def join(channels: int, out_channels: int, norm: Norm) -> ConvNormAct:
@@ -311,11 +317,12 @@ class UpsampleConcatBlock(Fusing):
         if not is_transposed(x, height, width, self.interpolation, transposed is not None, channels):
             plain: Tensor = self.conv1(self.concat(x, skip, height, width, dense))
             return plain
-        conv, enlarged = self.conv1[0], None
+        conv, enlarged, rest = self.conv1[0], None, None
         if not torch.jit.is_scripting():
             enlarged = self._by_packed(x, skip, height, width, transposed)
+            rest = self._of_skips(skip, dense, x.shape[1]) if transposed is not None else None
         weight, bias = conv.weight, conv.bias
-        out = convolve_transposed(x, skip, height, width, dense, weight, bias, transposed, enlarged)  # type: ignore[arg-type]
+        out = convolve_transposed(x, skip, height, width, dense, weight, bias, transposed, enlarged, rest)  # type: ignore[arg-type]
         for index, layer in enumerate(self.conv1):
             if index > 0:
                 out = layer(out)
@@ -333,6 +340,19 @@ class UpsampleConcatBlock(Fusing):
         if form_for(_layer(True), x, x.shape[0] * height * width, weight.shape[1]) != "packed":
             return None
         return self._packed.convolve(x, transposed, None if skip is not None else bias)  # type: ignore[arg-type]
+
+    @torch.jit.unused
+    def _of_skips(self, skip: Tensor | None, dense: list[Tensor] | None, start: int) -> Tensor | None:
+        """What the skips add, of an inference form, each convolved as is fastest; None where that is not at hand."""
+        if skip is None or not skip.is_cpu or not is_eager(skip) or torch.is_grad_enabled():
+            return None
+        weight, bias = self.conv1[0].weight, self.conv1[0].bias
+        out: Tensor | None = None
+        for item in (*(dense or ()), skip):
+            found = self._parts.convolve(item, weight, start, bias if item is skip else None)  # type: ignore[arg-type]
+            out = found if out is None else out.add_(found)
+            start += item.shape[1]
+        return out
 
     @torch.jit.unused
     def _by_kernel(

@@ -348,11 +348,12 @@ class UpsampleConcatBlock(Fusing):
             return None
         weight, bias = self.conv1[0].weight, self.conv1[0].bias
         out: Tensor | None = None
-        for item in (*(dense or ()), skip):
-            found = self._parts.convolve(item, weight, start, bias if item is skip else None)  # type: ignore[arg-type]
+        for item in dense or ():
+            found = self._parts.convolve(item, weight, start, None)  # type: ignore[arg-type]
             out = found if out is None else out.add_(found)
             start += item.shape[1]
-        return out
+        found = self._parts.convolve(skip, weight, start, bias)  # type: ignore[arg-type]
+        return found if out is None else out.add_(found)
 
     @torch.jit.unused
     def _by_kernel(

@@ -188,7 +188,10 @@ class Impossible(Pair):
 
 def with_part(*parts: nn.Module) -> smp_core.SegmentationModel:
     torch.manual_seed(0)
-    model = smp_core.create("unet", "resnet18", encoder_weights=None, classes=3)
+    channels = (32, 16, 8)
+    model = smp_core.create(
+        "unet", "resnet18", encoder_weights=None, classes=3, encoder_depth=3, decoder_channels=channels
+    )
     model.segmentation_head = nn.Sequential(model.segmentation_head, *parts)
     settle(model)
     return model.double().eval()

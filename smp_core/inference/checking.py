@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from smp_core.inference.standins import HOOKS
+
 # Large enough that the deepest map has neighbours, and not square.
 _SIZE = (64, 96)
 # Below this part of the spread of its channel a difference is none; of half precision, which is not compared if that
@@ -34,7 +36,6 @@ _ROUNDINGS_OF_ANY = 3
 _TF32 = 2.0**-10
 # Scores that hardly vary are compared by their size.
 _LEAST_SPREAD = 0.01
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 class Check:
@@ -194,7 +195,7 @@ def _results(model: nn.Module, image: Tensor, hooked: bool) -> list[Tensor]:
         shadow, hooked = model, True
     if not hooked:
         for module in shadow.modules():
-            module.__dict__.update({name: OrderedDict() for name in _HOOKS})
+            module.__dict__.update({name: OrderedDict() for name in HOOKS})
     return [item for item in tree_leaves(shadow(image)) if isinstance(item, Tensor)]
 
 

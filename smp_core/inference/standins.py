@@ -12,9 +12,10 @@ from torch.fx.proxy import GraphAppendingTracer
 
 # What a module keeps its tensors in, and its hooks, which a stand-in has none of: they would be given symbols.
 _TENSORS = ("_parameters", "_buffers")
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+"""What a module keeps its hooks in."""
 # What a stand-in has in place of its own, besides.
-_EXCHANGED = frozenset({*_TENSORS, *_HOOKS, "_modules", "_compiled_call_impl", "forward"})
+_EXCHANGED = frozenset({*_TENSORS, *HOOKS, "_modules", "_compiled_call_impl", "forward"})
 _CONTAINERS = (list, dict, set)
 
 
@@ -134,7 +135,7 @@ class StandIns:
             made.__dict__.update(original.__dict__)
             held = {name: value.copy() for name, value in original.__dict__.items() if type(value) in _CONTAINERS}
             made.__dict__.update(held)
-            made.__dict__.update({name: {} for name in _HOOKS}, _compiled_call_impl=None)
+            made.__dict__.update({name: {} for name in HOOKS}, _compiled_call_impl=None)
             made.__dict__.update({kind: _Unread(original.__dict__[kind], self._tracer) for kind in _TENSORS})
             made.__dict__["_modules"] = {
                 name: None if part is None else self._like(part) for name, part in original._modules.items()

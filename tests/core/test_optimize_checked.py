@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import threading
 import warnings
+from functools import partial
 from typing import Any
 
 import pytest
+import settled
 import torch
-from settled import furthest, num_norms, settle
+from settled import furthest, num_norms
 from torch import Tensor, nn
 
 import smp_core
@@ -186,15 +188,7 @@ class Impossible(Pair):
         return y
 
 
-def with_part(*parts: nn.Module) -> smp_core.SegmentationModel:
-    torch.manual_seed(0)
-    channels = (32, 16, 8)
-    model = smp_core.create(
-        "unet", "resnet18", encoder_weights=None, classes=3, encoder_depth=3, decoder_channels=channels
-    )
-    model.segmentation_head = nn.Sequential(model.segmentation_head, *parts)
-    settle(model)
-    return model.double().eval()
+with_part = partial(settled.with_part, encoder_depth=3, decoder_channels=(32, 16, 8))
 
 
 def image(width: int = 96) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from settled import furthest, num_norms, settle
+from settled import furthest, num_norms, with_part
 from torch import Tensor, nn
 
 import smp_core
@@ -95,14 +95,6 @@ class Makes(Part):
 
     def inference_form(self, walk: Walk) -> nn.Module:
         return walk(Fails())
-
-
-def with_part(part: nn.Module) -> smp_core.SegmentationModel:
-    torch.manual_seed(0)
-    model = smp_core.create("unet", "resnet18", encoder_weights=None, classes=3)
-    model.segmentation_head = nn.Sequential(model.segmentation_head, part)
-    settle(model)
-    return model.double().eval()
 
 
 def image() -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from settled import furthest, num_norms, settle
+from settled import furthest, num_norms, settle, with_part
 from torch import Tensor, nn
 
 import smp_core
@@ -102,14 +102,6 @@ class Reads(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.inner(x)
         return y + self.inner.rest(self.inner.list_of_kept[0] if self.inner.kept is None else self.inner.kept)
-
-
-def with_part(part: nn.Module) -> smp_core.SegmentationModel:
-    torch.manual_seed(0)
-    model = smp_core.create("unet", "resnet18", encoder_weights=None, classes=3)
-    model.segmentation_head = nn.Sequential(model.segmentation_head, part)
-    settle(model)
-    return model.double().eval()
 
 
 def image() -> Tensor:

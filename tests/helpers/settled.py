@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
+
+import smp_core
 
 
 def settle(model: nn.Module, seed: int = 1) -> nn.Module:
@@ -18,6 +22,15 @@ def settle(model: nn.Module, seed: int = 1) -> nn.Module:
                 module.weight.data.uniform_(0.5, 1.5, generator=generator)
                 module.bias.data.normal_(0, 0.2, generator=generator)
     return model.eval()
+
+
+def with_part(*parts: nn.Module, **options: Any) -> smp_core.SegmentationModel:
+    """A Unet of three classes in float64, settled, with modules behind its head; ``options`` are those of `create`."""
+    torch.manual_seed(0)
+    model = smp_core.create("unet", "resnet18", encoder_weights=None, classes=3, **options)
+    model.segmentation_head = nn.Sequential(model.segmentation_head, *parts)
+    settle(model)
+    return model.double().eval()
 
 
 def num_norms(model: nn.Module) -> int:

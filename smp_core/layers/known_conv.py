@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from smp_core.layers.forms import form_for
 from smp_core.layers.known_forms import KNOWN_FORMS
 from smp_core.layers.made_of import MadeOf
+from smp_core.layers.products import HeldKernel
 from smp_core.layers.recording import are_static, is_eager, is_recording, may_fuse
 from smp_core.layers.stock import is_stock
 
@@ -30,7 +31,7 @@ class KnownConv2d(nn.Conv2d):
     __jit_ignored_attributes__: ClassVar[list[str]] = ["_kernel", "_kernel_of", "_form"]
 
     _form: str
-    _kernel: Tensor | None
+    _kernel: HeldKernel | Tensor | None
     _kernel_of: MadeOf | None
 
     def forward(self, input: Tensor) -> Tensor:
@@ -70,22 +71,29 @@ class KnownConv2d(nn.Conv2d):
             return None
         if _name(self, x, x.shape[0] * height * width) != self._form or self._known_kernel() is None:
             return None
+        if not isinstance(kernel, Tensor):
+            kernel = kernel.for_rows(form.rows_of(x, dilation))
         return form.convolve(x, kernel, self.bias, dilation)
 
-    def _as_operator(self, x: Tensor, kernel: Tensor, dilation: int) -> Tensor | None:
+    def _as_operator(self, x: Tensor, kernel: HeldKernel | Tensor, dilation: int) -> Tensor | None:
         """See `smp_core.layers.known_op`, which asks the rest when it runs."""
         form, sample = KNOWN_FORMS[self._form], None if self._kernel_of is None else self._kernel_of.sample
         if sample is None or not form.compiled:
             return None
-        height, width = x.shape[2], x.shape[3]
-        if are_static(height, width) and not form.pays(height, width, dilation):
-            return None
+        height, width, rows = x.shape[2], x.shape[3], 0
+        if are_static(height, width):
+            if not form.pays(height, width, dilation):
+                return None
+            if are_static(x.shape[0]):
+                rows = form.rows_of(x, dilation)
+        if not isinstance(kernel, Tensor):
+            kernel = kernel.for_graph(rows)
         from smp_core.layers.known_op import known_conv2d
 
-        out: Tensor = known_conv2d(x, self.weight, self.bias, kernel, sample, _layer(self), self._form, dilation)
+        out: Tensor = known_conv2d(x, self.weight, self.bias, kernel, sample, _layer(self), self._form, dilation, rows)
         return out
 
-    def _known_kernel(self) -> Tensor | None:
+    def _known_kernel(self) -> HeldKernel | Tensor | None:
         """The kernel, where it is that of the weight as it is now."""
         made_of = self._kernel_of
         # A weight that is pruned or parametrised is no parameter any more.
@@ -154,6 +162,6 @@ def _with_kernel(conv: nn.Conv2d, form: str) -> KnownConv2d:
     made = KnownConv2d.__new__(KnownConv2d)
     made.__dict__.update(conv.__dict__)
     made._form = form
-    made._kernel = KNOWN_FORMS[form].kernel(conv.weight.detach())
+    made._kernel = KNOWN_FORMS[form].hold(conv.weight.detach())
     made._kernel_of = MadeOf(conv.weight)
     return made

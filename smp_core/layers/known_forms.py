@@ -9,8 +9,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from smp_core.layers.products import HeldKernel
 from smp_core.layers.taps import convolve_shifted, convolve_taps, shifted_kernel, taps_kernel
-from smp_core.layers.winograd import convolve_winograd, winograd_gain, winograd_kernel
+from smp_core.layers.winograd import convolve_winograd, tiles_at_once, winograd_gain, winograd_kernel
 from smp_core.layers.winograd_tiles import TILES, Tile
 
 # Of Winograd's: tiles that far apart hardly ever fill a map, and the convolution has little to do at its borders.
@@ -33,6 +34,8 @@ class KnownForm:
         pays: whether it is for a map of a height and a width, at a dilation.
         layout: of its result.
         compiled: whether it is worth an operator of its own there, which nothing is fused with.
+        rows: of a map's shape, (N, C, H, W), and the dilation that of how many rows its products are, if its kernel may
+            be packed for them.
     """
 
     kernel: Callable[[Tensor], Tensor]
@@ -41,6 +44,16 @@ class KnownForm:
     pays: Callable[[int, int, int], bool] = lambda *_: True
     layout: torch.memory_format = torch.channels_last
     compiled: bool = True
+    rows: Callable[[torch.Size, int], int] | None = None
+
+    def hold(self, weight: Tensor) -> HeldKernel | Tensor:
+        """The kernel of a weight, to be kept."""
+        kernel = self.kernel(weight)
+        return kernel if self.rows is None else HeldKernel(kernel)
+
+    def rows_of(self, x: Tensor, dilation: int) -> int:
+        """See ``rows``; 0 where there are none."""
+        return 0 if self.rows is None else self.rows(x.shape, dilation)
 
 
 def _winograd(tile: Tile) -> KnownForm:
@@ -49,6 +62,7 @@ def _winograd(tile: Tile) -> KnownForm:
         convolve=partial(convolve_winograd, tile=tile),
         suits=lambda conv: conv.kernel_size == (3, 3) and conv.groups == 1 and conv.dilation[0] <= _MOST_DILATION,
         pays=lambda height, width, dilation: winograd_gain(height, width, dilation, tile) >= tile.least_gain,
+        rows=lambda shape, dilation: tiles_at_once(shape[0], shape[2], shape[3], dilation, tile),
     )
 
 

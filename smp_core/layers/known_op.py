@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from smp_core.layers.forms import form_for
 from smp_core.layers.known_forms import KNOWN_FORMS
 from smp_core.layers.made_of import is_sample_of
+from smp_core.layers.products import unpack
 
 _SCHEMA = (
     "known_conv2d(Tensor x, Tensor weight, Tensor? bias, Tensor kernel, Tensor sample, str layer, str form, "
-    "int dilation) -> Tensor"
+    "int dilation, int rows) -> Tensor"
 )
 
 
@@ -29,6 +30,7 @@ def _known_conv2d(
     layer: str,
     form: str,
     dilation: int,
+    rows: int,
 ) -> Tensor:
     """A convolution of stride 1 that keeps the size of its map, by its form where that is the one for this call.
 
@@ -36,11 +38,12 @@ def _known_conv2d(
         x: (N, C, H, W).
         weight: (O, C / groups, 3, 3), or (O, C, 1, 1).
         bias: (O,), or None.
-        kernel: of `KNOWN_FORMS`.
+        kernel: of `KNOWN_FORMS`, maybe packed.
         sample: of the weight that the kernel was made of, see `smp_core.layers.made_of.MadeOf`.
         layer: of the table of forms.
         form: that the kernel is for.
         dilation: in both directions.
+        rows: that the kernel is packed for, if it is.
 
     Returns:
         (N, O, H, W), laid out as that of the form.
@@ -53,6 +56,8 @@ def _known_conv2d(
         and form_for(layer, x, number * height * width, fewer) == form
         and is_sample_of(sample, weight)
     ):
+        if kernel.is_mkldnn and rows != known.rows_of(x, dilation):
+            kernel = unpack(kernel, weight.shape[0])
         out = known.convolve(x, kernel, bias, dilation)
     else:
         padding, groups = dilation * (weight.shape[2] // 2), channels // weight.shape[1]

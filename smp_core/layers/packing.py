@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 # The only transposed convolution that there is: it enlarges twofold.
+_OPERATORS = ("_reorder_convolution_transpose_weight", "_convolution_transpose_pointwise")
 _PADDING, _OUTPUT_PADDING, _STRIDE, _DILATION = (1, 1), (0, 0), (2, 2), (1, 1)
 
 
@@ -30,7 +31,7 @@ class PackedKernel:
         Returns:
             (N, O, 2 H, 2 W), channels-last, as torch's is; None where this torch has no such operators.
         """
-        if not _has_operators() or torch.is_autocast_enabled("cpu") or torch.is_grad_enabled():
+        if not has_operators(*_OPERATORS) or torch.is_autocast_enabled("cpu") or torch.is_grad_enabled():
             return None
         made, version = self._made, -1 if kernel.is_inference() else kernel._version
         if made is None or made[0] is not kernel or made[1] != version:
@@ -48,9 +49,9 @@ class PackedKernel:
         return PackedKernel, ()
 
 
-def _has_operators() -> bool:
-    """Whether torch was built with oneDNN, and has it switched on."""
+def has_operators(*names: str) -> bool:
+    """Whether torch was built with oneDNN, has it switched on, and has these operators of it."""
     found = torch.backends.mkldnn
     if not found.is_available() or not bool(found.enabled):
         return False
-    return hasattr(torch.ops.mkldnn, "_reorder_convolution_transpose_weight")
+    return all(hasattr(torch.ops.mkldnn, name) for name in names)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from smp_core.layers.products import multiply
 from smp_core.layers.winograd_tiles import Tile
 
 # At a time, about: as few as products are fast with, so that what is transformed stays in a cache, 1 MiB of it for 64
@@ -24,10 +25,10 @@ _TILES_AT_ONCE = 128
 def winograd_kernel(weight: Tensor, tile: Tile) -> Tensor:
     """What the transformed pixels are multiplied by: (places squared, in_channels, out_channels), of (out, in, 3, 3).
 
-    Computed in float64.
+    Those of a column are neighbours. Computed in float64.
     """
     spread = torch.tensor(tile.spread, dtype=torch.float64, device=weight.device)
-    places = torch.einsum("ik,ockl,jl->ijco", spread, weight.double(), spread)
+    places = torch.einsum("ik,ockl,jl->jico", spread, weight.double(), spread)
     return places.reshape(tile.places**2, weight.shape[1], weight.shape[0]).to(weight.dtype).contiguous()
 
 
@@ -36,7 +37,7 @@ def convolve_winograd(x: Tensor, kernel: Tensor, bias: Tensor | None, dilation: 
 
     Args:
         x: (N, C, H, W), channels-last.
-        kernel: `winograd_kernel`, (P * P, C, O).
+        kernel: `winograd_kernel`, (P * P, C, O), or that packed for the rows that `tiles_at_once` tells.
         bias: (O,), or None.
         dilation: in both directions.
         tile: that the kernel was made for.
@@ -54,11 +55,12 @@ def convolve_winograd(x: Tensor, kernel: Tensor, bias: Tensor | None, dilation: 
     size = tile.size
     rows, columns = _tiles(height, dilation, size), _tiles(width, dilation, size)
     pixels, missing = x.permute(0, 2, 3, 1), dilation * (1 + size * columns) - width
-    out = x.new_empty(number, rows, size, dilation, columns, size, dilation, kernel.shape[2])
-    bands = max(1, round(number * rows * columns * dilation**2 / _TILES_AT_ONCE))
-    band = -(-rows // bands)
-    for start in range(0, rows, band):
-        stop = min(start + band, rows)
+    outputs = kernel.shape[0] // tile.places**2 if kernel.is_mkldnn else kernel.shape[2]
+    out = x.new_empty(number, rows, size, dilation, columns, size, dilation, outputs)
+    band = _band(number * columns * dilation**2, rows)
+    for nth in range(0, rows, band):
+        start = min(nth, rows - band)  # the last one goes over some again: all are of one size
+        stop = start + band
         first, last = dilation * (size * start - 1), dilation * (size * stop + 1)
         read = pixels[:, max(0, first) : last]
         above = max(0, -first)
@@ -77,23 +79,42 @@ def _convolve_band(pixels: Tensor, kernel: Tensor, out: Tensor, tile: Tile) -> N
 
     Args:
         pixels: (N, size * rows + 2, dilation, size * columns + 2, dilation, C).
-        kernel: (P * P, C, O).
+        kernel: (P * P, C, O), or that packed.
         out: (N, rows, size, dilation, columns, size, dilation, O); written.
         tile: the transforms.
     """
     number, rows, size, dilation, columns = out.shape[:5]
-    channels, count = pixels.shape[-1], tile.places
-    down = pixels.new_empty(count, number, rows, dilation, size * columns + 2, dilation, channels)
-    tile.differences([pixels[:, place : place + size * rows - 1 : size] for place in range(count)], list(down))
-    places = pixels.new_empty(count, count, number, rows, dilation, columns, dilation, channels)
-    taken = [down[:, :, :, :, place : place + size * columns - 1 : size] for place in range(count)]
-    tile.differences(taken, [places[:, place] for place in range(count)])
-    found = torch.bmm(places.view(count**2, -1, channels), kernel)
-    found = found.view(count, count, number, rows, dilation, columns, dilation, -1)
-    shorter = found.new_empty(size, *found.shape[1:])
-    tile.sums(list(found), list(shorter))
-    results = [out[:, :, :, :, :, place].permute(2, 0, 1, 3, 4, 5, 6) for place in range(size)]
-    tile.sums([shorter[:, place] for place in range(count)], results)
+    channels, count, tiles = pixels.shape[-1], tile.places, (number, rows, dilation, columns, dilation)
+    down = _with_places(pixels, (count,), (number, rows, *pixels.shape[2:5]), channels, kernel)
+    tile.differences(pixels.unfold(1, count, size).unbind(-1), down.unbind())
+    places = _with_places(pixels, (count, count), tiles, channels, kernel)
+    tile.differences(down.unfold(4, count, size).unbind(-1), places.unbind())
+    found = multiply(places.view(count**2, -1, channels), kernel).unflatten(0, (count, count)).unflatten(2, tiles)
+    shorter = _with_places(pixels, (size, count), tiles, out.shape[-1], kernel)
+    tile.sums(found.unbind(), shorter.unbind())
+    tile.sums(shorter.unbind(1), out.permute(2, 5, 0, 1, 3, 4, 6, 7).unbind())
+
+
+def _with_places(
+    like: Tensor, places: tuple[int, ...], tiles: tuple[int, ...], channels: int, kernel: Tensor
+) -> Tensor:
+    """An empty tensor, (*places, *tiles, channels); in memory as the kernel wants it: its rows, or places, together."""
+    if not kernel.is_mkldnn:
+        return like.new_empty(*places, *tiles, channels)
+    return like.new_empty(*tiles, *places, channels).movedim(
+        tuple(range(len(tiles), len(tiles) + len(places))), tuple(range(len(places)))
+    )
+
+
+def tiles_at_once(number: int, height: int, width: int, dilation: int, tile: Tile) -> int:
+    """How many are multiplied in one go: the rows of each product."""
+    rows, each = _tiles(height, dilation, tile.size), number * _tiles(width, dilation, tile.size) * dilation**2
+    return _band(each, rows) * each
+
+
+def _band(each: int, rows: int) -> int:
+    """How many rows of tiles are computed at a time, of so many tiles each."""
+    return -(-rows // max(1, round(each * rows / _TILES_AT_ONCE)))
 
 
 def _tiles(length: int, dilation: int, size: int) -> int:

@@ -8,7 +8,7 @@ points at which polynomials are evaluated: 0, 1, -1 and infinity for m = 2; for 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +17,9 @@ from torch import Tensor
 _NEAR, _FAR = 5 / 8, 3 / 2
 # Their squares, exact in every precision, as is all that is computed of them here.
 _NEAR2, _FAR2 = _NEAR**2, _FAR**2
+
+# Tensors of one shape, one for each pixel or place along an axis.
+Pixels = Sequence[Tensor]
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,8 @@ class Tile:
     """
 
     size: int
-    differences: Callable[[list[Tensor], list[Tensor]], None]
-    sums: Callable[[list[Tensor], list[Tensor]], None]
+    differences: Callable[[Pixels, Pixels], None]
+    sums: Callable[[Pixels, Pixels], None]
     spread: tuple[tuple[float, float, float], ...]
     least_gain: float
 
@@ -44,20 +47,20 @@ class Tile:
         return self.size + 2
 
 
-def _differences2(given: list[Tensor], out: list[Tensor]) -> None:
+def _differences2(given: Pixels, out: Pixels) -> None:
     torch.sub(given[0], given[2], out=out[0])
     torch.add(given[1], given[2], out=out[1])
     torch.sub(given[2], given[1], out=out[2])
     torch.sub(given[1], given[3], out=out[3])
 
 
-def _sums2(given: list[Tensor], out: list[Tensor]) -> None:
+def _sums2(given: Pixels, out: Pixels) -> None:
     torch.add(given[0], given[1], out=out[0]).add_(given[2])
     torch.sub(given[1], given[2], out=out[1]).sub_(given[3])
 
 
-def _differences4(given: list[Tensor], out: list[Tensor]) -> None:
-    even, odd = given[0].new_empty(2, *given[0].shape)
+def _differences4(given: Pixels, out: Pixels) -> None:
+    even, odd = torch.empty_like(given[0]), torch.empty_like(given[0])
     torch.sub(given[4], given[2], alpha=_NEAR2 + _FAR2, out=out[0]).add_(given[0], alpha=_NEAR2 * _FAR2)
     for point, other, first in ((_NEAR, _FAR2, 1), (_FAR, _NEAR2, 3)):
         torch.sub(given[4], given[2], alpha=other, out=even)
@@ -67,8 +70,8 @@ def _differences4(given: list[Tensor], out: list[Tensor]) -> None:
     torch.sub(given[5], given[3], alpha=_NEAR2 + _FAR2, out=out[5]).add_(given[1], alpha=_NEAR2 * _FAR2)
 
 
-def _sums4(given: list[Tensor], out: list[Tensor]) -> None:
-    near, far = given[0].new_empty(2, *given[0].shape)
+def _sums4(given: Pixels, out: Pixels) -> None:
+    near, far = torch.empty_like(given[0]), torch.empty_like(given[0])
     torch.add(given[1], given[2], out=near)
     torch.add(given[3], given[4], out=far)
     torch.add(given[0], near, out=out[0]).add_(far)

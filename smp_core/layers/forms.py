@@ -76,39 +76,45 @@ TABLE: tuple[FormRule, ...] = (
         "known_conv3x3",
         "winograd_2x2",
         channels=384,
+        pixels=60,
+        measured="512 channels 1.91 times as fast at 8x8, 1.79 at 12x12, 1.84 at 16x16 and 24x24, 384 channels 1.61, "
+        "1.78 and 1.72; with the larger tiles 512 channels 1.68, 2.21, 2.40 and 2.65, but kernels 2.25 times as large",
+    ),
+    _known(
+        "known_conv3x3",
+        "winograd_4x4",
+        channels=256,
         pixels=100,
-        measured="512 channels 1.44 times as fast at 12x12, 1.54 at 16x16, 1.57 at 24x24, 1280 channels 2.36 at 12x12; "
-        "with the larger tiles 1.20, 1.63, 2.01 and 1.94, but kernels of 2.25 times the size",
+        measured="256 channels 1.38 times as fast at 12x12, 1.68 at 24x24, 2.29 at 48x48, 1.02 at 8x8",
     ),
     _known(
         "known_conv3x3",
         "winograd_4x4",
         channels=128,
         pixels=256,
-        measured="256 channels 1.28 times as fast at 16x16, 1.67 at 20x20, 1.98 at 48x48, 0.79 at 8x8; 128 channels "
-        "1.09, 1.21, 1.35 and 0.58",
+        measured="128 channels 1.09 to 1.12 times as fast at 16x16, 1.19 at 24x24, 1.63 at 48x48, 0.89 at 12x12",
     ),
     _known(
         "known_conv3x3",
         "winograd_4x4",
         channels=96,
         pixels=576,
-        measured="96 channels 1.13 times as fast at 24x24, 1.27 at 48x48, 0.93 at 16x16",
+        measured="96 channels 1.00 to 1.16 times as fast at 24x24, 1.14 to 1.32 at 32x32, 1.39 at 48x48, 0.91 at 16x16",
     ),
     _known(
         "known_conv3x3",
         "winograd_4x4",
         channels=64,
-        pixels=8000,
-        measured="64 channels 1.2 times as fast at 128x128 and 192x192, 0.9 to 1.3 at 96x96; Unet++ over resnet34 "
-        "1.04 times as fast for these at 384x384, PSPNet 1.05; 64 to 32 channels 0.92",
+        pixels=2000,
+        measured="64 channels 1.05 to 1.11 times as fast at 48x48, 1.2 to 1.3 at 96x96, 1.17 at 192x192, 0.96 to 1.02 "
+        "at 32x32; 128 to 64 channels 1.39 at 48x48; 64 to 32 channels 0.65 and 0.89",
     ),
     _known(
         "known_dilated_conv3x3",
         "winograd_4x4",
         channels=96,
         pixels=576,
-        measured="at 48x48, by 4 512 channels 2.12 times as fast, by 2 256 channels 1.81, by 12 1280 to 256 2.02",
+        measured="at 48x48, by 4 512 channels 2.73 times as fast, by 2 256 channels 2.20; at 24x24, by 2 1.62",
     ),
     _known(
         "known_conv3x3",

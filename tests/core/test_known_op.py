@@ -14,6 +14,7 @@ import smp_core
 from smp_core.layers import use_form
 from smp_core.layers.known_conv import KnownConv2d, with_kernels
 from smp_core.layers.known_op import known_conv2d
+from smp_core.layers.products import HeldKernel
 from smp_core.layers.upsample import UpsampleConcatBlock
 
 
@@ -83,9 +84,54 @@ def test_torch_finds_nothing_wrong_with_the_operator(plain: nn.Conv2d, size: tup
     layer = "known_depthwise_conv3x3" if made.groups > 1 else layer
     for height, width in (size, (5, 3)):  # its form, and the convolution
         x = image(2, plain.in_channels, height, width)
-        kernel = made._kernel if isinstance(made._kernel, Tensor) else made._kernel.as_computed()
+        kernel = made._kernel.as_computed() if isinstance(made._kernel, HeldKernel) else made._kernel
         rest = (made._kernel_of.sample, layer, made._form, made.dilation[0], 0)
         torch.library.opcheck(known_conv2d, (x, made.weight, made.bias, kernel, *rest))
+
+
+def packed_for(graph: torch.fx.GraphModule) -> list[int]:
+    """Of each operator in a graph the rows that it says its kernel is packed for."""
+    return [node.args[-1] for node in graph.graph.nodes if node.target is known_conv2d]
+
+
+class Twice(nn.Module):
+    """A convolution of two sizes."""
+
+    def __init__(self, made: KnownConv2d) -> None:
+        super().__init__()
+        self.made = made
+
+    def forward(self, x: Tensor) -> Tensor:
+        small: Tensor = self.made(x[:, :, :24, :24].contiguous(memory_format=torch.channels_last))
+        large: Tensor = self.made(x)
+        return large[:, :, :24, :24] + small
+
+
+@torch.no_grad()
+def test_graphs_of_one_size_have_kernels_packed_for_it() -> None:
+    made, x = prepared(conv(256, 256)), image(1, 256, 48, 50)
+    twice = Twice(made)
+    expected = twice(x)
+    run, graphs = compiled(twice)
+    torch.testing.assert_close(run(x), expected, rtol=1e-4, atol=1e-5)
+    assert packed_for(graphs.graphs[0]) == [36, 6 * 13 * 2]
+    torch.testing.assert_close(twice(x), expected, rtol=1e-4, atol=1e-5)
+    run, graphs = compiled(twice, dynamic=True)
+    torch.testing.assert_close(run(x), expected, rtol=1e-4, atol=1e-5)
+    assert packed_for(graphs.graphs[0])[1:] == [0]
+
+
+@pytest.mark.parametrize(("channels", "size"), [(256, (48, 50)), (384, (12, 13))])
+@torch.no_grad()
+def test_the_operator_takes_kernels_that_are_packed_for_another_size(channels: int, size: tuple[int, int]) -> None:
+    made, x = prepared(conv(channels, channels)), image(2, channels, *size)
+    assert isinstance(made._kernel, HeldKernel)
+    assert made._kernel_of is not None
+    rest = (made._kernel_of.sample, "known_conv3x3", made._form, 1)
+    for rows in (0, 7, 100):
+        kernel = made._kernel.for_graph(rows)
+        found = known_conv2d(x, made.weight, made.bias, kernel, *rest, rows)
+        torch.testing.assert_close(found, made(x), rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()
@@ -134,12 +180,14 @@ def test_the_plain_form_can_be_asked_for_when_it_runs() -> None:
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="inductor compiles C++")
+@pytest.mark.parametrize("freezing", [False, True])
 @torch.no_grad()
-def test_inductor_calls_it() -> None:
+def test_inductor_calls_it(freezing: bool) -> None:
     plain, x = nn.Sequential(conv(), nn.ReLU(), conv(128, 2)), image(1, 128, 48, 50)
     torch._dynamo.reset()
     run = torch.compile(with_kernels(copy.deepcopy(plain)), fullgraph=True)
-    torch.testing.assert_close(run(x), plain(x), rtol=1e-4, atol=1e-5)
+    with torch._inductor.config.patch(freezing=freezing):
+        torch.testing.assert_close(run(x), plain(x), rtol=1e-4, atol=1e-5)
 
 
 def test_an_optimized_model_compiles_with_its_forms() -> None:

@@ -63,8 +63,9 @@ def inference_form_leaves_the_original_alone(case: ModuleCase) -> None:
     form = _form(case, module, "channels_last")
     with torch.no_grad():
         case.run(form, x)
-    changed = [name for name, state in _state(module).items() if before.get(name) != state]
-    changed += [name for name in before if name not in _state(module)]
+    after = _state(module)
+    changed = [name for name, state in after.items() if before.get(name) != state]
+    changed += [name for name in before if name not in after]
     changed += [name for name, tensor in _tensors(module).items() if not _same(tensor, tensors.get(name))]
     expect(
         not changed,

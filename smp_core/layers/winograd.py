@@ -28,8 +28,9 @@ def winograd_kernel(weight: Tensor, tile: Tile) -> Tensor:
     Those of a column are neighbours. Computed in float64.
     """
     spread = torch.tensor(tile.spread, dtype=torch.float64, device=weight.device)
-    places = torch.einsum("ik,ockl,jl->jico", spread, weight.double(), spread)
-    return places.reshape(tile.places**2, weight.shape[1], weight.shape[0]).to(weight.dtype).contiguous()
+    both = torch.einsum("ik,jl->jikl", spread, spread).reshape(tile.places**2, 9)
+    weights = weight.double().permute(2, 3, 1, 0).reshape(9, -1)
+    return (both @ weights).to(weight.dtype).view(tile.places**2, weight.shape[1], weight.shape[0])
 
 
 def convolve_winograd(x: Tensor, kernel: Tensor, bias: Tensor | None, dilation: int, tile: Tile) -> Tensor:

@@ -80,17 +80,19 @@ class KnownConv2d(nn.Conv2d):
         form, sample = KNOWN_FORMS[self._form], None if self._kernel_of is None else self._kernel_of.sample
         if sample is None or not form.compiled:
             return None
-        height, width, rows = x.shape[2], x.shape[3], 0
+        height, width, rows, threads = x.shape[2], x.shape[3], 0, 0
         if are_static(height, width):
             if not form.pays(height, width, dilation):
                 return None
             if are_static(x.shape[0]):
                 rows = form.rows_of(x, dilation)
         if not isinstance(kernel, Tensor):
-            kernel = kernel.for_graph(rows)
+            kernel, rows, threads = kernel.for_graph(rows)
         from smp_core.layers.known_op import known_conv2d
 
-        out: Tensor = known_conv2d(x, self.weight, self.bias, kernel, sample, _layer(self), self._form, dilation, rows)
+        out: Tensor = known_conv2d(
+            x, self.weight, self.bias, kernel, sample, _layer(self), self._form, dilation, rows, threads
+        )
         return out
 
     def _known_kernel(self) -> HeldKernel | Tensor | None:

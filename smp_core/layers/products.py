@@ -1,8 +1,8 @@
 """Products of the places of tiles, each place with weights of its own, by oneDNN where torch has it.
 
 One product for each place is a 1x1 convolution of as many groups, and oneDNN's reads weights that were laid out once
-where a product lays them out anew at each call. How it wants them depends on the number of rows, in ways that nobody
-but oneDNN knows; given others, it takes many times as long.
+where a product lays them out anew at each call. How it wants them depends on the numbers of rows and of threads,
+in ways that nobody but oneDNN knows; given others, it takes up to seventy times as long.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from smp_core.layers.packing import has_operators
 
 _OPERATORS = ("_reorder_convolution_weight", "_convolution_pointwise")
 _PADDING, _STRIDE, _DILATION = (0, 0), (1, 1), (1, 1)
+# Rows and threads.
+_UNPACKED = (0, 0)
 
 
 class HeldKernel:
-    """The kernel of a form, as it was computed, or packed for one number of rows: always one of the two.
+    """The kernel of a form, as it was computed, or packed for one number of rows and threads: always one of the two.
 
     It is packed for the number that comes first, and taken apart when another one comes. Before it is packed anew,
     twice as many calls as the time before have to come with one number: where maps of many sizes are taken, it stays
@@ -28,51 +30,81 @@ class HeldKernel:
     def __init__(self, kernel: Tensor) -> None:
         self.dtype, self.device = kernel.dtype, kernel.device
         self._outputs = kernel.shape[2]
-        # Exchanged, never written into; 0 rows are those of a kernel that is not packed.
-        self._held = (kernel, 0)
-        self._came = (0, 0)  # with how many rows the last calls did, and how many these were
+        self._begin(kernel)
+        # What graphs were compiled with, which they go on reading. A second one that is packed would be one for each
+        # size that somebody compiles.
+        self._of_graphs: Tensor | None = None
+        self._packed_of_graphs: Tensor | None = None
+        self._graphs_packed_for = _UNPACKED
+
+    def _begin(self, kernel: Tensor) -> None:
+        # Exchanged, never written into.
+        self._held = (kernel, _UNPACKED)
+        self._came = (_UNPACKED, 0)  # with how many rows and threads the last calls did, and how many these were
         self._awaited = 1
 
     def as_computed(self) -> Tensor:
         """It, (places, C, O)."""
-        kernel, rows = self._held
-        return unpack(kernel, self._outputs) if rows else kernel
+        kernel, packed_for = self._held
+        return kernel if packed_for == _UNPACKED else unpack(kernel, self._outputs)
 
     def for_rows(self, rows: int) -> Tensor:
         """The kernel for products of so many rows: packed for them, or as it was computed."""
         kernel, packed_for = self._held
-        if packed_for == rows and may_pack(kernel):
+        wanted = (rows, torch.get_num_threads())
+        if packed_for == wanted and may_pack(kernel):
             return kernel
         before, times = self._came
-        self._came = before, times = rows, times + 1 if before == rows else 1
-        if packed_for:
-            kernel = self.as_computed()
-            self._held = (kernel, 0)
+        self._came = before, times = wanted, times + 1 if before == wanted else 1
+        if packed_for != _UNPACKED:
+            kernel = unpack(kernel, self._outputs)
+            self._held = (kernel, _UNPACKED)
         if times < self._awaited or not may_pack(kernel):
             return kernel
         self._awaited *= 2
         packed = pack(kernel, rows)
-        self._held = (packed, rows)
+        self._held = (packed, wanted)
         return packed
 
-    def for_graph(self, rows: int) -> Tensor:
-        """As `for_rows`, for a graph that keeps what it was compiled with; with 0 rows as it was computed."""
-        kernel: Tensor = getattr(self, self._keep(rows))
-        return kernel
+    def for_graph(self, rows: int) -> tuple[Tensor, int, int]:
+        """The kernel for a graph that keeps what it is compiled with, and for which rows and threads it is packed.
+
+        That is the size that is compiled first; for others, and where ``rows`` is 0, it is as it was computed, and the
+        numbers are 0.
+        """
+        if self._keep(rows):
+            kernel: Tensor | None = self._packed_of_graphs
+            threads = self._threads_of_graphs()
+        else:
+            kernel, rows, threads = self._of_graphs, 0, 0
+        assert kernel is not None  # `_keep` has seen to that
+        return kernel, rows, threads
+
+    # What a compiler does not follow, and takes the results of: it reads the attributes afterwards, as any others.
+    @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+    def _keep(self, rows: int) -> bool:
+        """See to it that there is a kernel for graphs; whether one that is packed for so many rows."""
+        wanted, (kernel, packed_for) = (rows, torch.get_num_threads()), self._held
+        if rows and may_pack(kernel) and self._graphs_packed_for in (_UNPACKED, wanted):
+            if self._packed_of_graphs is None:
+                if packed_for != wanted:
+                    kernel = pack(self.as_computed(), rows)
+                    self._held = (kernel, wanted)
+                self._packed_of_graphs, self._graphs_packed_for = kernel, wanted
+            return True
+        if self._of_graphs is None:
+            self._of_graphs = self.as_computed()
+        return False
 
     @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-    def _keep(self, rows: int) -> str:
-        """Under which name there is a kernel for so many rows from now on, which a compiler then reads as any other."""
-        name, (kernel, packed_for) = f"_kept_{rows}", self._held
-        if not hasattr(self, name):
-            if packed_for != rows:
-                kernel = self.as_computed()
-                kernel = pack(kernel, rows) if rows and may_pack(kernel) else kernel
-            setattr(self, name, kernel)
-        return name
+    def _threads_of_graphs(self) -> int:
+        return self._graphs_packed_for[1]
 
     def __reduce__(self) -> tuple[type[HeldKernel], tuple[Tensor]]:
-        return HeldKernel, (self.as_computed(),)
+        # Kept, as what is shared with another process has to live until that has it.
+        kernel = self.as_computed()
+        self._begin(kernel)
+        return HeldKernel, (kernel,)
 
 
 def may_pack(kernel: Tensor) -> bool:

@@ -14,7 +14,7 @@ import smp_core
 from smp_core.layers import use_form
 from smp_core.layers.known_conv import KnownConv2d, with_kernels
 from smp_core.layers.known_op import known_conv2d
-from smp_core.layers.products import HeldKernel
+from smp_core.layers.products import HeldKernel, pack
 from smp_core.layers.upsample import UpsampleConcatBlock
 
 
@@ -85,13 +85,13 @@ def test_torch_finds_nothing_wrong_with_the_operator(plain: nn.Conv2d, size: tup
     for height, width in (size, (5, 3)):  # its form, and the convolution
         x = image(2, plain.in_channels, height, width)
         kernel = made._kernel.as_computed() if isinstance(made._kernel, HeldKernel) else made._kernel
-        rest = (made._kernel_of.sample, layer, made._form, made.dilation[0], 0)
+        rest = (made._kernel_of.sample, layer, made._form, made.dilation[0], 0, 0)
         torch.library.opcheck(known_conv2d, (x, made.weight, made.bias, kernel, *rest))
 
 
 def packed_for(graph: torch.fx.GraphModule) -> list[int]:
     """Of each operator in a graph the rows that it says its kernel is packed for."""
-    return [node.args[-1] for node in graph.graph.nodes if node.target is known_conv2d]
+    return [node.args[-2] for node in graph.graph.nodes if node.target is known_conv2d]
 
 
 class Twice(nn.Module):
@@ -114,7 +114,7 @@ def test_graphs_of_one_size_have_kernels_packed_for_it() -> None:
     expected = twice(x)
     run, graphs = compiled(twice)
     torch.testing.assert_close(run(x), expected, rtol=1e-4, atol=1e-5)
-    assert packed_for(graphs.graphs[0]) == [36, 6 * 13 * 2]
+    assert packed_for(graphs.graphs[0]) == [36, 0]  # the first size alone
     torch.testing.assert_close(twice(x), expected, rtol=1e-4, atol=1e-5)
     run, graphs = compiled(twice, dynamic=True)
     torch.testing.assert_close(run(x), expected, rtol=1e-4, atol=1e-5)
@@ -128,10 +128,13 @@ def test_the_operator_takes_kernels_that_are_packed_for_another_size(channels: i
     assert isinstance(made._kernel, HeldKernel)
     assert made._kernel_of is not None
     rest = (made._kernel_of.sample, "known_conv3x3", made._form, 1)
-    for rows in (0, 7, 100):
-        kernel = made._kernel.for_graph(rows)
-        found = known_conv2d(x, made.weight, made.bias, kernel, *rest, rows)
-        torch.testing.assert_close(found, made(x), rtol=1e-4, atol=1e-5)
+    plain = conv(channels, channels)(x)
+    for rows, threads in ((0, 0), (7, torch.get_num_threads()), (7, 64)):
+        kernel = made._kernel.as_computed()
+        kernel = pack(kernel, rows) if rows else kernel
+        found = known_conv2d(x, made.weight, made.bias, kernel, *rest, rows, threads)
+        torch.testing.assert_close(found, plain, rtol=1e-4, atol=1e-5)
+        assert torch.equal(found, plain) is (rows > 0)  # the convolution, where the kernel is another one's
 
 
 @torch.no_grad()

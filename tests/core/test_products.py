@@ -67,6 +67,36 @@ def test_it_is_packed_for_the_first_number_and_for_others_the_more_seldom_the_mo
 
 
 @needs_onednn
+def test_another_number_of_threads_is_another_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = HeldKernel(normal(16, 24, 32))
+    assert rows_packed_for(held, [9, 9]) == [9, 9]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    assert rows_packed_for(held, [9, 9, 9]) == [0, 9, 9]
+    assert held.for_graph(9)[1:] == (9, 3)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert held.for_graph(9)[1:] == (0, 0)
+
+
+@needs_onednn
+def test_graphs_have_one_packed_kernel_and_one_that_is_not() -> None:
+    kernel = normal(16, 24, 32)
+    held = HeldKernel(kernel)
+    packed, *packed_for = held.for_graph(9)
+    assert packed.is_mkldnn
+    assert packed_for == [9, torch.get_num_threads()]
+    assert held.for_rows(9) is packed
+    others = [held.for_graph(rows) for rows in (0, 8, 7)]
+    assert all(torch.equal(other[0], kernel) and other[1:] == (0, 0) for other in others)
+    assert others[0][0] is others[1][0] is others[2][0]
+    assert held.for_graph(9)[0] is packed
+    torch.use_deterministic_algorithms(True)
+    try:
+        assert held.for_graph(9)[1:] == (0, 0)
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+@needs_onednn
 def test_one_size_gives_the_same_from_the_first_call_on() -> None:
     held, x = HeldKernel(normal(16, 256, 256)), rows_of(16, 40, 256)
     first = multiply(x, held.for_rows(40))
@@ -104,6 +134,15 @@ def test_a_copy_has_the_kernel_as_it_was_computed(again: Callable[[HeldKernel], 
     copied = again(held)
     assert torch.equal(copied.as_computed(), kernel)
     assert (copied.dtype, copied.device) == (kernel.dtype, kernel.device)
+
+
+@needs_onednn
+def test_what_a_copy_is_made_of_is_kept_for_as_long_as_another_process_reads_it() -> None:
+    held = HeldKernel(normal(16, 24, 32))
+    held.for_rows(9)
+    _, (given,) = held.__reduce__()
+    assert held.as_computed() is given
+    assert rows_packed_for(held, [9]) == [9]
 
 
 @needs_onednn

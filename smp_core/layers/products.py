@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from smp_core.layers.packing import has_operators
+from smp_core.layers.packing import Turns, has_operators
 
 _OPERATORS = ("_reorder_convolution_weight", "_convolution_pointwise")
 _PADDING, _STRIDE, _DILATION = (0, 0), (1, 1), (1, 1)
@@ -21,10 +21,10 @@ _UNPACKED = (0, 0)
 class HeldKernel:
     """The kernel of a form, as it was computed, or packed for one number of rows and threads: always one of the two.
 
-    It is packed for the number that comes first, and taken apart when another one comes. Before it is packed anew,
-    twice as many calls as the time before have to come with one number: where maps of many sizes are taken, it stays
-    as it was computed. The two round otherwise; so where torch is to be deterministic, nothing is packed. A copy begins
-    anew. Threads may call at once: each has the one kernel or the other.
+    It is packed for the number that comes first, taken apart when another one comes, and packed anew as `Turns` say:
+    where maps of many sizes are taken, it stays as it was computed. The two round otherwise; so where torch is to be
+    deterministic, nothing is packed. A copy begins anew. Threads may call at once: each has the one kernel or the
+    other.
     """
 
     def __init__(self, kernel: Tensor) -> None:
@@ -40,8 +40,7 @@ class HeldKernel:
     def _begin(self, kernel: Tensor) -> None:
         # Exchanged, never written into.
         self._held = (kernel, _UNPACKED)
-        self._came = (_UNPACKED, 0)  # with how many rows and threads the last calls did, and how many these were
-        self._awaited = 1
+        self._turns = Turns()
 
     def as_computed(self) -> Tensor:
         """It, (places, C, O)."""
@@ -54,14 +53,11 @@ class HeldKernel:
         wanted = (rows, torch.get_num_threads())
         if packed_for == wanted and may_pack(kernel):
             return kernel
-        before, times = self._came
-        self._came = before, times = wanted, times + 1 if before == wanted else 1
         if packed_for != _UNPACKED:
             kernel = unpack(kernel, self._outputs)
             self._held = (kernel, _UNPACKED)
-        if times < self._awaited or not may_pack(kernel):
+        if not may_pack(kernel) or not self._turns.is_due(wanted):
             return kernel
-        self._awaited *= 2
         packed = pack(kernel, rows)
         self._held = (packed, wanted)
         return packed

@@ -80,6 +80,21 @@ def test_gradients_autocast_and_a_missing_library_have_torchs(monkeypatch: pytes
         assert made.convolve(x, weight, None) is None
 
 
+@torch.no_grad()
+def test_maps_of_many_sizes_have_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, weight = PackedKernel(), kernel()
+    small, large = image(1, 24, 6, 6), image(1, 24, 9, 6)
+    ran = []
+    for x in (small, small, large, large, small, large, small, small, small, small):
+        found = made.convolve(x, weight, None)
+        ran.append(found is not None)
+        if found is not None:
+            torch.testing.assert_close(found, transposed(x, weight, None), rtol=1e-6, atol=1e-6)
+    assert ran == [True, True, False, True, False, True, False, False, True, True]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    assert made.convolve(small, weight, None) is None
+
+
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda made: pickle.loads(pickle.dumps(made))])
 @torch.no_grad()
 def test_copies_make_their_own(again: Callable[[PackedKernel], PackedKernel]) -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-# The only transposed convolution that there is: it enlarges twofold.
 _OPERATORS = ("_reorder_convolution_transpose_weight", "_convolution_transpose_pointwise")
+# The only transposed convolution that there is: it enlarges twofold.
 _PADDING, _OUTPUT_PADDING, _STRIDE, _DILATION = (1, 1), (0, 0), (2, 2), (1, 1)
 
 

@@ -292,8 +292,8 @@ def demo(session: nox.Session) -> None:
     shutil.rmtree(environment, ignore_errors=True)
     session.run(sys.executable, "-m", "venv", str(environment), external=True)
     wanted = _ours_needed(["smp-unet", "smp-resnet", "smp-cli"])
-    # By their files: the names are ours, whatever an index may hold under them. As constraints older pips fail over what
-    # wants extras of them.
+    # By their files: the names are ours, whatever an index may hold under them. With constraints older pips fail over
+    # what wants extras of them.
     wheels = [str(_wheel(name)) for name in wanted]
     session.run(python_of(environment), "-m", "pip", "install", "-q", *wheels, external=True)
     smp = str(Path(python_of(environment)).with_name("smp"))
